@@ -1,0 +1,15 @@
+//! stub
+pub mod model;
+#[allow(missing_docs, clippy::pedantic, unreachable_pub)]
+pub mod proto {
+    pub mod google {
+        pub mod r#type {
+            include!(concat!(env!("OUT_DIR"), "/google.r#type.rs"));
+        }
+    }
+    pub mod leasehold {
+        pub mod v1 {
+            tonic::include_proto!("leasehold.v1");
+        }
+    }
+}

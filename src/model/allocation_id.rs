@@ -1,0 +1,144 @@
+//! The identity of an allocation: what the record in NetBox says of who asked for it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The id that a caller gives a write so that a retry is known as one (AIP-155): 1 to 64 of `A-Z a-z 0-9 . _ -`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RequestId(String);
+
+/// Why a text is no request id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestIdError {
+    /// Empty or longer than 64 characters.
+    #[error("a request id has 1 to 64 characters, this one has {0}")]
+    Length(usize),
+    /// A character outside the set.
+    #[error("a request id is made of A-Z a-z 0-9 . _ - only, not {0:?}")]
+    Character(char),
+    /// The index after the slash is missing or no number.
+    #[error("{0:?} is not an allocation id (request_id/index)")]
+    Index(String),
+}
+
+impl RequestId {
+    /// A new one that nobody else has: a random UUID.
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().to_string())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The identity of the `index`th thing that this request allocates.
+    pub fn allocation(&self, index: u32) -> AllocationId {
+        AllocationId { request: self.clone(), index }
+    }
+}
+
+impl FromStr for RequestId {
+    type Err = RequestIdError;
+
+    fn from_str(text: &str) -> Result<Self, RequestIdError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if let Some(other) = text.chars().find(|c| !allowed(*c)) {
+            return Err(RequestIdError::Character(other));
+        }
+        if text.is_empty() || text.len() > 64 {
+            return Err(RequestIdError::Length(text.len()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for RequestId {
+    type Error = RequestIdError;
+
+    fn try_from(text: String) -> Result<Self, RequestIdError> {
+        text.parse()
+    }
+}
+
+impl From<RequestId> for String {
+    fn from(id: RequestId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The value of the custom field `allocation_id`: `request_id/index`, unique in NetBox.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AllocationId {
+    /// The request that allocated the record.
+    pub request: RequestId,
+    /// Which of the things it allocated, from 0.
+    pub index: u32,
+}
+
+impl FromStr for AllocationId {
+    type Err = RequestIdError;
+
+    fn from_str(text: &str) -> Result<Self, RequestIdError> {
+        let bad = || RequestIdError::Index(text.to_owned());
+        let (request, index) = text.rsplit_once('/').ok_or_else(bad)?;
+        Ok(Self { request: request.parse()?, index: index.parse().map_err(|_| bad())? })
+    }
+}
+
+impl TryFrom<String> for AllocationId {
+    type Error = RequestIdError;
+
+    fn try_from(text: String) -> Result<Self, RequestIdError> {
+        text.parse()
+    }
+}
+
+impl From<AllocationId> for String {
+    fn from(id: AllocationId) -> String {
+        id.to_string()
+    }
+}
+
+impl fmt::Display for AllocationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.request, self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_allocation_id_reads_back_as_written(request in "[A-Za-z0-9._-]{1,64}", index in any::<u32>()) {
+            let id = AllocationId { request: request.parse().unwrap(), index };
+            prop_assert_eq!(id.to_string().parse::<AllocationId>().unwrap(), id);
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".*") {
+            let _ = text.parse::<AllocationId>();
+            let _ = text.parse::<RequestId>();
+        }
+    }
+
+    #[test]
+    fn a_request_id_with_a_slash_or_without_letters_is_refused() {
+        assert_eq!("a/b".parse::<RequestId>(), Err(RequestIdError::Character('/')));
+        assert_eq!("".parse::<RequestId>(), Err(RequestIdError::Length(0)));
+        assert_eq!("x".repeat(65).parse::<RequestId>(), Err(RequestIdError::Length(65)));
+    }
+}

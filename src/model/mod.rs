@@ -1,0 +1,24 @@
+//! The nouns: what a prefix, an address, a lease, a term and an allocation *are*, wherever they came from.
+//!
+//! A [`Prefix`] and an [`Address`] are NetBox's records, parsed once so that nothing after checks again. A [`Lease`] is
+//! what a prefix says when it carries `lease_owner` or `lease_expiry`; its [`Term`] does the calendar arithmetic. An
+//! [`AllocationId`] is the identity that a write leaves in the record itself (a [`RequestId`] and an index), so that the
+//! record alone can tell a retry from a new wish.
+//!
+//! Nothing in this room does I/O, is async, or reads a clock: where time matters it is passed in.
+
+mod address;
+mod allocation_id;
+mod asn;
+mod lease;
+mod prefix;
+mod reference;
+mod term;
+
+pub use address::{Address, IpRange};
+pub use allocation_id::{AllocationId, RequestId, RequestIdError};
+pub use asn::{Asn, AsnError};
+pub use lease::{Lease, Reputation, RoaStatus, UnknownWord};
+pub use prefix::{Network, NetworkError, Prefix, parse_host};
+pub use reference::{AddressId, NamedRef, PrefixId, RangeId, Revision, Table, Vrf, VrfId};
+pub use term::{Phase, Term, TermError};
