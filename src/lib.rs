@@ -1,5 +1,6 @@
 //! stub
 pub mod model;
+pub mod netbox;
 #[allow(missing_docs, clippy::pedantic, unreachable_pub)]
 pub mod proto {
     pub mod google {
