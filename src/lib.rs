@@ -1,4 +1,5 @@
 //! stub
+pub mod cache;
 pub mod model;
 pub mod netbox;
 #[allow(missing_docs, clippy::pedantic, unreachable_pub)]
