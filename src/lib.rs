@@ -1,7 +1,12 @@
 //! stub
+pub mod allocation;
 pub mod cache;
+pub mod clock;
+pub mod jobs;
+pub mod ledger;
 pub mod model;
 pub mod netbox;
+pub mod sync;
 #[allow(missing_docs, clippy::pedantic, unreachable_pub)]
 pub mod proto {
     pub mod google {

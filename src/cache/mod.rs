@@ -30,6 +30,6 @@ mod writer;
 
 pub use batch::Batch;
 pub use freshness::Freshness;
-pub use index::{Index, Lookup};
+pub use index::{Index, Lookup, Mention};
 pub use store::{Error, Opened, Position, StoreIdentity};
 pub use writer::{Cache, Counts};

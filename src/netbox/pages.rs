@@ -50,6 +50,11 @@ impl Extent {
 }
 
 impl Client {
+    /// Slices of an extent, each about a page.
+    pub fn slices(&self, extent: Extent) -> Vec<Slice> {
+        extent.slices(self.page_size())
+    }
+
     /// How much there is of a kind; `None` if there is nothing. Two small requests.
     pub async fn extent<R: Record>(&self) -> Result<Option<Extent>> {
         let edge = async |ordering: &str| -> Result<(u64, Option<u64>)> {

@@ -1,0 +1,166 @@
+//! The one scheduler that every timed job uses.
+//!
+//! A job has a name, an interval and something to do that takes no input and may be done twice: it runs on its timer and
+//! whenever it is triggered, never twice at once. What became of the last run can be asked at any time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What a job does. An error is told and logged; the job runs again on its timer all the same.
+pub type Work = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What is known of a job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobState {
+    /// Time between two runs.
+    pub interval: Duration,
+    /// Whether it runs now.
+    pub running: bool,
+    /// When it last started.
+    pub last_start: Option<Timestamp>,
+    /// How long the last finished run took.
+    pub last_took: Option<Duration>,
+    /// The last error, empty if the last run went well.
+    pub last_error: String,
+    /// When it runs next.
+    pub next_run: Option<Timestamp>,
+    /// How many runs have finished.
+    pub finished: u64,
+}
+
+struct Job {
+    trigger: Notify,
+    state: watch::Sender<JobState>,
+}
+
+/// Runs jobs until it is stopped.
+#[derive(Clone)]
+pub struct Scheduler {
+    jobs: Arc<Mutex<BTreeMap<&'static str, Arc<Job>>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Default for Scheduler {
+    fn default() -> Self {
+        Self { jobs: Arc::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
+    }
+}
+
+impl Scheduler {
+    /// Adds a job and starts it: its first run is at once.
+    pub fn add(&self, name: &'static str, interval: Duration, work: Work) {
+        let (state, _) = watch::channel(JobState { interval, ..JobState::default() });
+        let job = Arc::new(Job { trigger: Notify::new(), state });
+        self.locked().insert(name, job.clone());
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let mut wait = Duration::ZERO;
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(wait) => {}
+                    () = job.trigger.notified() => {}
+                }
+                run(name, &job, &work).await;
+                wait = jittered(interval);
+                job.state.send_modify(|state| state.next_run = Timestamp::now().checked_add(wait).ok());
+            }
+        });
+    }
+
+    /// Every job and what is known of it, by name.
+    pub fn states(&self) -> Vec<(&'static str, JobState)> {
+        self.locked().iter().map(|(name, job)| (*name, job.state.borrow().clone())).collect()
+    }
+
+    /// Runs a job now; if `wait` is set, returns when a run that began after this call has ended. `None` if there is no
+    /// such job.
+    pub async fn trigger(&self, name: &str, wait: bool) -> Option<JobState> {
+        let job = self.locked().get(name)?.clone();
+        let mut watched = job.state.subscribe();
+        // A run that is under way may have begun too early to see what the caller wants seen: then it takes one more.
+        let before = watched.borrow_and_update().clone();
+        let target = before.finished + if before.running { 2 } else { 1 };
+        job.trigger.notify_one();
+        if wait {
+            tokio::select! {
+                _ = watched.wait_for(|state| state.finished >= target) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        Some(job.state.borrow().clone())
+    }
+
+    /// Stops: no new runs, and waits for those under way.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Arc<Job>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn run(name: &'static str, job: &Job, work: &Work) {
+    job.state.send_modify(|state| {
+        state.running = true;
+        state.last_start = Some(Timestamp::now());
+        state.next_run = None;
+    });
+    let started = Instant::now();
+    let outcome = work().await;
+    let failed_before = !job.state.borrow().last_error.is_empty();
+    match &outcome {
+        Err(error) if !failed_before => tracing::warn!(job = name, %error, "a job failed"),
+        Err(error) => tracing::debug!(job = name, %error, "a job failed again"),
+        Ok(()) if failed_before => tracing::info!(job = name, "a job works again"),
+        Ok(()) => {}
+    }
+    job.state.send_modify(|state| {
+        state.running = false;
+        state.last_took = Some(started.elapsed());
+        state.last_error = outcome.err().unwrap_or_default();
+        state.finished += 1;
+    });
+}
+
+/// Up to a tenth more, so that replicas do not march in step.
+fn jittered(interval: Duration) -> Duration {
+    let random = uuid::Uuid::new_v4().as_u128() % 1000;
+    interval + interval.mul_f64(f64::from(u16::try_from(random).unwrap_or(0)) / 10_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn a_triggered_job_runs_once_more_and_tells_its_error() {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = runs.clone();
+        let scheduler = Scheduler::default();
+        scheduler.add(
+            "test.job",
+            Duration::from_secs(3600),
+            Arc::new(move || {
+                let run = counted.fetch_add(1, Ordering::SeqCst) + 1;
+                Box::pin(async move { Err(format!("run {run}")) })
+            }),
+        );
+        let state = scheduler.trigger("test.job", true).await.unwrap();
+        assert_eq!(state.last_error, format!("run {}", runs.load(Ordering::SeqCst)));
+        assert!(scheduler.trigger("no.such.job", true).await.is_none());
+        scheduler.stop().await;
+    }
+}

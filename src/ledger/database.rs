@@ -1,0 +1,229 @@
+//! The ledger in SQLite and in PostgreSQL: one text of SQL for both.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::Row as _;
+use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+
+use super::intent::{Begun, Detail, Fingerprint, Intent, IntentState, Ledger, ListIntents};
+use crate::model::{PrefixId, RequestId};
+
+/// The ledger cannot be used, or says what it cannot mean.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database's own words.
+    #[error("the ledger: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the ledger's schema: {0}")]
+    Schema(#[from] sqlx::migrate::MigrateError),
+    /// A row that this version did not write.
+    #[error("the ledger holds what this version cannot read: {0}")]
+    Unreadable(String),
+}
+
+/// Where the ledger is kept.
+#[derive(Clone, Debug)]
+pub enum LedgerSettings {
+    /// In memory: for the demo and for tests only.
+    Memory,
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL URL, which may hold a password.
+    Postgres(SecretString),
+}
+
+/// A ledger that is open.
+pub type Opening = Arc<dyn Ledger>;
+
+/// Opens the ledger and brings its schema up to date.
+pub async fn open(settings: &LedgerSettings) -> Result<Opening, Error> {
+    match settings {
+        LedgerSettings::Memory => Ok(Arc::new(sqlite(SqliteConnectOptions::new().in_memory(true)).await?)),
+        LedgerSettings::Sqlite(path) => {
+            let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+            Ok(Arc::new(sqlite(options).await?))
+        }
+        LedgerSettings::Postgres(url) => {
+            let pool = PgPoolOptions::new().max_connections(4).connect(url.expose_secret()).await?;
+            sqlx::migrate!("sql/ledger").run(&pool).await?;
+            Ok(Arc::new(PostgresLedger { pool }))
+        }
+    }
+}
+
+async fn sqlite(options: SqliteConnectOptions) -> Result<SqliteLedger, Error> {
+    let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    // One connection: statements queue here instead of meeting SQLITE_BUSY there.
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await?;
+    sqlx::migrate!("sql/ledger").run(&pool).await?;
+    Ok(SqliteLedger { pool })
+}
+
+struct SqliteLedger {
+    pool: SqlitePool,
+}
+
+struct PostgresLedger {
+    pool: PgPool,
+}
+
+const COLUMNS: &str =
+    "SELECT request_id, kind, fingerprint, state, parent, detail, created_at, updated_at FROM intent";
+
+macro_rules! ledger_over {
+    ($ledger:ident, $row:ident, $backend:literal) => {
+        #[async_trait]
+        impl Ledger for $ledger {
+            fn backend(&self) -> &'static str {
+                $backend
+            }
+
+            async fn begin(&self, intent: &Intent) -> Result<Begun, Error> {
+                let written = sqlx::query(
+                    "INSERT INTO intent (request_id, kind, fingerprint, state, parent, detail, created_at, updated_at)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (request_id) DO NOTHING",
+                )
+                .bind(intent.request.as_str())
+                .bind(intent.kind.as_str())
+                .bind(&intent.fingerprint.0)
+                .bind(intent.state.as_str())
+                .bind(intent.parent.map(|id| to_sql(id.0)))
+                .bind(detail_text(&intent.detail)?)
+                .bind(intent.created.as_microsecond())
+                .bind(intent.updated.as_microsecond())
+                .execute(&self.pool)
+                .await?;
+                if written.rows_affected() == 1 {
+                    return Ok(Begun::New);
+                }
+                let before = self.get(&intent.request).await?.ok_or(sqlx::Error::RowNotFound)?;
+                Ok(Begun::Before(Box::new(before)))
+            }
+
+            async fn get(&self, request: &RequestId) -> Result<Option<Intent>, Error> {
+                let row = sqlx::query(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE request_id = $1")))
+                    .bind(request.as_str())
+                    .fetch_optional(&self.pool)
+                    .await?;
+                row.map(|row| read(&Columns::of(&row)?)).transpose()
+            }
+
+            async fn set(
+                &self,
+                request: &RequestId,
+                state: IntentState,
+                detail: &Detail,
+                now: Timestamp,
+            ) -> Result<(), Error> {
+                sqlx::query("UPDATE intent SET state = $2, detail = $3, updated_at = $4 WHERE request_id = $1")
+                    .bind(request.as_str())
+                    .bind(state.as_str())
+                    .bind(detail_text(detail)?)
+                    .bind(now.as_microsecond())
+                    .execute(&self.pool)
+                    .await?;
+                Ok(())
+            }
+
+            async fn pending(&self) -> Result<Vec<Intent>, Error> {
+                let sql = format!("{COLUMNS} WHERE state = 'pending' ORDER BY created_at");
+                let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
+                rows.iter().map(|row| read(&Columns::of(row)?)).collect()
+            }
+
+            async fn list(&self, wanted: &ListIntents) -> Result<Vec<Intent>, Error> {
+                // Filters that are not set compare with NULL-safe defaults, so that one statement serves all.
+                let sql = format!(
+                    "{COLUMNS} WHERE kind <> 'release'
+                       AND ($1 = '' OR state = $1)
+                       AND ($2 = 0 OR parent = $2)
+                       AND (created_at < $3 OR (created_at = $3 AND request_id < $4))
+                     ORDER BY created_at DESC, request_id DESC LIMIT $5"
+                );
+                let (before, id) = match &wanted.after {
+                    Some((created, id)) => (created.as_microsecond(), id.as_str()),
+                    None => (i64::MAX, ""),
+                };
+                let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+                    .bind(wanted.state.map_or("", IntentState::as_str))
+                    .bind(wanted.parent.map_or(0, |id| to_sql(id.0)))
+                    .bind(before)
+                    .bind(id)
+                    .bind(i64::from(wanted.limit))
+                    .fetch_all(&self.pool)
+                    .await?;
+                rows.iter().map(|row| read(&Columns::of(row)?)).collect()
+            }
+        }
+
+        impl TryFromRow<$row> for Columns {
+            fn of(row: &$row) -> Result<Self, Error> {
+                Ok(Self {
+                    request: row.try_get(0)?,
+                    kind: row.try_get(1)?,
+                    fingerprint: row.try_get(2)?,
+                    state: row.try_get(3)?,
+                    parent: row.try_get(4)?,
+                    detail: row.try_get(5)?,
+                    created: row.try_get(6)?,
+                    updated: row.try_get(7)?,
+                })
+            }
+        }
+    };
+}
+
+/// A row before it is understood.
+struct Columns {
+    request: String,
+    kind: String,
+    fingerprint: String,
+    state: String,
+    parent: Option<i64>,
+    detail: String,
+    created: i64,
+    updated: i64,
+}
+
+trait TryFromRow<R>: Sized {
+    fn of(row: &R) -> Result<Self, Error>;
+}
+
+ledger_over!(SqliteLedger, SqliteRow, "sqlite");
+ledger_over!(PostgresLedger, PgRow, "postgres");
+
+fn read(columns: &Columns) -> Result<Intent, Error> {
+    let unreadable = |error: &dyn std::fmt::Display| Error::Unreadable(error.to_string());
+    let instant = |micros| Timestamp::from_microsecond(micros).map_err(|error| unreadable(&error));
+    Ok(Intent {
+        request: columns.request.parse().map_err(|error| unreadable(&error))?,
+        kind: columns.kind.parse()?,
+        fingerprint: Fingerprint(columns.fingerprint.clone()),
+        state: columns.state.parse()?,
+        parent: columns.parent.and_then(|id| u64::try_from(id).ok()).map(PrefixId),
+        detail: serde_json::from_str(&columns.detail).map_err(|error| unreadable(&error))?,
+        created: instant(columns.created)?,
+        updated: instant(columns.updated)?,
+    })
+}
+
+fn detail_text(detail: &Detail) -> Result<String, Error> {
+    serde_json::to_string(detail).map_err(|error| Error::Unreadable(error.to_string()))
+}
+
+fn to_sql(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
