@@ -3,6 +3,7 @@ pub mod allocation;
 pub mod cache;
 pub mod clock;
 pub mod jobs;
+pub mod lease;
 pub mod ledger;
 pub mod model;
 pub mod netbox;
