@@ -2,12 +2,17 @@
 pub mod allocation;
 pub mod cache;
 pub mod clock;
+pub mod config;
+pub mod http;
 pub mod jobs;
 pub mod lease;
 pub mod ledger;
 pub mod model;
 pub mod netbox;
+pub mod rpc;
+pub mod server;
 pub mod sync;
+pub mod telemetry;
 #[allow(missing_docs, clippy::pedantic, unreachable_pub)]
 pub mod proto {
     pub mod google {

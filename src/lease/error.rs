@@ -1,7 +1,5 @@
 //! Why a lease was not registered, found, renewed or ended.
 
-use std::net::IpAddr;
-
 use jiff::civil::Date;
 
 use crate::model::{Network, PrefixId, Table, TermError};
@@ -55,10 +53,10 @@ pub enum Error {
         table: Table,
     },
     /// No prefix of the chain carries one.
-    #[error("no lease covers {address} in {table}")]
+    #[error("no lease covers {network} in {table}")]
     NotCovered {
         /// As asked.
-        address: IpAddr,
+        network: Network,
         /// Where.
         table: Table,
     },

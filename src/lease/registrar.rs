@@ -1,6 +1,5 @@
 //! The registrar: carries out what policy decides.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -270,10 +269,10 @@ pub fn leased(index: &Index, target: Target) -> Result<(Arc<Prefix>, Lease), Err
     }
 }
 
-/// The prefix whose lease covers an address.
-pub fn covering(index: &Index, table: Table, address: IpAddr) -> Result<Arc<Prefix>, Error> {
-    let found = index.lookup(table, address).covering().map(|(prefix, _)| prefix.clone());
-    found.ok_or(Error::NotCovered { address, table })
+/// The prefix whose lease covers a network: the most specific of its chain that carries one.
+pub fn covering(index: &Index, table: Table, network: Network) -> Result<Arc<Prefix>, Error> {
+    let found = index.covering_lease(table, network).map(|(prefix, _)| prefix.clone());
+    found.ok_or(Error::NotCovered { network, table })
 }
 
 fn held(prefix: &Prefix, read: Option<&Revision>) -> Result<(), Error> {

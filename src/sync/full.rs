@@ -19,10 +19,10 @@ pub(super) async fn run(client: &Client, cache: &Cache, progress: &PassProgress)
     )?;
     let total = [vrfs, prefixes, addresses, ranges].into_iter().flatten().map(|extent| extent.count).sum();
     progress.start(total);
-    let parts = parts::<Vrf>(client, vrfs)
-        .chain(parts::<Prefix>(client, prefixes))
-        .chain(parts::<Address>(client, addresses))
-        .chain(parts::<IpRange>(client, ranges));
+    let mut parts = parts::<Vrf>(client, vrfs);
+    parts.extend(self::parts::<Prefix>(client, prefixes));
+    parts.extend(self::parts::<Address>(client, addresses));
+    parts.extend(self::parts::<IpRange>(client, ranges));
     let mut pages = stream::iter(parts).flatten_unordered(client.parallel());
     let mut rows = 0;
     while let Some(page) = pages.next().await {
@@ -34,21 +34,27 @@ pub(super) async fn run(client: &Client, cache: &Cache, progress: &PassProgress)
     Ok(rows)
 }
 
-type Pages<'a> = BoxStream<'a, Result<Batch, crate::netbox::Error>>;
+type Pages = BoxStream<'static, Result<Batch, crate::netbox::Error>>;
 
 /// A stream of pages for each slice of a kind.
-fn parts<'a, R>(client: &'a Client, extent: Option<Extent>) -> Box<dyn Iterator<Item = Pages<'a>> + Send + 'a>
+fn parts<R>(client: &Client, extent: Option<Extent>) -> Vec<Pages>
 where
     R: Record,
     Batch: From<Vec<R>>,
 {
     let slices = extent.map(|extent| client.slices(extent)).unwrap_or_default();
-    Box::new(slices.into_iter().map(move |slice| {
-        let pages = stream::try_unfold(Some(slice), move |slice: Option<Slice>| async move {
-            let Some(slice) = slice else { return Ok(None) };
-            let (rows, next) = client.page::<R>(slice).await?;
-            Ok(Some((Batch::from(rows), next)))
-        });
-        pages.boxed()
-    }))
+    slices.into_iter().map(|slice| pages::<R>(client.clone(), slice)).collect()
+}
+
+fn pages<R>(client: Client, slice: Slice) -> Pages
+where
+    R: Record,
+    Batch: From<Vec<R>>,
+{
+    stream::try_unfold((client, Some(slice)), async |(client, slice)| {
+        let Some(slice) = slice else { return Ok(None) };
+        let (rows, next) = client.page::<R>(slice).await?;
+        Ok(Some((Batch::from(rows), (client, next))))
+    })
+    .boxed()
 }

@@ -1,0 +1,503 @@
+//! Settings: a TOML file, over it the environment (`LEASEHOLD_SECTION__KEY`), over it the command line.
+//!
+//! Unknown keys are errors: a misspelt setting that is silently ignored is worse than none. Secrets may come from files
+//! (`netbox.token_file`, `ledger.postgres_url_file`) and are never printed.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::ledger::LedgerSettings;
+use crate::netbox::{FieldNames, NetBoxSettings};
+
+/// What the settings cannot mean.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file or the environment does not parse, or has a key that does not exist.
+    #[error("{0}")]
+    Source(#[from] config::ConfigError),
+    /// A value is missing or makes no sense.
+    #[error("{key}: {why}")]
+    Value {
+        /// Which key.
+        key: &'static str,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// A secret's file cannot be read.
+    #[error("{key}: {path}: {source}")]
+    SecretFile {
+        /// Which key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Where the environment is read from: a test gives its own and never touches the process's.
+pub trait Environment {
+    /// Every variable.
+    fn variables(&self) -> Vec<(String, String)>;
+}
+
+/// The process's own environment.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn variables(&self) -> Vec<(String, String)> {
+        // A variable that is not UTF-8 cannot be one of ours.
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+}
+
+/// Everything that can be set, as written.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    netbox: WrittenNetBox,
+    server: WrittenServer,
+    storage: WrittenStorage,
+    ledger: WrittenLedger,
+    sync: WrittenSync,
+    lease: WrittenLease,
+    log: WrittenLog,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenNetBox {
+    url: String,
+    token: String,
+    token_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    read_timeout_seconds: u64,
+    write_timeout_seconds: u64,
+    parallel: usize,
+    page_size: u32,
+    fields: BTreeMap<String, String>,
+}
+
+impl Default for WrittenNetBox {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            token: String::new(),
+            token_file: None,
+            ca_file: None,
+            read_timeout_seconds: 30,
+            write_timeout_seconds: 60,
+            parallel: 4,
+            page_size: 1000,
+            fields: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenServer {
+    grpc_listen: SocketAddr,
+    http_listen: SocketAddr,
+    allow_remote: bool,
+    drain_seconds: u64,
+}
+
+impl Default for WrittenServer {
+    fn default() -> Self {
+        Self {
+            grpc_listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            http_listen: SocketAddr::from(([127, 0, 0, 1], 50080)),
+            allow_remote: false,
+            drain_seconds: 15,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenStorage {
+    directory: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenLedger {
+    postgres_url: String,
+    postgres_url_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenSync {
+    poll_seconds: f64,
+    full_pass_seconds: u64,
+}
+
+impl Default for WrittenSync {
+    fn default() -> Self {
+        Self { poll_seconds: 2.0, full_pass_seconds: 3600 }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenLease {
+    time_zone: String,
+}
+
+impl Default for WrittenLease {
+    fn default() -> Self {
+        Self { time_zone: "UTC".to_owned() }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenLog {
+    level: String,
+    format: LogFormat,
+}
+
+impl Default for WrittenLog {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Settings that have been checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to reach NetBox.
+    pub netbox: NetBoxSettings,
+    /// Where gRPC listens.
+    pub grpc_listen: SocketAddr,
+    /// Where the HTTP side listens.
+    pub http_listen: SocketAddr,
+    /// How long a stop waits for calls under way.
+    pub drain: Duration,
+    /// The cache's file; `None` for memory alone.
+    pub cache_file: Option<PathBuf>,
+    /// Where the ledger is kept.
+    pub ledger: LedgerSettings,
+    /// Time between two polls of the change log.
+    pub poll: Duration,
+    /// Time between two full passes.
+    pub full_pass: Duration,
+    /// Leases begin and end at midnight of this zone.
+    pub time_zone: TimeZone,
+    /// Log level or filter.
+    pub log_level: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// Settings before they are checked: for `config check`, and to lay the command line over.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    written: Written,
+}
+
+/// The file that is read when none is named, if it is there.
+const SYSTEM_FILE: &str = "/etc/leasehold/leasehold.toml";
+
+impl Draft {
+    /// Reads file and environment.
+    pub fn read(file: Option<&Path>, environment: &dyn Environment) -> Result<Self, Error> {
+        let mut builder = config::Config::builder();
+        let system = Path::new(SYSTEM_FILE);
+        if let Some(file) = file.or_else(|| system.exists().then_some(system)) {
+            builder =
+                builder.add_source(config::File::from(file).format(config::FileFormat::Toml).required(true));
+        }
+        // Only names with a section are settings: LEASEHOLD_CONFIG, LEASEHOLD_SERVER and the like are not.
+        let ours = environment
+            .variables()
+            .into_iter()
+            .filter(|(name, _)| name.strip_prefix("LEASEHOLD_").is_some_and(|rest| rest.contains("__")))
+            .collect();
+        let source = config::Environment::with_prefix("LEASEHOLD")
+            .prefix_separator("_")
+            .separator("__")
+            .source(Some(ours));
+        let written = builder.add_source(source).build()?.try_deserialize()?;
+        Ok(Self { written })
+    }
+
+    /// Lays flags of the command line over it; `None` leaves a value as it is.
+    #[must_use]
+    pub fn with_flags(mut self, flags: Flags) -> Self {
+        if let Some(url) = flags.netbox_url {
+            self.written.netbox.url = url;
+        }
+        if let Some(file) = flags.netbox_token_file {
+            self.written.netbox.token_file = Some(file);
+            self.written.netbox.token.clear();
+        }
+        if let Some(listen) = flags.grpc_listen {
+            self.written.server.grpc_listen = listen;
+        }
+        if let Some(listen) = flags.http_listen {
+            self.written.server.http_listen = listen;
+        }
+        if let Some(directory) = flags.directory {
+            self.written.storage.directory = Some(directory);
+        }
+        self.written.server.allow_remote |= flags.allow_remote;
+        self
+    }
+
+    /// The effective settings as TOML, secrets masked.
+    pub fn shown(&self) -> String {
+        let mut shown = self.written.clone();
+        for secret in [&mut shown.netbox.token, &mut shown.ledger.postgres_url] {
+            if !secret.is_empty() {
+                "(set)".clone_into(secret);
+            }
+        }
+        let json = serde_json::to_value(&shown).unwrap_or_default();
+        let mut text = String::new();
+        show("", &json, &mut text);
+        text
+    }
+
+    /// How logs look and how much of them: needed before the rest is known to be right.
+    pub fn log(&self) -> (&str, LogFormat) {
+        (&self.written.log.level, self.written.log.format)
+    }
+
+    /// Checks all of it.
+    pub fn check(&self) -> Result<Settings, Error> {
+        let written = &self.written;
+        for (key, listen) in [
+            ("server.grpc_listen", written.server.grpc_listen),
+            ("server.http_listen", written.server.http_listen),
+        ] {
+            if !listen.ip().is_loopback() && !written.server.allow_remote {
+                let why = format!(
+                    "{listen} is not loopback, and callers are not authenticated: anyone who can reach it could allocate. \
+                     Put an authenticating proxy before it, or set server.allow_remote = true to say that you mean it"
+                );
+                return Err(Error::Value { key, why });
+            }
+        }
+        let directory = written.storage.directory.clone().unwrap_or_else(default_directory);
+        let ledger = match secret(
+            "ledger.postgres_url",
+            &written.ledger.postgres_url,
+            written.ledger.postgres_url_file.as_deref(),
+        )? {
+            Some(url) => LedgerSettings::Postgres(url),
+            None => LedgerSettings::Sqlite(directory.join("ledger.db")),
+        };
+        if !(written.sync.poll_seconds >= 0.05 && written.sync.poll_seconds <= 3600.0) {
+            return Err(Error::Value {
+                key: "sync.poll_seconds",
+                why: "is not between 0.05 and 3600".to_owned(),
+            });
+        }
+        let time_zone = TimeZone::get(&written.lease.time_zone).map_err(|_| Error::Value {
+            key: "lease.time_zone",
+            why: format!(
+                "{:?} is no time zone of the IANA database, such as Europe/Berlin",
+                written.lease.time_zone
+            ),
+        })?;
+        Ok(Settings {
+            netbox: self.netbox()?,
+            grpc_listen: written.server.grpc_listen,
+            http_listen: written.server.http_listen,
+            drain: Duration::from_secs(written.server.drain_seconds),
+            cache_file: Some(directory.join("cache.db")),
+            ledger,
+            poll: Duration::from_secs_f64(written.sync.poll_seconds),
+            full_pass: Duration::from_secs(written.sync.full_pass_seconds.max(10)),
+            time_zone,
+            log_level: written.log.level.clone(),
+            log_format: written.log.format,
+        })
+    }
+
+    /// How to reach NetBox: all that `setup` needs.
+    pub fn netbox(&self) -> Result<NetBoxSettings, Error> {
+        let written = &self.written.netbox;
+        if written.url.is_empty() {
+            let why =
+                "is required: NetBox's address; set it in the file, or LEASEHOLD_NETBOX__URL".to_owned();
+            return Err(Error::Value { key: "netbox.url", why });
+        }
+        let url: Url = written
+            .url
+            .parse()
+            .ok()
+            .filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| Error::Value {
+                key: "netbox.url",
+                why: format!("{:?} is not an address such as https://netbox.internal", written.url),
+            })?;
+        let token =
+            secret("netbox.token", &written.token, written.token_file.as_deref())?.ok_or_else(|| {
+                let why =
+                    "is required: an API token of NetBox; set netbox.token_file, or LEASEHOLD_NETBOX__TOKEN"
+                        .to_owned();
+                Error::Value { key: "netbox.token", why }
+            })?;
+        if written.page_size == 0 {
+            return Err(Error::Value { key: "netbox.page_size", why: "is 0".to_owned() });
+        }
+        let pairs = written.fields.iter().map(|(key, name)| (key.as_str(), name.as_str()));
+        let fields = FieldNames::from_pairs(pairs)
+            .map_err(|error| Error::Value { key: "netbox.fields", why: error.to_string() })?;
+        Ok(NetBoxSettings {
+            ca_file: written.ca_file.clone(),
+            read_timeout: Duration::from_secs(written.read_timeout_seconds.max(1)),
+            write_timeout: Duration::from_secs(written.write_timeout_seconds.max(1)),
+            parallel: written.parallel.clamp(1, 64),
+            page_size: written.page_size,
+            fields,
+            ..NetBoxSettings::new(url, token)
+        })
+    }
+}
+
+/// What the command line may lay over the rest.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// netbox.url
+    pub netbox_url: Option<String>,
+    /// netbox.token_file
+    pub netbox_token_file: Option<PathBuf>,
+    /// server.grpc_listen
+    pub grpc_listen: Option<SocketAddr>,
+    /// server.http_listen
+    pub http_listen: Option<SocketAddr>,
+    /// storage.directory
+    pub directory: Option<PathBuf>,
+    /// server.allow_remote
+    pub allow_remote: bool,
+}
+
+fn secret(key: &'static str, value: &str, file: Option<&Path>) -> Result<Option<SecretString>, Error> {
+    match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|source| Error::SecretFile {
+                key,
+                path: path.to_owned(),
+                source,
+            })?;
+            Ok(Some(SecretString::from(text.trim().to_owned())))
+        }
+        None if value.is_empty() => Ok(None),
+        None => Ok(Some(SecretString::from(value.to_owned()))),
+    }
+}
+
+/// `$XDG_DATA_HOME/leasehold`, `~/.local/share/leasehold`, or the working directory where neither is known.
+fn default_directory() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(home).unwrap_or_default().join("leasehold")
+}
+
+/// JSON as TOML: tables of scalars, one level of nesting more for `netbox.fields`.
+fn show(section: &str, json: &serde_json::Value, text: &mut String) {
+    use std::fmt::Write as _;
+    let Some(entries) = json.as_object() else { return };
+    let (tables, scalars): (Vec<_>, Vec<_>) = entries.iter().partition(|(_, value)| value.is_object());
+    if !section.is_empty() && !scalars.is_empty() {
+        let _ = writeln!(text, "\n[{section}]");
+    }
+    for (key, value) in scalars {
+        if value.is_null() {
+            let _ = writeln!(text, "# {key} is not set");
+        } else {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
+    for (key, value) in tables {
+        let below = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
+        show(&below, value, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    struct Fixed(Vec<(&'static str, &'static str)>);
+
+    impl Environment for Fixed {
+        fn variables(&self) -> Vec<(String, String)> {
+            self.0.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        }
+    }
+
+    fn with(variables: &[(&'static str, &'static str)]) -> Result<Draft, Error> {
+        let mut all = vec![
+            ("LEASEHOLD_NETBOX__URL", "https://netbox.example"),
+            ("LEASEHOLD_NETBOX__TOKEN", "12e4567890123456789012345678901234567890"),
+        ];
+        all.extend_from_slice(variables);
+        Draft::read(None, &Fixed(all))
+    }
+
+    #[test]
+    fn a_token_that_looks_like_a_number_stays_text() {
+        let settings = with(&[]).unwrap().check().unwrap();
+        assert_eq!(settings.netbox.token.expose_secret(), "12e4567890123456789012345678901234567890");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_and_other_variables_are_not_settings() {
+        assert!(with(&[("LEASEHOLD_NETBOX__TOKN", "x")]).is_err());
+        assert!(with(&[("LEASEHOLD_SERVER", "http://127.0.0.1:1")]).is_ok());
+    }
+
+    #[test]
+    fn numbers_and_field_names_are_read_from_the_environment() {
+        let draft = with(&[
+            ("LEASEHOLD_SYNC__POLL_SECONDS", "0.5"),
+            ("LEASEHOLD_NETBOX__FIELDS__LEASE_OWNER", "lessor"),
+        ]);
+        let settings = draft.unwrap().check().unwrap();
+        assert_eq!(settings.poll, Duration::from_millis(500));
+        assert_eq!(settings.netbox.fields.name(crate::netbox::Field::LeaseOwner), "lessor");
+    }
+
+    #[test]
+    fn a_listener_outside_loopback_must_be_meant() {
+        let remote = [("LEASEHOLD_SERVER__GRPC_LISTEN", "0.0.0.0:50051")];
+        let error = with(&remote).unwrap().check().unwrap_err();
+        assert!(error.to_string().contains("server.allow_remote"), "{error}");
+        let meant = [remote[0], ("LEASEHOLD_SERVER__ALLOW_REMOTE", "true")];
+        assert!(with(&meant).unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = with(&[("LEASEHOLD_LEDGER__POSTGRES_URL", "postgres://u:pw@h/db")]).unwrap().shown();
+        assert!(!shown.contains("12e4") && !shown.contains("pw@"), "{shown}");
+        assert!(shown.contains("token = \"(set)\""), "{shown}");
+    }
+}

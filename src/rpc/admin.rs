@@ -1,0 +1,150 @@
+//! AdminService: how the server itself is doing.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tonic::{Code, Request, Response, Status};
+
+use super::convert;
+use super::proto::v1;
+use super::proto::v1::admin_service_server::AdminService;
+use super::status::Problem;
+use crate::allocation::Allocator;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::jobs::{JobState, Scheduler};
+use crate::sync::{SyncPhase, Syncer};
+
+/// What the server knows of itself.
+#[derive(Clone)]
+pub struct Facts {
+    /// The cache.
+    pub cache: Arc<Cache>,
+    /// The sync.
+    pub syncer: Arc<Syncer>,
+    /// The allocator.
+    pub allocator: Arc<Allocator>,
+    /// The jobs.
+    pub scheduler: Scheduler,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// When the server started.
+    pub started: Timestamp,
+}
+
+/// Tells how the server is doing.
+#[derive(Clone)]
+pub struct Admin {
+    facts: Facts,
+}
+
+impl Admin {
+    /// Tells of these.
+    pub fn new(facts: Facts) -> Self {
+        Self { facts }
+    }
+
+    async fn sync_status(&self) -> v1::SyncStatus {
+        let state = self.facts.syncer.state().await;
+        let counts = self.facts.cache.counts();
+        let phase = match state.phase {
+            SyncPhase::Empty => v1::SyncPhase::Empty,
+            SyncPhase::FullPass => v1::SyncPhase::FullPass,
+            SyncPhase::Live => v1::SyncPhase::Live,
+            SyncPhase::Stale => v1::SyncPhase::Stale,
+        };
+        v1::SyncStatus {
+            phase: phase.into(),
+            cache: Some(convert::cache_state(&self.facts.cache, self.facts.clock.now())),
+            prefixes: counts.prefixes,
+            addresses: counts.addresses,
+            ip_ranges: counts.ranges,
+            vrfs: counts.vrfs,
+            leases: counts.leases,
+            change_log_id: state.change_log_id,
+            generation: state.generation,
+            last_full_pass: state.last_full_pass.map(convert::timestamp),
+            last_full_pass_duration: state.last_full_pass_took.map(convert::duration),
+            pass_rows_done: state.progress.0,
+            pass_rows_total: state.progress.1,
+            last_full_pass_reason: state.last_full_pass_reason,
+            last_error: state.last_error,
+        }
+    }
+
+    async fn run(&self, job: &str, wait: bool) -> Result<v1::JobStatus, Problem> {
+        match self.facts.scheduler.trigger(job, wait).await {
+            Some(state) => Ok(job_status(job, &state)),
+            None => {
+                let names: Vec<&str> =
+                    self.facts.scheduler.states().into_iter().map(|(name, _)| name).collect();
+                let words = format!("no job {job:?}; there are {}", names.join(", "));
+                Err(Problem::new(Code::NotFound, "JOB_NOT_FOUND", words))
+            }
+        }
+    }
+}
+
+fn job_status(name: &str, state: &JobState) -> v1::JobStatus {
+    v1::JobStatus {
+        name: name.to_owned(),
+        interval_seconds: state.interval.as_secs(),
+        running: state.running,
+        last_start: state.last_start.map(convert::timestamp),
+        last_duration: state.last_took.map(convert::duration),
+        last_error: state.last_error.clone(),
+        next_run: state.next_run.map(convert::timestamp),
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let facts = &self.facts;
+        let state = facts.syncer.state().await;
+        let client = facts.syncer.client();
+        let ledger = facts.allocator.ledger();
+        let pending = ledger.pending().await.map_or(0, |pending| pending.len());
+        Ok(Response::new(v1::GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            start_time: Some(convert::timestamp(facts.started)),
+            netbox: Some(v1::NetBoxStatus {
+                url: client.url().to_string(),
+                version: client.version().map(|version| version.to_string()).unwrap_or_default(),
+                reachable: state.reachable,
+                last_error: state.last_error,
+            }),
+            sync: Some(self.sync_status().await),
+            ledger: Some(v1::LedgerStatus {
+                backend: ledger.backend().to_owned(),
+                pending_intents: pending as u64,
+            }),
+            jobs: facts.scheduler.states().iter().map(|(name, state)| job_status(name, state)).collect(),
+            writes_served: facts.allocator.is_settled() && state.reachable && facts.cache.is_ready(),
+        }))
+    }
+
+    async fn trigger_sync(
+        &self,
+        request: Request<v1::TriggerSyncRequest>,
+    ) -> Result<Response<v1::TriggerSyncResponse>, Status> {
+        let request = request.get_ref();
+        self.run(if request.full { "sync.full" } else { "sync.poll" }, request.wait).await?;
+        Ok(Response::new(v1::TriggerSyncResponse { sync: Some(self.sync_status().await) }))
+    }
+
+    async fn trigger_check(
+        &self,
+        request: Request<v1::TriggerCheckRequest>,
+    ) -> Result<Response<v1::TriggerCheckResponse>, Status> {
+        let request = request.get_ref();
+        if request.job.is_empty() {
+            return Err(Problem::invalid(vec![("job".to_owned(), "is required".to_owned())]).into());
+        }
+        let job = self.run(&request.job, request.wait).await?;
+        Ok(Response::new(v1::TriggerCheckResponse { job: Some(job) }))
+    }
+}

@@ -1,0 +1,200 @@
+//! Nouns to messages: the one place where a model type becomes a proto type.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use prost_types::value::Kind;
+
+use super::proto;
+use super::proto::v1;
+use crate::cache::{Cache, Index, Lookup};
+use crate::model::{Address, Lease, NamedRef, Phase, Prefix, Reputation, Revision, RoaStatus, Table};
+
+pub(super) fn date(date: Date) -> proto::Date {
+    proto::Date { year: date.year().into(), month: date.month().into(), day: date.day().into() }
+}
+
+pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}
+
+pub(super) fn duration(took: std::time::Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(took.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(took.subsec_nanos()).unwrap_or(0),
+    }
+}
+
+/// The version of a record, opaque to callers.
+pub(super) fn etag(revision: &Revision) -> String {
+    revision.instant().map(|at| format!("{:x}", at.as_microsecond())).unwrap_or_default()
+}
+
+/// Reads a version that [`etag`] has written.
+pub(super) fn revision(etag: &str) -> Result<Option<Revision>, &'static str> {
+    if etag.is_empty() {
+        return Ok(None);
+    }
+    i64::from_str_radix(etag, 16)
+        .ok()
+        .and_then(|micros| Timestamp::from_microsecond(micros).ok())
+        .map(|at| Some(Revision(Some(at))))
+        .ok_or("is not an etag of this server")
+}
+
+pub(super) fn roa_status(status: Option<RoaStatus>) -> v1::RoaStatus {
+    match status {
+        None => v1::RoaStatus::Unspecified,
+        Some(RoaStatus::Valid) => v1::RoaStatus::Valid,
+        Some(RoaStatus::Invalid) => v1::RoaStatus::Invalid,
+        Some(RoaStatus::Unknown) => v1::RoaStatus::Unknown,
+    }
+}
+
+pub(super) fn reputation(reputation: Option<Reputation>) -> v1::Reputation {
+    match reputation {
+        None => v1::Reputation::Unspecified,
+        Some(Reputation::Clean) => v1::Reputation::Clean,
+        Some(Reputation::Listed) => v1::Reputation::Listed,
+        Some(Reputation::Watch) => v1::Reputation::Watch,
+    }
+}
+
+fn phase(phase: Phase) -> v1::LeasePhase {
+    match phase {
+        Phase::Unrecorded => v1::LeasePhase::Unspecified,
+        Phase::Upcoming => v1::LeasePhase::Upcoming,
+        Phase::InForce => v1::LeasePhase::InForce,
+        Phase::Expired => v1::LeasePhase::Expired,
+    }
+}
+
+fn named(named: &NamedRef) -> v1::NamedRef {
+    v1::NamedRef { id: named.id, name: named.name.to_string(), slug: named.slug.to_string() }
+}
+
+fn vrf(index: &Index, table: Table) -> Option<v1::Vrf> {
+    let id = table.vrf()?;
+    // A VRF that the cache does not hold yet still has its id.
+    Some(match index.vrf(id) {
+        Some(vrf) => v1::Vrf { id: id.0, name: vrf.name.clone(), rd: vrf.rd.clone().unwrap_or_default() },
+        None => v1::Vrf { id: id.0, ..v1::Vrf::default() },
+    })
+}
+
+pub(super) fn lease(prefix: &Prefix, lease: &Lease, today: Date) -> v1::Lease {
+    v1::Lease {
+        prefix_id: prefix.id.0,
+        prefix: prefix.network.to_string(),
+        vrf_id: prefix.table.number(),
+        owner: lease.owner.clone().unwrap_or_default(),
+        start: lease.term.start.map(date),
+        expiry: lease.term.expiry.map(date),
+        notice_date: lease.term.notice.map(date),
+        loa_reference: lease.loa_reference.clone().unwrap_or_default(),
+        origin_asn: lease.origin.map_or(0, Into::into),
+        roa_status: roa_status(lease.roa_status).into(),
+        roa_checked: lease.roa_checked.map(timestamp),
+        irr_registered: lease.irr_registered,
+        reputation: reputation(lease.reputation).into(),
+        reputation_checked: lease.reputation_checked.map(timestamp),
+        phase: phase(lease.term.phase(today)).into(),
+        days_left: lease.term.days_left(today),
+        tenant: prefix.tenant.as_ref().map(|tenant| tenant.slug.to_string()).unwrap_or_default(),
+        description: prefix.description.clone(),
+        etag: etag(&prefix.revision),
+    }
+}
+
+/// The lease that a prefix itself carries.
+pub(super) fn own_lease(prefix: &Prefix, today: Date) -> Option<v1::Lease> {
+    prefix.lease.as_deref().map(|carried| lease(prefix, carried, today))
+}
+
+pub(super) fn prefix(index: &Index, prefix: &Prefix, today: Date) -> v1::Prefix {
+    v1::Prefix {
+        id: prefix.id.0,
+        prefix: prefix.network.to_string(),
+        vrf: vrf(index, prefix.table),
+        status: prefix.status.clone(),
+        is_pool: prefix.is_pool,
+        mark_utilized: prefix.mark_utilized,
+        tenant: prefix.tenant.as_ref().map(named),
+        role: prefix.role.as_ref().map(named),
+        tags: prefix.tags.iter().map(named).collect(),
+        description: prefix.description.clone(),
+        lease: own_lease(prefix, today),
+        allocation_id: prefix.allocation.as_ref().map(ToString::to_string).unwrap_or_default(),
+        custom_fields: custom_fields(&prefix.custom_fields),
+        update_time: prefix.revision.instant().map(timestamp),
+    }
+}
+
+pub(super) fn address(index: &Index, address: &Address) -> v1::Address {
+    v1::Address {
+        id: address.id.0,
+        address: address.interface.to_string(),
+        vrf: vrf(index, address.table),
+        status: address.status.clone(),
+        role: address.role.clone().unwrap_or_default(),
+        tenant: address.tenant.as_ref().map(named),
+        tags: address.tags.iter().map(named).collect(),
+        dns_name: address.dns_name.clone(),
+        description: address.description.clone(),
+        allocation_id: address.allocation.as_ref().map(ToString::to_string).unwrap_or_default(),
+        custom_fields: custom_fields(&address.custom_fields),
+        update_time: address.revision.instant().map(timestamp),
+    }
+}
+
+pub(super) fn lookup(
+    index: &Index,
+    asked: std::net::IpAddr,
+    found: &Lookup<'_>,
+    cache: v1::CacheState,
+    today: Date,
+) -> v1::LookupAddressResponse {
+    v1::LookupAddressResponse {
+        address: asked.to_string(),
+        chain: found.chain.iter().map(|held| prefix(index, held, today)).collect(),
+        lease: found.covering().map(|(held, carried)| lease(held, carried, today)),
+        records: found.records.iter().map(|record| address(index, record)).collect(),
+        cache: Some(cache),
+    }
+}
+
+pub(super) fn cache_state(cache: &Cache, now: Timestamp) -> v1::CacheState {
+    let freshness = cache.freshness();
+    let synced_at = freshness.synced_at();
+    let age = synced_at.map_or(0, |at| now.as_second().saturating_sub(at.as_second()).max(0));
+    v1::CacheState {
+        synced_at: synced_at.map(timestamp),
+        age_seconds: u64::try_from(age).unwrap_or(0),
+        live: freshness.is_live(),
+    }
+}
+
+fn custom_fields(fields: &serde_json::Map<String, serde_json::Value>) -> Option<prost_types::Struct> {
+    if fields.is_empty() {
+        return None;
+    }
+    Some(structure(fields))
+}
+
+fn structure(fields: &serde_json::Map<String, serde_json::Value>) -> prost_types::Struct {
+    prost_types::Struct { fields: fields.iter().map(|(name, json)| (name.clone(), value(json))).collect() }
+}
+
+fn value(json: &serde_json::Value) -> prost_types::Value {
+    use serde_json::Value as Json;
+    let kind = match json {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(flag) => Kind::BoolValue(*flag),
+        Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
+        Json::String(text) => Kind::StringValue(text.clone()),
+        Json::Array(items) => {
+            Kind::ListValue(prost_types::ListValue { values: items.iter().map(value).collect() })
+        }
+        Json::Object(fields) => Kind::StructValue(structure(fields)),
+    };
+    prost_types::Value { kind: Some(kind) }
+}

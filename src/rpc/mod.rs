@@ -1,0 +1,28 @@
+//! The gRPC edge: one file a service, and what they share.
+//!
+//! Every handler has one shape: **parse** the request into types that cannot be wrong ([`parse`], all violations at
+//! once), **call** a capability, **render** the answer ([`convert`]). Every error becomes a status in one place
+//! ([`status`]): a code, a stable reason, and what the caller can do. What happens to a request before a handler sees it
+//! is read top to bottom in [`layers`].
+//!
+//! The generated types of [`proto`] stay in this room and in the client commands.
+
+mod admin;
+mod allocation;
+mod convert;
+mod health;
+mod layers;
+mod lease;
+mod page;
+mod parse;
+mod prefix;
+pub mod proto;
+mod status;
+
+pub use admin::{Admin, Facts};
+pub use allocation::Allocations;
+pub use health::report_health;
+pub use layers::{Layers, MAX_REQUEST_BYTES};
+pub use lease::Leases;
+pub use prefix::Prefixes;
+pub use status::Problem;

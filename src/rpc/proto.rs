@@ -1,0 +1,25 @@
+//! The types generated from proto/, and their descriptors for reflection.
+
+/// google.type.
+pub mod google {
+    /// google.type.
+    #[allow(missing_docs, clippy::pedantic, unreachable_pub)]
+    pub mod r#type {
+        include!(concat!(env!("OUT_DIR"), "/google.r#type.rs"));
+    }
+}
+
+/// leasehold.
+pub mod leasehold {
+    /// Version 1 of the API.
+    #[allow(missing_docs, clippy::pedantic, unreachable_pub, clippy::allow_attributes)]
+    pub mod v1 {
+        tonic::include_proto!("leasehold.v1");
+    }
+}
+
+pub use google::r#type::Date;
+pub use leasehold::v1;
+
+/// Every descriptor of the API, encoded as a FileDescriptorSet.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/leasehold_descriptor.bin"));

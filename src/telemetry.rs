@@ -1,0 +1,41 @@
+//! Logs and metrics.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// Starts logging to standard error. A filter that does not parse falls back to `info`, and says so.
+pub fn start_logging(level: &str, format: LogFormat) {
+    let (filter, bad) = match EnvFilter::try_new(level) {
+        Ok(filter) => (filter, false),
+        Err(_) => (EnvFilter::new("info"), true),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (tests) keeps the first.
+    let started = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    if started.is_ok() && bad {
+        tracing::warn!(level, "log.level is not a filter; logging at info");
+    }
+}
+
+/// The metrics of this process, in Prometheus' text format. `None` if another recorder was installed before.
+pub fn metrics() -> Option<&'static PrometheusHandle> {
+    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    let install = || {
+        PrometheusBuilder::new()
+            .set_buckets(&[
+                0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5,
+                10.0,
+            ])
+            .ok()?
+            .install_recorder()
+            .ok()
+    };
+    HANDLE.get_or_init(install).as_ref()
+}
