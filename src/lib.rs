@@ -1,6 +1,7 @@
 //! stub
 pub mod allocation;
 pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;

@@ -13,7 +13,9 @@ pub fn start_logging(level: &str, format: LogFormat) {
         Ok(filter) => (filter, false),
         Err(_) => (EnvFilter::new("info"), true),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color).with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first.
     let started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),

@@ -1,0 +1,74 @@
+//! `leasehold lookup`.
+
+use std::process::ExitCode;
+
+use super::args::{Format, LookupArgs};
+use super::connect::{prefixes, refusal};
+use super::{Outcome, SAID_NO, output};
+use crate::rpc::proto::v1;
+
+pub(crate) async fn run(args: LookupArgs) -> Outcome {
+    let mut client = prefixes(&args.client).await?;
+    let mut results = Vec::with_capacity(args.addresses.len());
+    for chunk in args.addresses.chunks(1000) {
+        let request = v1::BatchLookupAddressesRequest {
+            addresses: chunk.iter().map(ToString::to_string).collect(),
+            vrf_id: args.vrf,
+        };
+        let answer = client.batch_lookup_addresses(request).await.map_err(|status| refusal(&status))?;
+        results.extend(answer.into_inner().results);
+    }
+    let known = results.iter().all(|result| !result.chain.is_empty() || !result.records.is_empty());
+    match (args.client.output, results.as_slice()) {
+        // One address in, one object out: what a script expects.
+        (Format::Json, [only]) => output::print_json("LookupAddressResponse", only)?,
+        (Format::Json, _) => {
+            output::print_json(
+                "BatchLookupAddressesResponse",
+                &v1::BatchLookupAddressesResponse { results },
+            )?;
+        }
+        (Format::Table, _) => {
+            output::cache_note(results.first().and_then(|result| result.cache.as_ref()));
+            for (nth, result) in results.iter().enumerate() {
+                if nth > 0 {
+                    println!();
+                }
+                print(result);
+            }
+        }
+    }
+    Ok(if known { ExitCode::SUCCESS } else { ExitCode::from(SAID_NO) })
+}
+
+fn print(result: &v1::LookupAddressResponse) {
+    println!("{}", result.address);
+    if result.chain.is_empty() {
+        println!("  no prefix holds it");
+    }
+    for (depth, prefix) in result.chain.iter().enumerate() {
+        let lease = match &prefix.lease {
+            Some(lease) => format!("  leased from {}", lease.owner),
+            None => String::new(),
+        };
+        println!("  {:indent$}{} ({}){lease}", "", prefix.prefix, prefix.status, indent = depth * 2);
+    }
+    if let Some(lease) = &result.lease {
+        println!(
+            "  lease    {} from {}, until {} ({})",
+            lease.prefix,
+            lease.owner,
+            output::date(lease.expiry.as_ref()),
+            output::days_left(lease)
+        );
+    }
+    if result.records.is_empty() {
+        println!("  record   none");
+    }
+    for record in &result.records {
+        println!(
+            "  record   {} {} {} {}",
+            record.address, record.status, record.dns_name, record.description
+        );
+    }
+}
