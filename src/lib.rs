@@ -4,6 +4,7 @@ pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod emulator;
 pub mod http;
 pub mod jobs;
 pub mod lease;

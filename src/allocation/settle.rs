@@ -82,7 +82,8 @@ impl Allocator {
             let ours = |row: &Address| row.allocation.as_ref().is_some_and(|id| id.request == *request);
             found.extend(rows.into_iter().filter(ours));
         }
-        found.sort_by_key(|record| record.allocation.as_ref().map(|id| id.index));
+        found.sort_by_key(|record| (record.allocation.as_ref().map(|id| id.index), record.id));
+        found.dedup_by_key(|record| record.id);
         Ok((!found.is_empty()).then_some(found))
     }
 

@@ -213,7 +213,9 @@ fn judge(field: Field, name: String, shape: &Shape, found: &Value) -> Step {
         .copied()
         .filter(|kind| !object_types.iter().any(|has| has == kind))
         .collect();
-    if missing.is_empty() && (unique || !shape.unique) {
+    // "loose" finds an id inside longer ones: too many rows, and slowly.
+    let exact = text("/filter_logic/value").or_else(|| text("/filter_logic")) == Some("exact");
+    if missing.is_empty() && (unique && exact || !shape.unique) {
         return Step::Adopt { field, name };
     }
     object_types.extend(missing.into_iter().map(str::to_owned));
@@ -243,6 +245,7 @@ pub async fn apply(client: &Client, step: &Step) -> Result<()> {
                 "object_types": shape.object_types,
                 "type": shape.kind,
                 "unique": shape.unique,
+                "filter_logic": filter_logic(shape.unique),
                 "required": false,
             });
             if let (Some((set, _)), Some(body)) = (shape.choices, body.as_object_mut()) {
@@ -255,11 +258,20 @@ pub async fn apply(client: &Client, step: &Step) -> Result<()> {
             client.transport().write(Request::write(Method::POST, FIELDS, &body)).await.map(drop)
         }
         Step::Extend { id, object_types, unique, .. } => {
-            let body = json!({ "object_types": object_types, "unique": unique });
+            let body = json!({
+                "object_types": object_types,
+                "unique": unique,
+                "filter_logic": filter_logic(*unique),
+            });
             let path = format!("{FIELDS}{id}/");
             client.transport().write(Request::write(Method::PATCH, &path, &body)).await.map(drop)
         }
     }
+}
+
+/// Identities are looked up whole; other fields as NetBox does unless told.
+fn filter_logic(unique: bool) -> &'static str {
+    if unique { "exact" } else { "loose" }
 }
 
 async fn find(client: &Client, path: &str, name: &str) -> Result<Option<Value>> {

@@ -134,7 +134,8 @@ impl From<netbox::Error> for Problem {
                 let mut problem = Self::new(Code::InvalidArgument, "NETBOX_REFUSED", words);
                 problem.violations =
                     problems.into_iter().map(|problem| (problem.field, problem.message)).collect();
-                if problem.violations.iter().any(|(_, why)| why.contains("Unknown field name")) {
+                let missing = ["does not exist for this object type", "Unknown field name"];
+                if problem.violations.iter().any(|(_, why)| missing.iter().any(|sign| why.contains(sign))) {
                     "a custom field is missing in NetBox; run `leasehold setup`"
                         .clone_into(&mut problem.message);
                     problem.code = Code::FailedPrecondition;
