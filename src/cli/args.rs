@@ -94,9 +94,9 @@ pub(crate) struct DemoArgs {
     /// End after the story; exit 0 only if every step gave what it should
     #[arg(long)]
     pub(crate) exit: bool,
-    /// Where gRPC listens
-    #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDRESS:PORT")]
-    pub(crate) grpc_listen: SocketAddr,
+    /// Where gRPC listens [default: 127.0.0.1:50051, with --exit any free port]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) grpc_listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
