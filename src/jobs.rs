@@ -152,7 +152,7 @@ mod tests {
         let scheduler = Scheduler::default();
         scheduler.add(
             "test.job",
-            Duration::from_secs(3600),
+            Duration::from_hours(1),
             Arc::new(move || {
                 let run = counted.fetch_add(1, Ordering::SeqCst) + 1;
                 Box::pin(async move { Err(format!("run {run}")) })

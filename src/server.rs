@@ -66,7 +66,7 @@ pub enum Error {
 const SETTLE_EVERY: Duration = Duration::from_secs(10);
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
 /// No call lasts longer than this, whatever deadline it asks for.
-const LONGEST_CALL: Duration = Duration::from_secs(120);
+const LONGEST_CALL: Duration = Duration::from_mins(2);
 
 /// A server that runs.
 pub struct Running {
@@ -112,7 +112,7 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     match opened {
         Opened::Loaded => tracing::info!(counts = ?cache.counts(), "serving from the cache file"),
         Opened::Empty | Opened::SetAside { .. } => {
-            tracing::info!("no cache file to serve from: reading NetBox first")
+            tracing::info!("no cache file to serve from: reading NetBox first");
         }
     }
     let ledger = ledger::open(&settings.ledger).await?;

@@ -125,7 +125,7 @@ impl Allocator {
 
     /// Whether [`Allocator::assign`] would succeed now.
     pub fn preview_assign(&self, wish: &AssignWish) -> Result<IpNet, Error> {
-        self.assignable(&*self.index()?, wish)
+        Self::assignable(&*self.index()?, wish)
     }
 
     pub(super) async fn detached<T, F>(
@@ -194,7 +194,7 @@ impl Allocator {
             } else {
                 let chosen = match self.choose(&index, parent, wish) {
                     Ok(chosen) => chosen,
-                    Err(error) => return Err(self.unless_uncertain(uncertain, &wish.request, error)),
+                    Err(error) => return Err(Self::unless_uncertain(uncertain, &wish.request, error)),
                 };
                 let list: Vec<_> = chosen.iter().copied().zip(drafts.iter().cloned()).collect();
                 (chosen, self.client.create_addresses(parent.table, &list).await)
@@ -222,7 +222,7 @@ impl Allocator {
                         crate::netbox::Error::Full { .. } => self.full(parent, wish),
                         other => other.into(),
                     };
-                    return Err(self.unless_uncertain(uncertain, &wish.request, error));
+                    return Err(Self::unless_uncertain(uncertain, &wish.request, error));
                 }
                 Certainty::Unknown => {
                     tracing::warn!(request = %wish.request, %error, "asking the record what became of a write");
@@ -237,7 +237,7 @@ impl Allocator {
             }
         }
         let error = last.map_or(Error::NotReady, Error::from);
-        Err(self.unless_uncertain(uncertain, &wish.request, error))
+        Err(Self::unless_uncertain(uncertain, &wish.request, error))
     }
 
     async fn assign_now(&self, wish: &AssignWish) -> Result<Assigned, Error> {
@@ -252,7 +252,7 @@ impl Allocator {
             return Ok(Assigned { address: first(self.again(&intent).await?)?, repeated: true });
         }
         let index = self.index()?;
-        let interface = self.assignable(&index, wish)?;
+        let interface = Self::assignable(&index, wish)?;
         let parent = index.chain(wish.table, Network::host(wish.address)).last().cloned();
         let detail = Detail { wanted: 1, ..Detail::default() };
         let start = match known {
@@ -297,10 +297,10 @@ impl Allocator {
                     return Ok(records);
                 }
                 self.look_again(wish.table, &[interface]).await?;
-                return Err(self.unless_uncertain(uncertain, &wish.request, taken()));
+                return Err(Self::unless_uncertain(uncertain, &wish.request, taken()));
             }
             if error.certainty() == Certainty::NotDone {
-                return Err(self.unless_uncertain(uncertain, &wish.request, error.into()));
+                return Err(Self::unless_uncertain(uncertain, &wish.request, error.into()));
             }
             uncertain = true;
             match self.ask_record(&wish.request, 1).await {
@@ -313,7 +313,7 @@ impl Allocator {
     }
 
     /// The address with the mask it gets, if it can be recorded: a prefix holds it and nobody has it.
-    fn assignable(&self, index: &Index, wish: &AssignWish) -> Result<IpNet, Error> {
+    fn assignable(index: &Index, wish: &AssignWish) -> Result<IpNet, Error> {
         let lookup = index.lookup(wish.table, wish.address);
         let homeless = Error::Homeless { address: wish.address, table: wish.table };
         let parent = lookup.chain.last().ok_or(homeless)?;
@@ -540,7 +540,7 @@ impl Allocator {
         }
     }
 
-    pub(super) fn unless_uncertain(&self, uncertain: bool, request: &RequestId, error: Error) -> Error {
+    pub(super) fn unless_uncertain(uncertain: bool, request: &RequestId, error: Error) -> Error {
         if uncertain { Error::Unsettled { request: request.clone() } } else { error }
     }
 

@@ -74,7 +74,7 @@ impl Allocator {
         for _ in 0..ATTEMPTS {
             let block = match free_block(&*self.index()?, parent, wish) {
                 Ok(block) => block,
-                Err(error) => return Err(self.unless_uncertain(uncertain, &wish.request, error)),
+                Err(error) => return Err(Self::unless_uncertain(uncertain, &wish.request, error)),
             };
             let error = match self.client.create_prefix(block, parent.table, &draft).await {
                 Ok(prefix) => match self.yield_block(prefix).await? {
@@ -92,7 +92,7 @@ impl Allocator {
                 continue;
             }
             if error.certainty() == Certainty::NotDone {
-                return Err(self.unless_uncertain(uncertain, &wish.request, error.into()));
+                return Err(Self::unless_uncertain(uncertain, &wish.request, error.into()));
             }
             uncertain = true;
             match self.ask(|| self.recorded_prefix(&wish.request)).await {
@@ -102,7 +102,7 @@ impl Allocator {
             }
         }
         let error = last.map_or(Error::NotReady, Error::from);
-        Err(self.unless_uncertain(uncertain, &wish.request, error))
+        Err(Self::unless_uncertain(uncertain, &wish.request, error))
     }
 
     /// NetBox lets prefixes overlap. If somebody recorded a prefix or an address in the block before us, we give ours back.

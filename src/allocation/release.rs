@@ -85,7 +85,7 @@ impl Allocator {
                 );
             uncertain |= error.certainty() == Certainty::Unknown;
             if !ask {
-                outcome = Err(self.unless_uncertain(uncertain, request, error.into()));
+                outcome = Err(Self::unless_uncertain(uncertain, request, error.into()));
                 break;
             }
             let standing: Vec<Address> =
@@ -98,7 +98,7 @@ impl Allocator {
                 break;
             }
             if standing.len() == left.len() && error.certainty() == Certainty::NotDone {
-                outcome = Err(self.unless_uncertain(uncertain, request, error.into()));
+                outcome = Err(Self::unless_uncertain(uncertain, request, error.into()));
                 break;
             }
             left = standing.iter().map(|record| record.id).collect();

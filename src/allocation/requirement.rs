@@ -60,6 +60,9 @@ impl Unfit {
     }
 }
 
+/// Days left, negated so that the most comes first; free addresses; id.
+type Rank = (i64, u128, u64);
+
 /// Finds the prefix that fits best: the most days left, then the least free space that is enough. The error says how many
 /// were looked at and what each lacked.
 pub fn choose(
@@ -70,7 +73,7 @@ pub fn choose(
     today: Date,
 ) -> Result<Arc<Prefix>, String> {
     let mut unfit: BTreeMap<Unfit, usize> = BTreeMap::new();
-    let mut best: Option<((i64, u128, u64), &Arc<Prefix>)> = None;
+    let mut best: Option<(Rank, &Arc<Prefix>)> = None;
     let tables: Vec<Table> = wanted.table.map_or_else(|| index.tables().collect(), |table| vec![table]);
     for prefix in tables.into_iter().flat_map(|table| index.prefixes_of(table)) {
         if !is_candidate(index, prefix, wanted) {

@@ -105,7 +105,7 @@ impl Index {
 
     /// Every prefix of a table, in order.
     pub fn prefixes_of(&self, table: Table) -> impl Iterator<Item = &Arc<Prefix>> {
-        self.tables.get(&table).into_iter().flat_map(|index| index.prefixes.iter().flatten())
+        self.tables.get(&table).into_iter().flat_map(|index| index.prefixes.values().flatten())
     }
 
     /// Every table that holds anything.

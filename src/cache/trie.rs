@@ -65,8 +65,8 @@ impl<V> Node<V> {
         Arc::new(Self { key, value: Some(value), left: None, right: None })
     }
 
-    fn child(&self, key: Key) -> &Link<V> {
-        if key.goes_right(self.key.length) { &self.right } else { &self.left }
+    fn child(&self, key: Key) -> Option<&Node<V>> {
+        if key.goes_right(self.key.length) { self.right.as_deref() } else { self.left.as_deref() }
     }
 }
 
@@ -84,8 +84,8 @@ impl<V> Default for Trie<V> {
 }
 
 impl<V> Trie<V> {
-    fn root(&self, network: Network) -> &Link<V> {
-        if network.is_ipv4() { &self.v4 } else { &self.v6 }
+    fn root(&self, network: Network) -> Option<&Node<V>> {
+        if network.is_ipv4() { self.v4.as_deref() } else { self.v6.as_deref() }
     }
 
     /// The value at exactly this prefix.
@@ -127,7 +127,7 @@ impl<V> Trie<V> {
     }
 
     /// Every value, IPv4 before IPv6, in order.
-    pub fn iter(&self) -> Within<'_, V> {
+    pub fn values(&self) -> Within<'_, V> {
         Within { stack: self.v6.iter().chain(&self.v4).map(AsRef::as_ref).collect() }
     }
 }
@@ -188,7 +188,7 @@ fn split<V>(old: Arc<Node<V>>, key: Key, value: V) -> Arc<Node<V>> {
 #[derive(Debug)]
 pub struct Chain<'a, V> {
     key: Key,
-    link: &'a Link<V>,
+    link: Option<&'a Node<V>>,
 }
 
 impl<'a, V> Iterator for Chain<'a, V> {
@@ -199,7 +199,7 @@ impl<'a, V> Iterator for Chain<'a, V> {
             if !node.key.covers(self.key) {
                 return None;
             }
-            self.link = if node.key.length == self.key.length { &None } else { node.child(self.key) };
+            self.link = if node.key.length == self.key.length { None } else { node.child(self.key) };
             if let Some(value) = &node.value {
                 return Some(value);
             }
@@ -280,7 +280,7 @@ mod tests {
             inside.sort_by_key(|(network, _)| (network.first(), network.length()));
             let inside: Vec<u16> = inside.into_iter().map(|(_, value)| *value).collect();
             prop_assert_eq!(trie.within(asked).copied().collect::<Vec<_>>(), inside);
-            prop_assert_eq!(trie.iter().count(), model.len());
+            prop_assert_eq!(trie.values().count(), model.len());
         }
 
         #[test]
@@ -293,7 +293,7 @@ mod tests {
             for (network, value) in &after {
                 newer.update(*network, |slot| *slot = *value);
             }
-            prop_assert_eq!(trie.iter().count(), model.len());
+            prop_assert_eq!(trie.values().count(), model.len());
             for (network, value) in &model {
                 prop_assert_eq!(trie.get(*network), Some(value));
             }

@@ -7,6 +7,8 @@ use super::connect::{allocations, refusal};
 use super::{Failure, Outcome, output};
 use crate::model::RequestId;
 use crate::rpc::proto::v1;
+use crate::rpc::proto::v1::allocate_addresses_request::Source as AddressSource;
+use crate::rpc::proto::v1::allocate_prefix_request::Source as PrefixSource;
 
 pub(crate) async fn run(args: AllocateArgs) -> Outcome {
     let mut client = allocations(&args.client).await?;
@@ -38,11 +40,10 @@ pub(crate) async fn run(args: AllocateArgs) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(length) = args.length {
-        use v1::allocate_prefix_request::Source;
         let request = v1::AllocatePrefixRequest {
             source: Some(match source(&args)? {
-                From::Prefix(text) => Source::Prefix(text),
-                From::Requirement(wanted) => Source::Requirement(wanted),
+                From::Prefix(text) => PrefixSource::Prefix(text),
+                From::Requirement(wanted) => PrefixSource::Requirement(wanted),
             }),
             vrf_id: args.vrf.unwrap_or(0),
             prefix_length: length,
@@ -70,11 +71,10 @@ pub(crate) async fn run(args: AllocateArgs) -> Outcome {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    use v1::allocate_addresses_request::Source;
     let request = v1::AllocateAddressesRequest {
         source: Some(match source(&args)? {
-            From::Prefix(text) => Source::Prefix(text),
-            From::Requirement(wanted) => Source::Requirement(wanted),
+            From::Prefix(text) => AddressSource::Prefix(text),
+            From::Requirement(wanted) => AddressSource::Requirement(wanted),
         }),
         vrf_id: args.vrf.unwrap_or(0),
         count: args.count,

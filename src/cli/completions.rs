@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use super::Outcome;
 use super::args::{CompletionsArgs, ManArgs};
 
-pub(crate) fn complete(args: &CompletionsArgs, mut command: clap::Command) -> Outcome {
+pub(crate) fn complete(args: &CompletionsArgs, mut command: clap::Command) -> ExitCode {
     clap_complete::generate(args.shell, &mut command, "leasehold", &mut std::io::stdout());
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 pub(crate) fn man(args: &ManArgs, command: &clap::Command) -> Outcome {

@@ -2,25 +2,25 @@
 
 use std::process::ExitCode;
 
+use super::SAID_NO;
 use super::args::{ConfigArgs, ConfigCommand};
-use super::{Outcome, SAID_NO};
 use crate::config::{Draft, ProcessEnvironment};
 
-pub(crate) fn run(args: ConfigArgs) -> Outcome {
+pub(crate) fn run(args: ConfigArgs) -> ExitCode {
     let ConfigCommand::Check(settings) = args.command;
     let draft = match Draft::read(settings.config.as_deref(), &ProcessEnvironment) {
         Ok(draft) => draft.with_flags(settings.flags()),
         Err(error) => {
             eprintln!("error: {error}");
-            return Ok(ExitCode::from(SAID_NO));
+            return ExitCode::from(SAID_NO);
         }
     };
     print!("{}", draft.shown());
     match draft.check() {
-        Ok(_) => Ok(ExitCode::SUCCESS),
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            Ok(ExitCode::from(SAID_NO))
+            ExitCode::from(SAID_NO)
         }
     }
 }

@@ -80,7 +80,7 @@ fn settings(netbox: NetBoxSettings, grpc_listen: SocketAddr) -> Settings {
         cache_file: None,
         ledger: LedgerSettings::Memory,
         poll: Duration::from_millis(500),
-        full_pass: Duration::from_secs(3600),
+        full_pass: Duration::from_hours(1),
         time_zone: jiff::tz::TimeZone::UTC,
         log_level: "error".to_owned(),
         log_format: LogFormat::Text,

@@ -42,8 +42,8 @@ pub async fn run() -> ExitCode {
         Command::Allocate(command) => allocate::run(command).await,
         Command::Allocations(command) => allocate::show(command).await,
         Command::Release(command) => release::run(command).await,
-        Command::Config(command) => config::run(command),
-        Command::Completions(command) => completions::complete(&command, Arguments::command()),
+        Command::Config(command) => Ok(config::run(command)),
+        Command::Completions(command) => Ok(completions::complete(&command, Arguments::command())),
         Command::Man(command) => completions::man(&command, &Arguments::command()),
     };
     match outcome {

@@ -51,7 +51,7 @@ fn pages(query: &Query) -> Result<Pages, Value> {
     Ok(Pages { start, offset, limit })
 }
 
-fn page(count: Option<usize>, more: bool, rows: Vec<Value>) -> Value {
+fn page(count: Option<usize>, more: bool, rows: &[Value]) -> Value {
     // Only whether there is a next page matters to Leasehold; the URL itself is not followed.
     let next = more.then_some("http://emulator.invalid/next");
     json!({ "count": count, "next": next, "previous": null, "results": rows })
@@ -66,13 +66,13 @@ pub(super) fn list(state: &State, kind: Kind, query: &Query) -> Result<Value, Va
     if let Some(start) = pages.start {
         let from = start.max(matcher.lowest);
         let mut found = state
-            .from_id(kind, from)
+            .starting_at(kind, from)
             .take_while(|record| matcher.below.is_none_or(|below| record.id < below))
             .filter(|record| matcher.matches(record));
         let rows: Vec<Value> = found.by_ref().take(pages.limit).map(show).collect();
         // NetBox says "next" whenever the page is full.
         let full = rows.len() == pages.limit;
-        return Ok(page(None, full, rows));
+        return Ok(page(None, full, &rows));
     }
     let mut found: Vec<&Record> = match matcher.candidates(state) {
         Some(candidates) => candidates.into_iter().filter(|record| matcher.matches(record)).collect(),
@@ -84,7 +84,7 @@ pub(super) fn list(state: &State, kind: Kind, query: &Query) -> Result<Value, Va
     order(kind, &mut found, first(query, "ordering"));
     let count = found.len();
     let rows: Vec<Value> = found.into_iter().skip(pages.offset).take(pages.limit).map(show).collect();
-    Ok(page(Some(count), pages.offset + rows.len() < count, rows))
+    Ok(page(Some(count), pages.offset + rows.len() < count, &rows))
 }
 
 /// A page of everything, without making a list of everything.
@@ -105,7 +105,7 @@ fn everything(
             found.into_iter().skip(pages.offset).take(pages.limit).map(show).collect()
         }
     };
-    page(Some(count), pages.offset + rows.len() < count, rows)
+    page(Some(count), pages.offset + rows.len() < count, &rows)
 }
 
 fn order(kind: Kind, found: &mut [&Record], ordering: Option<&str>) {
@@ -291,5 +291,5 @@ pub(super) fn changes(state: &State, query: &Query) -> Result<Value, Value> {
         _ => all.range(from..).rev().take(pages.limit).map(|(_, entry)| show(entry)).collect(),
     };
     let shown = pages.start.is_none().then_some(count);
-    Ok(page(shown, rows.len() < count, rows))
+    Ok(page(shown, rows.len() < count, &rows))
 }

@@ -45,7 +45,7 @@ impl State {
         self.records.get(&kind).into_iter().flat_map(BTreeMap::values)
     }
 
-    pub(super) fn from_id(&self, kind: Kind, id: u64) -> impl Iterator<Item = &Record> {
+    pub(super) fn starting_at(&self, kind: Kind, id: u64) -> impl Iterator<Item = &Record> {
         self.records.get(&kind).into_iter().flat_map(move |rows| rows.range(id..).map(|(_, row)| row))
     }
 

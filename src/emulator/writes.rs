@@ -108,10 +108,8 @@ pub(super) fn validate(state: &State, kind: Kind, record: &Record) -> Result<(),
         found.into_iter().filter(|other| other.id != record.id)
     };
     match kind {
-        Kind::Prefix if enforced => {
-            if standing().any(|other| other.net == Some(net)) {
-                complain(&mut errors, "prefix", format!("Duplicate prefix found in {place}: {net}"));
-            }
+        Kind::Prefix if enforced && standing().any(|other| other.net == Some(net)) => {
+            complain(&mut errors, "prefix", format!("Duplicate prefix found in {place}: {net}"));
         }
         Kind::Address => {
             if enforced && let Some(other) = standing().next().and_then(|other| other.net) {
@@ -248,7 +246,7 @@ fn custom_fields(
         };
         match wrong {
             Some(why) => {
-                complain(errors, "__all__", format!("Invalid value for custom field '{name}': {why}"))
+                complain(errors, "__all__", format!("Invalid value for custom field '{name}': {why}"));
             }
             None => {
                 record.custom_fields.insert(name.clone(), value.clone());

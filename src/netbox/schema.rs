@@ -94,6 +94,9 @@ impl Step {
     }
 }
 
+/// Name of a choice set, and its values.
+type ChoiceSet = (&'static str, fn() -> Vec<&'static str>);
+
 /// How a field is to be made, and which types of an existing one fit.
 struct Shape {
     kind: &'static str,
@@ -102,7 +105,7 @@ struct Shape {
     unique: bool,
     label: &'static str,
     description: &'static str,
-    choices: Option<(&'static str, fn() -> Vec<&'static str>)>,
+    choices: Option<ChoiceSet>,
 }
 
 fn roa_words() -> Vec<&'static str> {

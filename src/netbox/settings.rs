@@ -37,7 +37,7 @@ impl NetBoxSettings {
             token,
             ca_file: None,
             read_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_mins(1),
             parallel: 4,
             page_size: 1000,
             fields: FieldNames::default(),

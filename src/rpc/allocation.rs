@@ -69,7 +69,7 @@ impl Allocations {
     }
 
     /// An allocation that only NetBox's record knows of: another replica's, or of a ledger that is lost.
-    fn from_record(&self, index: &Index, request: &RequestId) -> Option<v1::Allocation> {
+    fn recorded_only(&self, index: &Index, request: &RequestId) -> Option<v1::Allocation> {
         let (addresses, prefix) = index.allocated(request);
         if addresses.is_empty() && prefix.is_none() {
             return None;
@@ -240,7 +240,7 @@ fn assign_wish(request: v1::AssignAddressRequest) -> Result<AssignWish, Problem>
     violations.finish_with(parsed)
 }
 
-fn release(request: v1::ReleaseAddressesRequest) -> Result<(Release, RequestId), Problem> {
+fn release(request: &v1::ReleaseAddressesRequest) -> Result<(Release, RequestId), Problem> {
     let mut violations = Violations::default();
     let by_request = !request.allocation_request_id.is_empty();
     let by_address = !request.addresses.is_empty();
@@ -382,7 +382,7 @@ impl AllocationService for Allocations {
     ) -> Result<Response<v1::ReleaseAddressesResponse>, Status> {
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let (release, id) = release(request)?;
+        let (release, id) = release(&request)?;
         let request_id = id.to_string();
         let addresses = if validate_only {
             self.allocator.preview_release(&release).map_err(Problem::from)?
@@ -404,7 +404,7 @@ impl AllocationService for Allocations {
             ledger.get(&id).await.map_err(|error| Problem::from(crate::allocation::Error::from(error)))?;
         let allocation = match found.filter(|intent| intent.kind != IntentKind::Release) {
             Some(intent) => Some(self.render(&intent)),
-            None => self.from_record(&self.cache.snapshot(), &id),
+            None => self.recorded_only(&self.cache.snapshot(), &id),
         };
         let missing = || Problem::from(crate::allocation::Error::AllocationNotFound { request: id.clone() });
         Ok(Response::new(v1::GetAllocationResponse { allocation: Some(allocation.ok_or_else(missing)?) }))

@@ -14,7 +14,7 @@ use crate::cache::{Cache, Index};
 use crate::clock::Clock;
 use crate::lease::search::{self, Filter, Key, Order};
 use crate::lease::{End, Registrar, Registration, Renewal, Target, covering, leased};
-use crate::model::{Network, Prefix, PrefixId, Reputation, RoaStatus, Table, Term};
+use crate::model::{Asn, Network, Prefix, PrefixId, Reputation, RoaStatus, Table, Term};
 
 /// The longest text that NetBox takes for a description.
 const DESCRIPTION: usize = 200;
@@ -83,7 +83,7 @@ fn registration(request: v1::RegisterLeaseRequest) -> Result<(Registration, bool
     violations.take("expiry", term.check());
     let owner = violations.text("owner", request.owner.trim().to_owned(), 200);
     let loa = violations.text("loa_reference", request.loa_reference, 200);
-    let origin = violations.origin(request.origin_asn);
+    let origin = Asn::try_from(request.origin_asn).ok();
     let description = violations.text("description", request.description, DESCRIPTION);
     let tenant = violations.slug("tenant", request.tenant);
     let role = violations.slug("role", request.role);

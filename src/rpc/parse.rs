@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::proto;
 use super::status::Problem;
-use crate::model::{Asn, Network, RequestId, parse_host};
+use crate::model::{Network, RequestId, parse_host};
 
 /// Violations of a request, gathered while it is parsed.
 #[derive(Debug, Default)]
@@ -104,11 +104,6 @@ impl Violations {
             return None;
         }
         self.take(field, text.parse::<RequestId>())
-    }
-
-    /// An AS number; 0 stands for none.
-    pub(super) fn origin(&mut self, number: u32) -> Option<Asn> {
-        Asn::try_from(number).ok()
     }
 
     /// A text that may not be longer than NetBox allows.

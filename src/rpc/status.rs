@@ -54,7 +54,7 @@ impl Problem {
         Self::new(Code::Internal, "INTERNAL", "an internal error; the server's log has more")
     }
 
-    fn with(mut self, key: &'static str, value: impl ToString) -> Self {
+    fn with(mut self, key: &'static str, value: impl std::fmt::Display) -> Self {
         self.metadata.push((key, value.to_string()));
         self
     }
@@ -64,7 +64,7 @@ impl Problem {
         self
     }
 
-    fn precondition(mut self, subject: impl ToString) -> Self {
+    fn precondition(mut self, subject: impl std::fmt::Display) -> Self {
         self.precondition = Some(subject.to_string());
         self
     }
