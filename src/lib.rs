@@ -1,4 +1,16 @@
-//! stub
+//! Leasehold: a gRPC sidecar to NetBox for leased IPv4 space.
+//!
+//! The house, from the top; a room knows the rooms below it and none above it (tests/architecture.rs):
+//!
+//! - [`cli`]: one file a subcommand; every one but serve, demo, setup and emulate-netbox is a gRPC client.
+//! - [`server`]: wires it all.
+//! - [`rpc`], [`http`]: the edge. Parse, call, render; every error to one status.
+//! - [`lease`], [`allocation`], [`sync`]: the capabilities, policy apart from doing.
+//! - [`cache`], [`ledger`], [`netbox`]: what it talks to, one room a peer.
+//! - [`model`]: the nouns. No I/O, no clock.
+//!
+//! Beside it: [`emulator`] (an in-process NetBox, knows nothing of the rest), [`config`], [`telemetry`], [`jobs`], [`clock`].
+
 pub mod allocation;
 pub mod cache;
 pub mod cli;
@@ -15,16 +27,3 @@ pub mod rpc;
 pub mod server;
 pub mod sync;
 pub mod telemetry;
-#[allow(missing_docs, clippy::pedantic, unreachable_pub)]
-pub mod proto {
-    pub mod google {
-        pub mod r#type {
-            include!(concat!(env!("OUT_DIR"), "/google.r#type.rs"));
-        }
-    }
-    pub mod leasehold {
-        pub mod v1 {
-            tonic::include_proto!("leasehold.v1");
-        }
-    }
-}

@@ -1,0 +1,440 @@
+//! One contract, two NetBoxes: what Leasehold rests on, asked of the emulator and of the real one, with the same answers
+//! demanded of both. So the emulator cannot lie, and a new NetBox that changes its mind is noticed here.
+
+use serde_json::{Value, json};
+
+use crate::support::NetBox;
+
+macro_rules! contract {
+    ($($name:ident),+ $(,)?) => {
+        mod emulator {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&crate::support::NetBox::emulated().await).await;
+            })+
+        }
+
+        mod real {
+            $(#[tokio::test]
+            async fn $name() {
+                let name = concat!("contract::real::", stringify!($name));
+                if let Some(netbox) = crate::support::NetBox::real(name).await {
+                    super::$name(&netbox).await;
+                }
+            })+
+        }
+    };
+}
+
+contract!(
+    available_ips_hands_out_the_lowest_free_addresses,
+    available_ips_looks_into_child_prefixes,
+    available_ips_skips_populated_ranges,
+    a_pool_hands_out_network_and_broadcast,
+    available_ips_is_all_or_nothing,
+    a_full_prefix_is_a_conflict,
+    an_allocation_id_is_taken_once,
+    an_allocation_id_is_not_checked_within_a_list,
+    of_twelve_at_once_with_one_identity_one_wins,
+    a_duplicate_address_is_refused_where_uniqueness_is_enforced,
+    a_duplicate_address_is_taken_where_it_is_not,
+    a_list_of_addresses_is_all_or_nothing,
+    a_write_with_an_old_etag_is_refused,
+    the_etag_follows_from_last_updated,
+    unknown_filters_are_ignored,
+    ids_are_found_and_missing_ones_left_out,
+    cursor_pages_give_every_record_once,
+    the_change_log_tells_create_update_and_delete,
+    a_bulk_delete_with_a_missing_id_deletes_nothing,
+    field_errors_name_their_fields,
+    an_unknown_custom_field_is_refused,
+    select_fields_are_given_with_their_label,
+    a_patch_of_custom_fields_merges,
+    a_wrong_token_is_refused_with_403,
+    what_is_not_there_is_404_with_a_detail,
+    a_vrf_that_is_not_there_is_a_bad_filter,
+    an_address_is_found_by_its_host,
+    prefixes_are_found_within_another,
+);
+
+fn ips(answer: &Value) -> Vec<&str> {
+    answer.as_array().unwrap().iter().map(|row| row["address"].as_str().unwrap()).collect()
+}
+
+async fn available(netbox: &NetBox, prefix: u64, body: Value) -> (u16, Value) {
+    let path = format!("ipam/prefixes/{prefix}/available-ips/");
+    let (status, answer, _) = netbox.rest("POST", &path, Some(body)).await;
+    (status, answer)
+}
+
+async fn available_ips_hands_out_the_lowest_free_addresses(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let prefix = netbox.prefix(vrf, "203.0.113.0/29").await;
+    netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.2/29", "vrf": vrf })).await;
+    let (status, answer) = available(netbox, prefix, json!([{}, { "description": "second" }])).await;
+    assert_eq!(status, 201);
+    assert_eq!(ips(&answer), ["203.0.113.1/29", "203.0.113.3/29"]);
+    assert_eq!(answer[1]["description"], "second");
+    assert_eq!(answer[0]["status"], json!({ "value": "active", "label": "Active" }));
+    // One body instead of a list gives one record instead of a list.
+    let (_, answer) = available(netbox, prefix, json!({})).await;
+    assert_eq!(answer["address"], "203.0.113.4/29");
+}
+
+async fn available_ips_looks_into_child_prefixes(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let parent = netbox.prefix(vrf, "203.0.113.0/24").await;
+    netbox.prefix(vrf, "203.0.113.0/28").await;
+    let (_, answer) = available(netbox, parent, json!([{}])).await;
+    assert_eq!(ips(&answer), ["203.0.113.1/24"]);
+}
+
+async fn available_ips_skips_populated_ranges(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let prefix = netbox.prefix(vrf, "203.0.113.0/28").await;
+    let range = |from: &str, to: &str, populated: bool| json!({ "start_address": from, "end_address": to, "vrf": vrf, "mark_populated": populated });
+    netbox.post("ipam/ip-ranges/", range("203.0.113.1/28", "203.0.113.4/28", true)).await;
+    netbox.post("ipam/ip-ranges/", range("203.0.113.6/28", "203.0.113.8/28", false)).await;
+    let (_, answer) = available(netbox, prefix, json!([{}, {}])).await;
+    assert_eq!(ips(&answer), ["203.0.113.5/28", "203.0.113.6/28"]);
+}
+
+async fn a_pool_hands_out_network_and_broadcast(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let pool = netbox
+        .post("ipam/prefixes/", json!({ "prefix": "203.0.113.0/30", "vrf": vrf, "is_pool": true }))
+        .await;
+    let (_, answer) = available(netbox, pool["id"].as_u64().unwrap(), json!([{}, {}, {}, {}])).await;
+    assert_eq!(ips(&answer), ["203.0.113.0/30", "203.0.113.1/30", "203.0.113.2/30", "203.0.113.3/30"]);
+    let point_to_point = netbox.prefix(vrf, "198.51.100.0/31").await;
+    let (_, answer) = available(netbox, point_to_point, json!([{}, {}])).await;
+    assert_eq!(ips(&answer), ["198.51.100.0/31", "198.51.100.1/31"]);
+    let v6 = netbox.prefix(vrf, "2001:db8::/126").await;
+    let (_, answer) = available(netbox, v6, json!([{}])).await;
+    assert_eq!(ips(&answer), ["2001:db8::1/126"]);
+}
+
+async fn available_ips_is_all_or_nothing(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let prefix = netbox.prefix(vrf, "203.0.113.0/28").await;
+    let (status, answer) = available(netbox, prefix, json!([{}, { "status": "nope" }])).await;
+    assert_eq!(status, 400);
+    assert_eq!(answer, json!([{}, { "status": ["nope is not a valid choice."] }]));
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
+    assert_eq!(page["count"], 0);
+}
+
+async fn a_full_prefix_is_a_conflict(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let prefix = netbox.prefix(vrf, "203.0.113.0/30").await;
+    let (status, answer) = available(netbox, prefix, json!([{}, {}, {}])).await;
+    assert_eq!(status, 409);
+    assert!(answer["detail"].as_str().unwrap().starts_with("Insufficient resources"), "{answer}");
+}
+
+fn identity(key: u64, index: u32) -> Value {
+    json!({ "custom_fields": { "allocation_id": format!("vrf-{key}/{index}") } })
+}
+
+const NOT_UNIQUE: &str = "Custom field 'allocation_id' must have a unique value.";
+
+async fn an_allocation_id_is_taken_once(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let key = u64::from(std::process::id()) * 1_000_000 + vrf;
+    let prefix = netbox.prefix(vrf, "203.0.113.0/28").await;
+    let (status, _) = available(netbox, prefix, json!([identity(key, 0), identity(key, 1)])).await;
+    assert_eq!(status, 201);
+    let (status, answer) = available(netbox, prefix, json!([identity(key, 2), identity(key, 1)])).await;
+    assert_eq!((status, answer), (400, json!([{}, { "__all__": [NOT_UNIQUE] }])));
+    let mut named = identity(key, 0);
+    named["address"] = json!("203.0.113.9/28");
+    named["vrf"] = json!(vrf);
+    let (status, answer, _) = netbox.rest("POST", "ipam/ip-addresses/", Some(json!([named]))).await;
+    assert_eq!(status, 400);
+    assert_eq!(answer["errors"], json!([{ "index": 0, "errors": { "__all__": [NOT_UNIQUE] } }]));
+    // A look-up by it is exact: 1 does not find 10.
+    let (_, page, _) = netbox
+        .rest("GET", &format!("ipam/ip-addresses/?cf_allocation_id=vrf-{key}/&vrf_id={vrf}"), None)
+        .await;
+    assert_eq!(page["count"], 0);
+    let query = format!("cf_allocation_id=vrf-{key}/0&cf_allocation_id=vrf-{key}/1");
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?{query}"), None).await;
+    assert_eq!(page["count"], 2);
+}
+
+async fn an_allocation_id_is_not_checked_within_a_list(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let prefix = netbox.prefix(vrf, "203.0.113.0/28").await;
+    let key = u64::from(std::process::id()) * 2_000_000 + vrf;
+    let (status, answer) = available(netbox, prefix, json!([identity(key, 0), identity(key, 0)])).await;
+    assert_eq!(status, 201, "{answer}");
+    assert_eq!(answer.as_array().unwrap().len(), 2);
+}
+
+async fn of_twelve_at_once_with_one_identity_one_wins(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let prefix = netbox.prefix(vrf, "203.0.113.0/24").await;
+    let key = u64::from(std::process::id()) * 3_000_000 + vrf;
+    let tries = (0..12).map(|_| available(netbox, prefix, json!([identity(key, 0)])));
+    let statuses: Vec<u16> =
+        futures::future::join_all(tries).await.into_iter().map(|(status, _)| status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 11, "{statuses:?}");
+}
+
+async fn a_duplicate_address_is_refused_where_uniqueness_is_enforced(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let body = json!({ "address": "203.0.113.5/24", "vrf": vrf });
+    netbox.post("ipam/ip-addresses/", body.clone()).await;
+    let (status, answer, _) = netbox.rest("POST", "ipam/ip-addresses/", Some(body)).await;
+    assert_eq!(status, 400);
+    assert!(
+        answer["address"][0].as_str().unwrap().starts_with("Duplicate IP address found in VRF"),
+        "{answer}"
+    );
+    netbox.prefix(vrf, "198.51.100.0/24").await;
+    let again = json!({ "prefix": "198.51.100.0/24", "vrf": vrf });
+    let (status, answer, _) = netbox.rest("POST", "ipam/prefixes/", Some(again)).await;
+    assert_eq!(status, 400);
+    assert!(answer["prefix"][0].as_str().unwrap().starts_with("Duplicate prefix found in VRF"), "{answer}");
+}
+
+async fn a_duplicate_address_is_taken_where_it_is_not(netbox: &NetBox) {
+    let vrf = netbox.vrf(false).await;
+    let body = json!({ "address": "203.0.113.5/24", "vrf": vrf });
+    netbox.post("ipam/ip-addresses/", body.clone()).await;
+    netbox.post("ipam/ip-addresses/", body).await;
+    netbox.prefix(vrf, "198.51.100.0/24").await;
+    netbox.prefix(vrf, "198.51.100.0/24").await;
+}
+
+async fn a_list_of_addresses_is_all_or_nothing(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let body = |host: u8| json!({ "address": format!("203.0.113.{host}/24"), "vrf": vrf });
+    netbox.post("ipam/ip-addresses/", body(2)).await;
+    let (status, answer, _) =
+        netbox.rest("POST", "ipam/ip-addresses/", Some(json!([body(1), body(2)]))).await;
+    assert_eq!(status, 400);
+    assert_eq!(answer["detail"], "1 of 2 objects could not be created.");
+    assert_eq!(answer["errors"][0]["index"], 1);
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
+    assert_eq!(page["count"], 1);
+}
+
+async fn a_write_with_an_old_etag_is_refused(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let id = netbox.prefix(vrf, "203.0.113.0/24").await;
+    let path = format!("ipam/prefixes/{id}/");
+    let (_, _, etag) = netbox.rest("GET", &path, None).await;
+    let etag = etag.unwrap();
+    let change = |words: &str| Some(json!({ "description": words }));
+    let (status, _, newer) = netbox.rest_with("PATCH", &path, change("one"), Some(&etag)).await;
+    assert_eq!(status, 200);
+    assert_ne!(newer.unwrap(), etag);
+    let (status, ..) = netbox.rest_with("PATCH", &path, change("two"), Some(&etag)).await;
+    assert_eq!(status, 412);
+    let (status, ..) = netbox.rest_with("DELETE", &path, None, Some(&etag)).await;
+    assert_eq!(status, 412);
+    let (_, row, _) = netbox.rest("GET", &path, None).await;
+    assert_eq!(row["description"], "one");
+}
+
+async fn the_etag_follows_from_last_updated(netbox: &NetBox) {
+    use leasehold::netbox::PrefixDraft;
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, "203.0.113.0/24").await;
+    let client = netbox.client().await;
+    let found: Vec<leasehold::model::Prefix> = client.find(&[("vrf_id", vrf.to_string())]).await.unwrap();
+    let draft = PrefixDraft { description: Some("held".to_owned()), ..PrefixDraft::default() };
+    let patched = client.patch_prefix(found[0].id, &found[0].revision, &draft).await.unwrap();
+    assert_eq!(patched.description, "held");
+    let again = client.patch_prefix(found[0].id, &found[0].revision, &draft).await;
+    assert!(matches!(again, Err(leasehold::netbox::Error::Changed)), "{again:?}");
+}
+
+async fn unknown_filters_are_ignored(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, "203.0.113.0/24").await;
+    let path = format!("ipam/prefixes/?vrf_id={vrf}&no_such_filter=1");
+    let (status, page, _) = netbox.rest("GET", &path, None).await;
+    assert_eq!((status, &page["count"]), (200, &json!(1)));
+}
+
+async fn ids_are_found_and_missing_ones_left_out(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let id = netbox.prefix(vrf, "203.0.113.0/24").await;
+    let path = format!("ipam/prefixes/?id={id}&id=999999999&fields=id,prefix");
+    let (_, page, _) = netbox.rest("GET", &path, None).await;
+    assert_eq!(page["results"], json!([{ "id": id, "prefix": "203.0.113.0/24" }]));
+}
+
+async fn cursor_pages_give_every_record_once(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let bodies: Value =
+        (1..=7).map(|host| json!({ "address": format!("203.0.113.{host}/24"), "vrf": vrf })).collect();
+    let made = netbox.post("ipam/ip-addresses/", bodies).await;
+    let mut wanted: Vec<u64> =
+        made.as_array().unwrap().iter().map(|row| row["id"].as_u64().unwrap()).collect();
+    wanted.sort_unstable();
+    let (mut start, mut seen) = (0, Vec::<u64>::new());
+    loop {
+        let path = format!("ipam/ip-addresses/?vrf_id={vrf}&start={start}&limit=3&fields=id");
+        let (_, page, _) = netbox.rest("GET", &path, None).await;
+        assert_eq!(page["count"], Value::Null);
+        let ids: Vec<u64> =
+            page["results"].as_array().unwrap().iter().map(|row| row["id"].as_u64().unwrap()).collect();
+        seen.extend(&ids);
+        assert_eq!(page["next"].is_string(), ids.len() == 3, "{page}");
+        if page["next"].is_null() {
+            break;
+        }
+        start = ids.last().unwrap() + 1;
+    }
+    assert_eq!(seen, wanted);
+    let bound = wanted[3];
+    let path = format!("ipam/ip-addresses/?vrf_id={vrf}&start={}&id__lt={bound}&fields=id", wanted[1]);
+    let (_, page, _) = netbox.rest("GET", &path, None).await;
+    assert_eq!(page["results"], json!([{ "id": wanted[1] }, { "id": wanted[2] }]));
+}
+
+async fn the_change_log_tells_create_update_and_delete(netbox: &NetBox) {
+    use leasehold::netbox::{Action, ObjectKind};
+    let client = netbox.client().await;
+    let before = client.latest_change().await.unwrap().map_or(0, |change| change.id);
+    let vrf = netbox.vrf(true).await;
+    let id = netbox.prefix(vrf, "203.0.113.0/24").await;
+    let path = format!("ipam/prefixes/{id}/");
+    netbox.rest("PATCH", &path, Some(json!({ "description": "x" }))).await;
+    netbox.rest("DELETE", &path, None).await;
+    let changes = client.changes_from(before + 1).await.unwrap();
+    let told: Vec<Action> = changes
+        .iter()
+        .filter(|change| change.kind == Some(ObjectKind::Prefix) && change.object == id)
+        .map(|change| change.action)
+        .collect();
+    assert_eq!(told, [Action::Create, Action::Update, Action::Delete]);
+    assert!(changes.iter().all(|change| !change.request.is_empty()));
+    assert!(changes.windows(2).all(|pair| pair[0].id < pair[1].id));
+}
+
+async fn a_bulk_delete_with_a_missing_id_deletes_nothing(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let made = netbox.post("ipam/ip-addresses/", json!([{ "address": "203.0.113.5/24", "vrf": vrf }])).await;
+    let id = made[0]["id"].as_u64().unwrap();
+    let both = Some(json!([{ "id": id }, { "id": 999_999_999 }]));
+    let (status, ..) = netbox.rest("DELETE", "ipam/ip-addresses/", both).await;
+    assert_eq!(status, 400);
+    let (status, ..) = netbox.rest("DELETE", "ipam/ip-addresses/", Some(json!([{ "id": id }]))).await;
+    assert_eq!(status, 204);
+    // What a check of permissions sends: refused for its shape, after the permission.
+    let (status, ..) = netbox.rest("DELETE", "ipam/ip-addresses/", Some(json!({}))).await;
+    assert_eq!(status, 400);
+}
+
+async fn field_errors_name_their_fields(netbox: &NetBox) {
+    let body = json!({ "prefix": "198.51.100.5/24", "status": "odd", "tenant": { "slug": "no-such" } });
+    let (status, answer, _) = netbox.rest("POST", "ipam/prefixes/", Some(body)).await;
+    assert_eq!(status, 400);
+    assert_eq!(answer["status"], json!(["odd is not a valid choice."]));
+    let words = "Related object not found using the provided attributes: {'slug': 'no-such'}";
+    assert_eq!(answer["tenant"], json!([words]));
+    let (_, answer, _) =
+        netbox.rest("POST", "ipam/prefixes/", Some(json!({ "prefix": "198.51.100.5/24" }))).await;
+    assert_eq!(
+        answer["prefix"],
+        json!(["198.51.100.5/24 is not a valid prefix. Did you mean 198.51.100.0/24?"])
+    );
+    let (_, answer, _) = netbox.rest("POST", "ipam/prefixes/", Some(json!({}))).await;
+    assert_eq!(answer["prefix"], json!(["This field is required."]));
+}
+
+async fn an_unknown_custom_field_is_refused(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let body = json!({ "prefix": "198.51.100.0/24", "vrf": vrf, "custom_fields": { "nope": 1 } });
+    let (status, answer, _) = netbox.rest("POST", "ipam/prefixes/", Some(body)).await;
+    assert_eq!(status, 400);
+    let words = "Custom field 'nope' does not exist for this object type.";
+    assert_eq!(answer, json!({ "custom_fields": { "nope": words } }));
+}
+
+async fn select_fields_are_given_with_their_label(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let fields = json!({ "roa_status": "valid", "lease_owner": "ACME-LIR" });
+    let body = json!({ "prefix": "203.0.113.0/24", "vrf": vrf, "custom_fields": fields });
+    let made = netbox.post("ipam/prefixes/", body).await;
+    assert_eq!(made["custom_fields"]["roa_status"], json!({ "value": "valid", "label": "valid" }));
+    assert_eq!(made["custom_fields"]["lease_owner"], "ACME-LIR");
+    assert_eq!(made["custom_fields"]["lease_expiry"], Value::Null);
+    let body =
+        json!({ "prefix": "198.51.100.0/24", "vrf": vrf, "custom_fields": { "lease_expiry": "soon" } });
+    let (status, answer, _) = netbox.rest("POST", "ipam/prefixes/", Some(body)).await;
+    assert_eq!(status, 400);
+    let words = answer["__all__"][0].as_str().unwrap();
+    assert!(words.starts_with("Invalid value for custom field 'lease_expiry':"), "{words}");
+}
+
+async fn a_patch_of_custom_fields_merges(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let fields = json!({ "lease_owner": "ACME-LIR", "lease_expiry": "2027-06-01" });
+    let body = json!({ "prefix": "203.0.113.0/24", "vrf": vrf, "custom_fields": fields });
+    let id = netbox.post("ipam/prefixes/", body).await["id"].as_u64().unwrap();
+    let change = json!({ "custom_fields": { "lease_expiry": "2028-06-01" } });
+    let (_, row, _) = netbox.rest("PATCH", &format!("ipam/prefixes/{id}/"), Some(change)).await;
+    assert_eq!(row["custom_fields"]["lease_owner"], "ACME-LIR");
+    assert_eq!(row["custom_fields"]["lease_expiry"], "2028-06-01");
+}
+
+async fn a_wrong_token_is_refused_with_403(netbox: &NetBox) {
+    let answer = reqwest::Client::new()
+        .get(format!("{}/api/ipam/prefixes/", netbox.url))
+        .header("authorization", "Token 0000000000000000000000000000000000000000")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 403);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["detail"], "Invalid v1 token");
+}
+
+async fn what_is_not_there_is_404_with_a_detail(netbox: &NetBox) {
+    let (status, answer, _) = netbox.rest("GET", "ipam/prefixes/999999999/", None).await;
+    assert_eq!((status, answer), (404, json!({ "detail": "No Prefix matches the given query." })));
+    let (status, ..) = available(netbox, 999_999_999, json!([{}])).await;
+    assert_eq!(status, 404);
+}
+
+async fn a_vrf_that_is_not_there_is_a_bad_filter(netbox: &NetBox) {
+    let (status, answer, _) = netbox.rest("GET", "ipam/prefixes/?vrf_id=999999999", None).await;
+    assert_eq!(status, 400);
+    let words = "Select a valid choice. 999999999 is not one of the available choices.";
+    assert_eq!(answer["vrf_id"], json!([words]));
+}
+
+async fn an_address_is_found_by_its_host(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.5/28", "vrf": vrf })).await;
+    let count = async |filter: &str| {
+        let path = format!("ipam/ip-addresses/?vrf_id={vrf}&{filter}");
+        netbox.rest("GET", &path, None).await.1["count"].clone()
+    };
+    assert_eq!(count("address=203.0.113.5").await, 1);
+    assert_eq!(count("address=203.0.113.6&address=203.0.113.5").await, 1);
+    assert_eq!(count("address=203.0.113.5/24").await, 0);
+    assert_eq!(count("parent=203.0.113.0/29").await, 1);
+    assert_eq!(count("parent=203.0.113.8/29").await, 0);
+}
+
+async fn prefixes_are_found_within_another(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    for prefix in ["203.0.113.0/24", "203.0.113.0/25", "203.0.113.128/26"] {
+        netbox.prefix(vrf, prefix).await;
+    }
+    let count = async |filter: &str| {
+        let path = format!("ipam/prefixes/?vrf_id={vrf}&{filter}");
+        netbox.rest("GET", &path, None).await.1["count"].clone()
+    };
+    assert_eq!(count("within=203.0.113.0/24").await, 2);
+    assert_eq!(count("within_include=203.0.113.0/24").await, 3);
+    assert_eq!(count("prefix=203.0.113.128/26").await, 1);
+    assert_eq!(count("contains=203.0.113.130").await, 2);
+}

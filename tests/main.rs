@@ -1,0 +1,16 @@
+//! Every integration test, one file a capability, one binary: linking once is what makes them quick to run.
+//!
+//! Tests speak the wire: gRPC to a server, REST to a NetBox. The NetBox is the emulator, and the real one where tests/run
+//! has started it; without it those tests say that they were skipped (see support/peers.rs).
+
+mod allocation;
+mod architecture;
+mod contract;
+mod crash;
+mod errors;
+mod leases;
+mod ledger;
+mod lookup;
+mod scale;
+mod support;
+mod sync;

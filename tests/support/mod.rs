@@ -1,0 +1,257 @@
+//! What the tests stand on: a NetBox (emulated or real), a server before it, and clients.
+
+pub mod peers;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use leasehold::config::{LogFormat, Settings};
+use leasehold::emulator::{Emulator, Listening};
+use leasehold::ledger::LedgerSettings;
+use leasehold::netbox::{Client, NetBoxSettings, schema};
+use leasehold::rpc::proto::v1;
+use leasehold::rpc::proto::v1::admin_service_client::AdminServiceClient;
+use leasehold::rpc::proto::v1::allocation_service_client::AllocationServiceClient;
+use leasehold::rpc::proto::v1::lease_service_client::LeaseServiceClient;
+use leasehold::rpc::proto::v1::prefix_service_client::PrefixServiceClient;
+use leasehold::server::{self, Running};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tonic::transport::Channel;
+
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef01234567";
+pub const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A NetBox to test against.
+pub struct NetBox {
+    pub url: String,
+    pub token: String,
+    /// Present if it is ours.
+    pub emulator: Option<Emulator>,
+    listening: Option<Listening>,
+    http: reqwest::Client,
+}
+
+impl NetBox {
+    /// An empty emulated one, with Leasehold's fields.
+    pub async fn emulated() -> Self {
+        let emulator = Emulator::new(TOKEN);
+        let listening = emulator.listen(LOOPBACK).await.unwrap();
+        let url = listening.url();
+        let netbox = Self::at(url, TOKEN.to_owned(), Some(emulator), Some(listening));
+        netbox.set_up().await;
+        netbox
+    }
+
+    /// The real one, with Leasehold's fields; `None` (told to tests/run) where there is none.
+    pub async fn real(test: &str) -> Option<Self> {
+        let real = peers::netbox(test)?;
+        let netbox = Self::at(real.url, real.token, None, None);
+        // Tests run side by side: setting up twice at once would collide.
+        static ONCE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+        ONCE.get_or_init(|| netbox.set_up()).await;
+        Some(netbox)
+    }
+
+    fn at(url: String, token: String, emulator: Option<Emulator>, listening: Option<Listening>) -> Self {
+        Self { url, token, emulator, listening, http: reqwest::Client::new() }
+    }
+
+    async fn set_up(&self) {
+        let client = self.client().await;
+        for step in schema::plan(&client).await.unwrap() {
+            schema::apply(&client, &step).await.unwrap();
+        }
+    }
+
+    pub fn settings(&self) -> NetBoxSettings {
+        NetBoxSettings::new(self.url.parse().unwrap(), SecretString::from(self.token.clone()))
+    }
+
+    pub async fn client(&self) -> Client {
+        let client = Client::new(&self.settings()).unwrap();
+        client.connect().await.unwrap();
+        client
+    }
+
+    /// A request as any other tool would make it: status, body, ETag.
+    pub async fn rest(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value, Option<String>) {
+        self.rest_with(method, path, body, None).await
+    }
+
+    pub async fn rest_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        if_match: Option<&str>,
+    ) -> (u16, Value, Option<String>) {
+        let scheme = if self.token.starts_with("nbt_") { "Bearer" } else { "Token" };
+        let mut request = self
+            .http
+            .request(method.parse().unwrap(), format!("{}/api/{path}", self.url))
+            .header("authorization", format!("{scheme} {}", self.token));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        if let Some(etag) = if_match {
+            request = request.header("if-match", etag);
+        }
+        let response = request.send().await.unwrap();
+        let etag = response.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null), etag)
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, answer, _) = self.rest("POST", path, Some(body)).await;
+        assert_eq!(status, 201, "{answer}");
+        answer
+    }
+
+    /// A VRF of its own for a test: what others do in the same NetBox is not seen in it.
+    pub async fn vrf(&self, enforce_unique: bool) -> u64 {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let vrf = self.post("ipam/vrfs/", json!({ "name": name, "enforce_unique": enforce_unique })).await;
+        vrf["id"].as_u64().unwrap()
+    }
+
+    /// A prefix in a VRF; its id.
+    pub async fn prefix(&self, vrf: u64, prefix: &str) -> u64 {
+        let made = self.post("ipam/prefixes/", json!({ "prefix": prefix, "vrf": vrf })).await;
+        made["id"].as_u64().unwrap()
+    }
+
+    /// Switches an emulated one off; what it holds stays.
+    pub async fn stop(&mut self) -> SocketAddr {
+        let listening = self.listening.take().unwrap();
+        let address = listening.address;
+        listening.stop().await;
+        address
+    }
+
+    /// Switches it on again.
+    pub async fn start(&mut self, address: SocketAddr) {
+        self.listening = Some(self.emulator.as_ref().unwrap().listen(address).await.unwrap());
+    }
+}
+
+/// Settings of a server for tests: everything in memory, quick polls.
+pub fn settings(netbox: &NetBox) -> Settings {
+    Settings {
+        netbox: netbox.settings(),
+        grpc_listen: LOOPBACK,
+        http_listen: LOOPBACK,
+        drain: Duration::from_secs(2),
+        cache_file: None,
+        ledger: LedgerSettings::Memory,
+        poll: Duration::from_millis(200),
+        full_pass: Duration::from_secs(3600),
+        time_zone: jiff::tz::TimeZone::UTC,
+        log_level: "warn".to_owned(),
+        log_format: LogFormat::Text,
+    }
+}
+
+/// A server and clients of it.
+pub struct Server {
+    pub running: Running,
+    pub prefixes: PrefixServiceClient<Channel>,
+    pub leases: LeaseServiceClient<Channel>,
+    pub allocations: AllocationServiceClient<Channel>,
+    pub admin: AdminServiceClient<Channel>,
+}
+
+impl Server {
+    /// Before this NetBox, in step with it.
+    pub async fn before(netbox: &NetBox) -> Self {
+        let server = Self::with(settings(netbox)).await;
+        server.live().await;
+        server
+    }
+
+    pub async fn with(settings: Settings) -> Self {
+        let running = server::start(settings).await.unwrap();
+        let channel =
+            Channel::from_shared(format!("http://{}", running.grpc)).unwrap().connect().await.unwrap();
+        Self {
+            prefixes: PrefixServiceClient::new(channel.clone()),
+            leases: LeaseServiceClient::new(channel.clone()),
+            allocations: AllocationServiceClient::new(channel.clone()),
+            admin: AdminServiceClient::new(channel),
+            running,
+        }
+    }
+
+    /// Waits until it follows the change log and serves writes.
+    pub async fn live(&self) {
+        eventually("the server is in step and serves writes", async || {
+            let status = self.admin.clone().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
+            status.writes_served && status.sync.unwrap().phase() == v1::SyncPhase::Live
+        })
+        .await;
+    }
+
+    pub async fn lookup(&self, vrf_id: u64, address: &str) -> v1::LookupAddressResponse {
+        let request = v1::LookupAddressRequest { address: address.to_owned(), vrf_id };
+        self.prefixes.clone().lookup_address(request).await.unwrap().into_inner()
+    }
+
+    pub async fn allocate(
+        &self,
+        request: v1::AllocateAddressesRequest,
+    ) -> Result<v1::AllocateAddressesResponse, tonic::Status> {
+        Ok(self.allocations.clone().allocate_addresses(request).await?.into_inner())
+    }
+}
+
+/// A wish for addresses of a prefix.
+pub fn addresses(vrf_id: u64, prefix: &str, count: i32, request_id: &str) -> v1::AllocateAddressesRequest {
+    v1::AllocateAddressesRequest {
+        source: Some(v1::allocate_addresses_request::Source::Prefix(prefix.to_owned())),
+        vrf_id,
+        count,
+        request_id: request_id.to_owned(),
+        ..v1::AllocateAddressesRequest::default()
+    }
+}
+
+pub fn hosts(answer: &v1::AllocateAddressesResponse) -> Vec<String> {
+    answer.addresses.iter().map(|record| record.address.split('/').next().unwrap().to_owned()).collect()
+}
+
+pub fn date(text: &str) -> Option<leasehold::rpc::proto::Date> {
+    let date: jiff::civil::Date = text.parse().unwrap();
+    Some(leasehold::rpc::proto::Date {
+        year: date.year().into(),
+        month: date.month().into(),
+        day: date.day().into(),
+    })
+}
+
+/// Asserts that something becomes true within ten seconds.
+pub async fn eventually(what: &str, check: impl AsyncFn() -> bool) {
+    within(Duration::from_secs(10), what, check).await;
+}
+
+/// Asserts that something becomes true within a time, and tells how long it took.
+pub async fn within(limit: Duration, what: &str, check: impl AsyncFn() -> bool) -> Duration {
+    let began = Instant::now();
+    loop {
+        if check().await {
+            return began.elapsed();
+        }
+        assert!(began.elapsed() < limit, "waited {limit:?} in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A directory that goes with the test.
+pub fn directory() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    (directory, path)
+}
