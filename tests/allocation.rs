@@ -1,1 +1,355 @@
-//! stub
+//! AllocationService, against the emulator and the real NetBox.
+
+use leasehold::emulator::Faults;
+use leasehold::rpc::proto::v1;
+use serde_json::json;
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use crate::support::{NetBox, Server, addresses, hosts};
+
+const BLOCK: &str = "203.0.113.0/24";
+
+fn reason(status: &tonic::Status) -> String {
+    status.get_error_details().error_info().unwrap().reason.clone()
+}
+
+/// A request id that no other run of the tests has used on the same NetBox.
+fn id(name: &str) -> String {
+    format!("{name}-{}", uuid::Uuid::new_v4().simple())
+}
+
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod emulator {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&crate::support::NetBox::emulated().await).await;
+            })+
+        }
+
+        mod real {
+            $(#[tokio::test]
+            async fn $name() {
+                let name = concat!("allocation::real::", stringify!($name));
+                if let Some(netbox) = crate::support::NetBox::real(name).await {
+                    super::$name(&netbox).await;
+                }
+            })+
+        }
+    };
+}
+
+on_both!(
+    the_same_request_gets_the_same_addresses,
+    the_same_id_with_another_body_is_refused,
+    no_address_inside_a_child_prefix_is_handed_out,
+    excluded_space_is_not_handed_out,
+    a_list_is_all_or_nothing_and_tells_what_is_left,
+    a_child_prefix_overlaps_nothing,
+    a_named_address_is_recorded_once,
+    released_addresses_are_free_again_and_a_release_is_repeatable,
+    a_stale_view_never_hands_out_what_is_taken,
+    where_uniqueness_is_not_enforced_a_rival_is_yielded_to,
+    a_hundred_addresses_in_one_call,
+);
+
+async fn the_same_request_gets_the_same_addresses(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    let server = Server::before(netbox).await;
+    let request = v1::AllocateAddressesRequest {
+        description: "web".to_owned(),
+        dns_name: "web.example".to_owned(),
+        ..addresses(vrf, BLOCK, 3, &id("order"))
+    };
+    let first = server.allocate(request.clone()).await.unwrap();
+    assert_eq!(hosts(&first), ["203.0.113.1", "203.0.113.2", "203.0.113.3"]);
+    let again = server.allocate(request.clone()).await.unwrap();
+    assert_eq!((hosts(&again), again.repeated), (hosts(&first), true));
+    // What was allocated is in the cache before the answer leaves.
+    assert_eq!(server.lookup(vrf, "203.0.113.2").await.records[0].dns_name, "web.example");
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
+    assert_eq!(page["count"], 3);
+    // A server that has never heard of the request (its ledger lost) finds it in the record.
+    let stranger = Server::before(netbox).await;
+    let found = stranger.allocate(request).await.unwrap();
+    assert_eq!(hosts(&found), hosts(&first));
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
+    assert_eq!(page["count"], 3);
+}
+
+async fn the_same_id_with_another_body_is_refused(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    let server = Server::before(netbox).await;
+    let id = id("order");
+    server.allocate(addresses(vrf, BLOCK, 1, &id)).await.unwrap();
+    let status = server.allocate(addresses(vrf, BLOCK, 2, &id)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+}
+
+async fn no_address_inside_a_child_prefix_is_handed_out(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    netbox.prefix(vrf, "203.0.113.0/29").await;
+    let server = Server::before(netbox).await;
+    let outside = server.allocate(addresses(vrf, BLOCK, 2, &id("outside"))).await.unwrap();
+    assert_eq!(hosts(&outside), ["203.0.113.8", "203.0.113.9"]);
+    assert_eq!(outside.addresses[0].address, "203.0.113.8/24");
+    let told = v1::AllocateAddressesRequest {
+        include_child_prefixes: true,
+        ..addresses(vrf, BLOCK, 1, &id("told"))
+    };
+    assert_eq!(hosts(&server.allocate(told).await.unwrap()), ["203.0.113.1"]);
+}
+
+async fn excluded_space_is_not_handed_out(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    let server = Server::before(netbox).await;
+    let request = v1::AllocateAddressesRequest {
+        exclude: vec!["203.0.113.0/30".to_owned(), "203.0.113.5".to_owned()],
+        ..addresses(vrf, BLOCK, 2, &id("exclude"))
+    };
+    let preview = v1::AllocateAddressesRequest { validate_only: true, ..request.clone() };
+    let shown = server.allocate(preview).await.unwrap();
+    assert_eq!(shown.addresses[0].id, 0);
+    let made = server.allocate(request).await.unwrap();
+    assert_eq!(hosts(&made), ["203.0.113.4", "203.0.113.6"]);
+    assert_eq!(hosts(&shown), hosts(&made));
+}
+
+async fn a_list_is_all_or_nothing_and_tells_what_is_left(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, "203.0.113.0/29").await;
+    let server = Server::before(netbox).await;
+    server.allocate(addresses(vrf, "203.0.113.0/29", 4, &id("four"))).await.unwrap();
+    let too_many = id("too-many");
+    let status = server.allocate(addresses(vrf, "203.0.113.0/29", 3, &too_many)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "PREFIX_FULL"));
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().metadata["free"], "2");
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
+    assert_eq!(page["count"], 4);
+    // Refused is not used up: with room made, the same request goes through.
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}&limit=1"), None).await;
+    let gone = page["results"][0]["id"].clone();
+    netbox.rest("DELETE", &format!("ipam/ip-addresses/{gone}/"), None).await;
+    let made = server.allocate(addresses(vrf, "203.0.113.0/29", 3, &too_many)).await.unwrap();
+    assert_eq!(made.addresses.len(), 3);
+}
+
+async fn a_child_prefix_overlaps_nothing(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    netbox.prefix(vrf, "203.0.113.16/28").await;
+    netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.3/24", "vrf": vrf })).await;
+    let mut server = Server::before(netbox).await;
+    let request = |length: i32, request_id: &str| v1::AllocatePrefixRequest {
+        source: Some(v1::allocate_prefix_request::Source::Prefix(BLOCK.to_owned())),
+        vrf_id: vrf,
+        prefix_length: length,
+        request_id: request_id.to_owned(),
+        ..v1::AllocatePrefixRequest::default()
+    };
+    let once = id("block");
+    let made = server.allocations.allocate_prefix(request(28, &once)).await.unwrap().into_inner();
+    assert_eq!(made.prefix.unwrap().prefix, "203.0.113.32/28");
+    let again = server.allocations.allocate_prefix(request(28, &once)).await.unwrap().into_inner();
+    assert!(again.repeated);
+    assert_eq!(again.prefix.unwrap().prefix, "203.0.113.32/28");
+    let half = server.allocations.allocate_prefix(request(25, &id("half"))).await.unwrap().into_inner();
+    assert_eq!(half.prefix.unwrap().prefix, "203.0.113.128/25");
+    let status = server.allocations.allocate_prefix(request(25, &id("none"))).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "PREFIX_FULL"));
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().metadata["largest_free_length"], "26");
+    let status = server.allocations.allocate_prefix(request(24, &id("length"))).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+}
+
+async fn a_named_address_is_recorded_once(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    let mut server = Server::before(netbox).await;
+    let request = |address: &str, request_id: &str| v1::AssignAddressRequest {
+        address: address.to_owned(),
+        vrf_id: vrf,
+        request_id: request_id.to_owned(),
+        ..v1::AssignAddressRequest::default()
+    };
+    let once = id("named");
+    let made = server.allocations.assign_address(request("203.0.113.50", &once)).await.unwrap().into_inner();
+    assert_eq!(made.address.unwrap().address, "203.0.113.50/24");
+    assert!(
+        server
+            .allocations
+            .assign_address(request("203.0.113.50", &once))
+            .await
+            .unwrap()
+            .into_inner()
+            .repeated
+    );
+    for (address, code, why) in [
+        ("203.0.113.50", Code::AlreadyExists, "ADDRESS_TAKEN"),
+        ("203.0.113.255", Code::FailedPrecondition, "ADDRESS_NOT_ASSIGNABLE"),
+        ("192.0.2.1", Code::FailedPrecondition, "NO_PREFIX_HOLDS_ADDRESS"),
+    ] {
+        let status = server.allocations.assign_address(request(address, &id("other"))).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (code, why));
+    }
+}
+
+async fn released_addresses_are_free_again_and_a_release_is_repeatable(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    let mut server = Server::before(netbox).await;
+    let order = id("order");
+    server.allocate(addresses(vrf, BLOCK, 3, &order)).await.unwrap();
+    let release = v1::ReleaseAddressesRequest {
+        allocation_request_id: order.clone(),
+        request_id: id("release"),
+        ..v1::ReleaseAddressesRequest::default()
+    };
+    for _ in 0..2 {
+        let released = server.allocations.release_addresses(release.clone()).await.unwrap().into_inner();
+        assert_eq!(released.addresses.len(), 3);
+    }
+    assert!(server.lookup(vrf, "203.0.113.1").await.records.is_empty());
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
+    assert_eq!(page["count"], 0);
+    let status = server.allocate(addresses(vrf, BLOCK, 3, &order)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ALLOCATION_RELEASED"));
+    let request = v1::GetAllocationRequest { request_id: order };
+    let allocation =
+        server.allocations.get_allocation(request).await.unwrap().into_inner().allocation.unwrap();
+    assert_eq!(allocation.state(), v1::AllocationState::Released);
+    // What Leasehold did not allocate is not released unless told.
+    netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.9/24", "vrf": vrf })).await;
+    crate::support::eventually("it is seen", async || {
+        !server.lookup(vrf, "203.0.113.9").await.records.is_empty()
+    })
+    .await;
+    let mut foreign = v1::ReleaseAddressesRequest {
+        addresses: vec!["203.0.113.9".to_owned()],
+        vrf_id: vrf,
+        ..v1::ReleaseAddressesRequest::default()
+    };
+    let status = server.allocations.release_addresses(foreign.clone()).await.unwrap_err();
+    assert_eq!(reason(&status), "NOT_ALLOCATED_HERE");
+    foreign.allow_foreign = true;
+    server.allocations.release_addresses(foreign).await.unwrap();
+}
+
+async fn a_stale_view_never_hands_out_what_is_taken(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    netbox.prefix(vrf, "203.0.113.128/25").await;
+    // Polls once a minute: what happens next it does not see.
+    let mut settings = crate::support::settings(netbox);
+    settings.poll = std::time::Duration::from_secs(60);
+    let server = Server::with(settings).await;
+    server.live().await;
+    let taken: serde_json::Value =
+        (1..=3).map(|host| json!({ "address": format!("203.0.113.{host}/24"), "vrf": vrf })).collect();
+    netbox.post("ipam/ip-addresses/", taken).await;
+    let made = server.allocate(addresses(vrf, BLOCK, 2, &id("stale"))).await.unwrap();
+    assert_eq!(hosts(&made), ["203.0.113.4", "203.0.113.5"]);
+}
+
+async fn where_uniqueness_is_not_enforced_a_rival_is_yielded_to(netbox: &NetBox) {
+    let vrf = netbox.vrf(false).await;
+    netbox.prefix(vrf, BLOCK).await;
+    netbox.prefix(vrf, "203.0.113.128/25").await;
+    let mut settings = crate::support::settings(netbox);
+    settings.poll = std::time::Duration::from_secs(60);
+    let server = Server::with(settings).await;
+    server.live().await;
+    netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.1/24", "vrf": vrf })).await;
+    let made = server.allocate(addresses(vrf, BLOCK, 2, &id("rival"))).await.unwrap();
+    assert_eq!(hosts(&made), ["203.0.113.2", "203.0.113.3"]);
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
+    assert_eq!(page["count"], 3);
+}
+
+async fn a_hundred_addresses_in_one_call(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    let mut server = Server::before(netbox).await;
+    let order = id("hundred");
+    let made = server.allocate(addresses(vrf, BLOCK, 100, &order)).await.unwrap();
+    let indexes: Vec<String> = made.addresses.iter().map(|record| record.allocation_id.clone()).collect();
+    let wanted: Vec<String> = (0..100).map(|index| format!("{order}/{index}")).collect();
+    assert_eq!(indexes, wanted);
+    let listed = server.allocations.list_allocations(v1::ListAllocationsRequest::default()).await.unwrap();
+    assert_eq!(listed.into_inner().allocations[0].request_id, order);
+}
+
+#[tokio::test]
+async fn any_block_that_fits_a_requirement_is_taken_and_a_refusal_says_why() {
+    let netbox = NetBox::emulated().await;
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    for (prefix, days, reputation) in [
+        ("10.0.0.0/24", 400, "listed"),
+        ("10.0.1.0/24", 40, "clean"),
+        ("10.0.2.0/24", 300, "clean"),
+        ("10.0.3.0/24", -1, "clean"),
+    ] {
+        let expiry = today + jiff::Span::new().days(days);
+        let fields = json!({ "lease_owner": "ACME-LIR", "lease_expiry": expiry.to_string(), "reputation": reputation });
+        netbox.post("ipam/prefixes/", json!({ "prefix": prefix, "custom_fields": fields })).await;
+    }
+    let server = Server::before(&netbox).await;
+    let request = |min_days_left: i32, owner: &str, request_id: &str| v1::AllocateAddressesRequest {
+        source: Some(v1::allocate_addresses_request::Source::Requirement(v1::BlockRequirement {
+            owner: owner.to_owned(),
+            min_days_left,
+            clean_reputation: true,
+            ..v1::BlockRequirement::default()
+        })),
+        request_id: request_id.to_owned(),
+        ..v1::AllocateAddressesRequest::default()
+    };
+    let made = server.allocate(request(30, "ACME-LIR", "fits")).await.unwrap();
+    assert_eq!(made.prefix.unwrap().prefix, "10.0.2.0/24");
+    let status = server.allocate(request(301, "ACME-LIR", "too-soon")).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "NO_BLOCK_FITS"));
+    assert_eq!(
+        status.message(),
+        "no prefix fits the requirement: 1 expired, 2 with too few days left, 1 not recorded as clean"
+    );
+    let status = server.allocate(request(0, "NOBODY-LIR", "nobody")).await.unwrap_err();
+    assert!(status.message().contains("no active prefix has that owner"), "{status:?}");
+}
+
+#[tokio::test]
+async fn an_answer_lost_after_the_commit_is_found_in_the_record() {
+    let netbox = NetBox::emulated().await;
+    netbox.post("ipam/prefixes/", json!({ "prefix": BLOCK })).await;
+    let server = Server::before(&netbox).await;
+    netbox.emulator.as_ref().unwrap().set_faults(Faults { drop_after_commit: 100, ..Faults::default() });
+    let made = server.allocate(addresses(0, BLOCK, 3, "lost")).await.unwrap();
+    assert_eq!(hosts(&made), ["203.0.113.1", "203.0.113.2", "203.0.113.3"]);
+    netbox.emulator.as_ref().unwrap().set_faults(Faults::default());
+    let (_, page, _) = netbox.rest("GET", "ipam/ip-addresses/", None).await;
+    assert_eq!(page["count"], 3);
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_does_not_cut_a_write_short() {
+    let netbox = NetBox::emulated().await;
+    netbox.post("ipam/prefixes/", json!({ "prefix": BLOCK })).await;
+    let server = Server::before(&netbox).await;
+    let slow = Faults { delay: std::time::Duration::from_millis(400), ..Faults::default() };
+    netbox.emulator.as_ref().unwrap().set_faults(slow);
+    let mut request = tonic::Request::new(addresses(0, BLOCK, 2, "hang-up"));
+    request.set_timeout(std::time::Duration::from_millis(100));
+    let status = server.allocations.clone().allocate_addresses(request).await.unwrap_err();
+    assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status:?}");
+    netbox.emulator.as_ref().unwrap().set_faults(Faults::default());
+    let again = server.allocate(addresses(0, BLOCK, 2, "hang-up")).await.unwrap();
+    assert!(again.repeated);
+    let (_, page, _) = netbox.rest("GET", "ipam/ip-addresses/", None).await;
+    assert_eq!(page["count"], 2);
+}
