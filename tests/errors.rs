@@ -1,1 +1,146 @@
-//! stub
+//! Every way to be refused, as a client sees it. The table is a snapshot: a change of words or codes is a change of the API.
+
+use std::fmt::Write as _;
+
+use leasehold::rpc::proto::v1;
+use leasehold::rpc::proto::v1::allocate_addresses_request::Source;
+use secrecy::SecretString;
+use serde_json::json;
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+use crate::support::{NetBox, Server, TOKEN, addresses, date, eventually, settings};
+
+/// A refusal with everything that a client can act on, on a few lines.
+fn told(title: &str, status: &Status) -> String {
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap_or_else(|| panic!("{title}: no ErrorInfo in {status:?}"));
+    assert_eq!(info.domain, "leasehold", "{title}");
+    assert!(info.reason.len() <= 63, "{title}");
+    assert!(info.reason.chars().all(|c| c.is_ascii_uppercase() || c == '_'), "{title}: {}", info.reason);
+    let mut text = format!("{title}\n  {:?} {}\n  {}\n", status.code(), info.reason, status.message());
+    let mut metadata: Vec<_> = info.metadata.iter().collect();
+    metadata.sort();
+    for (key, value) in metadata {
+        writeln!(text, "  {key} = {value}").unwrap();
+    }
+    for violation in details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default() {
+        writeln!(text, "  field {}: {}", violation.field, violation.description).unwrap();
+    }
+    for violation in
+        details.precondition_failure().map(|failure| failure.violations.clone()).unwrap_or_default()
+    {
+        writeln!(text, "  precondition {} of {}", violation.r#type, violation.subject).unwrap();
+    }
+    if let Some(wait) = details.retry_info().and_then(|retry| retry.retry_delay) {
+        writeln!(text, "  retry in {} s", wait.as_secs()).unwrap();
+    }
+    text
+}
+
+async fn server_with(netbox: &NetBox, url: Option<&str>, token: &str) -> Server {
+    let mut settings = settings(netbox);
+    if let Some(url) = url {
+        settings.netbox.url = url.parse().unwrap();
+    }
+    settings.netbox.token = SecretString::from(token.to_owned());
+    Server::with(settings).await
+}
+
+#[tokio::test]
+async fn each_refusal_is_clear_and_its_own() {
+    let mut netbox = NetBox::emulated().await;
+    let vrf = netbox.vrf(true).await;
+    let other = netbox.vrf(true).await;
+    netbox.prefix(vrf, "198.51.100.0/24").await;
+    netbox.prefix(other, "198.51.100.0/24").await;
+    netbox.post("ipam/prefixes/", json!({ "prefix": "203.0.113.0/29" })).await;
+    let mut server = Server::before(&netbox).await;
+    let mut table = String::new();
+    let mut note = |title: &str, status: Status| {
+        table.push_str(&told(title, &status).replace(&netbox.url, "http://NETBOX"));
+        table.push('\n');
+    };
+
+    // What a caller gets wrong.
+    let bad = addresses(0, "203.0.113.5/24", 1, "host-bits");
+    note("a prefix with host bits", server.allocate(bad).await.unwrap_err());
+    let bad = v1::AllocateAddressesRequest {
+        exclude: vec!["nonsense".to_owned()],
+        dns_name: "web 01".to_owned(),
+        tenant: "Not A Slug".to_owned(),
+        ..addresses(0, "banana", 1001, "an id with blanks")
+    };
+    note("six fields wrong at once", server.allocate(bad).await.unwrap_err());
+    let nothing = v1::AllocateAddressesRequest::default();
+    note("no source", server.allocate(nothing).await.unwrap_err());
+    note("an unknown prefix", server.allocate(addresses(0, "192.0.2.0/24", 1, "unknown")).await.unwrap_err());
+    let there = addresses(0, "198.51.100.0/24", 1, "elsewhere");
+    note("a prefix that stands in two VRFs and not here", server.allocate(there).await.unwrap_err());
+    let by_id =
+        v1::AllocateAddressesRequest { source: Some(Source::PrefixId(4711)), ..addresses(0, "", 1, "by-id") };
+    note("an unknown prefix id", server.allocate(by_id).await.unwrap_err());
+    note("a full prefix", server.allocate(addresses(0, "203.0.113.0/29", 7, "full")).await.unwrap_err());
+    let tenant = v1::AllocateAddressesRequest {
+        tenant: "no-such".to_owned(),
+        ..addresses(0, "203.0.113.0/29", 1, "tenant")
+    };
+    note("an unknown tenant", server.allocate(tenant).await.unwrap_err());
+    server.allocate(addresses(0, "203.0.113.0/29", 1, "once")).await.unwrap();
+    let reused = addresses(0, "203.0.113.0/29", 2, "once");
+    note("a request id with another body", server.allocate(reused).await.unwrap_err());
+    let unknown = v1::GetAllocationRequest { request_id: "never-seen".to_owned() };
+    note("an unknown allocation", server.allocations.get_allocation(unknown).await.unwrap_err());
+    let release = v1::ReleaseAddressesRequest {
+        addresses: vec!["203.0.113.1".to_owned(), "203.0.113.6".to_owned()],
+        ..v1::ReleaseAddressesRequest::default()
+    };
+    note("an address that nobody recorded", server.allocations.release_addresses(release).await.unwrap_err());
+    let lookup = v1::LookupAddressRequest { address: "203.0.113.5/24".to_owned(), vrf_id: 0 };
+    note("an address with a mask", server.prefixes.lookup_address(lookup).await.unwrap_err());
+    let lease = v1::RegisterLeaseRequest {
+        prefix: "203.0.113.0/29".to_owned(),
+        start: date("2027-06-01"),
+        expiry: date("2026-06-01"),
+        notice_date: Some(leasehold::rpc::proto::Date { year: 2026, month: 2, day: 30 }),
+        ..v1::RegisterLeaseRequest::default()
+    };
+    note("a lease that ends before it starts", server.leases.register_lease(lease).await.unwrap_err());
+    let lookup = v1::LookupLeaseRequest {
+        key: Some(v1::lookup_lease_request::Key::Address("203.0.113.5".to_owned())),
+        vrf_id: 0,
+    };
+    note("no lease over an address", server.leases.lookup_lease(lookup).await.unwrap_err());
+    let job = v1::TriggerCheckRequest { job: "sync.ful".to_owned(), wait: false };
+    note("an unknown job", server.admin.trigger_check(job).await.unwrap_err());
+    let page = v1::ListLeasesRequest {
+        page_token: "x".to_owned(),
+        page_size: -1,
+        order_by: "age".to_owned(),
+        ..Default::default()
+    };
+    note("a page that cannot be", server.leases.list_leases(page).await.unwrap_err());
+
+    // What is set up wrongly.
+    let page = format!("{}/login/", netbox.url);
+    let wrong_url = server_with(&netbox, Some(&page), TOKEN).await;
+    let wrong_token = server_with(&netbox, None, "0000000000000000000000000000000000000000").await;
+    for (title, server) in [("a wrong URL", &wrong_url), ("a wrong token", &wrong_token)] {
+        eventually("the trouble is known", async || {
+            let status = server.admin.clone().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
+            !status.sync.unwrap().last_error.is_empty()
+        })
+        .await;
+        note(title, server.allocate(addresses(0, "203.0.113.0/29", 1, "w")).await.unwrap_err());
+    }
+    let read_only = server_with(&netbox, None, &format!("{TOKEN}-readonly")).await;
+    read_only.live().await;
+    note("a read-only token", read_only.allocate(addresses(0, "203.0.113.0/29", 1, "r")).await.unwrap_err());
+
+    // What is out of reach.
+    let url = netbox.url.clone();
+    netbox.stop().await;
+    let status = server.allocate(addresses(0, "203.0.113.0/29", 1, "away")).await.unwrap_err();
+    table.push_str(&told("NetBox out of reach", &status).replace(&url, "http://NETBOX"));
+    insta::assert_snapshot!("errors", table);
+}

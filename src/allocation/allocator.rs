@@ -140,7 +140,11 @@ impl Allocator {
     }
 
     pub(super) fn index(&self) -> Result<Arc<Index>, Error> {
-        if self.cache.is_ready() { Ok(self.cache.snapshot()) } else { Err(Error::NotReady) }
+        if self.cache.is_ready() {
+            Ok(self.cache.snapshot())
+        } else {
+            Err(Error::NotReady { trouble: self.cache.freshness().trouble().to_string() })
+        }
     }
 
     /// Limits of a wish, with what this NetBox version makes of ranges.
@@ -236,7 +240,7 @@ impl Allocator {
                 }
             }
         }
-        let error = last.map_or(Error::NotReady, Error::from);
+        let error = last.map_or(Error::Outrun, Error::from);
         Err(Self::unless_uncertain(uncertain, &wish.request, error))
     }
 
@@ -347,7 +351,11 @@ impl Allocator {
         match origin {
             Origin::Id(id) => index.prefix(*id).cloned().ok_or(Error::PrefixIdNotFound { id: *id }),
             Origin::Prefix(table, network) => match index.prefixes_at(*table, *network) {
-                [] => Err(Error::PrefixNotFound { network: *network, table: *table }),
+                [] => Err(Error::PrefixNotFound {
+                    network: *network,
+                    table: *table,
+                    elsewhere: index.tables_with(*network),
+                }),
                 [only] => Ok(only.clone()),
                 several => Err(Error::PrefixAmbiguous {
                     network: *network,

@@ -18,8 +18,11 @@ pub enum Error {
     #[error(transparent)]
     Cache(#[from] cache::Error),
     /// No full pass has ended yet: what is free is not known.
-    #[error("the cache is still empty: what is free is not known yet")]
-    NotReady,
+    #[error("there is nothing to serve yet: {trouble}")]
+    NotReady {
+        /// What is in the way; empty while the first full pass runs.
+        trouble: String,
+    },
     /// Intents of a server that died are not settled yet, so no write is served.
     #[error("writes that an earlier server left open are being settled with NetBox first")]
     Settling,
@@ -42,12 +45,14 @@ pub enum Error {
         request: RequestId,
     },
     /// No such prefix.
-    #[error("no prefix {network} in {table}")]
+    #[error("no prefix {network} in {table}{}", crate::model::elsewhere(elsewhere))]
     PrefixNotFound {
         /// As asked.
         network: Network,
         /// Where.
         table: Table,
+        /// Tables that do hold it.
+        elsewhere: Vec<Table>,
     },
     /// No prefix of this id.
     #[error("no prefix with id {id}")]
@@ -143,6 +148,9 @@ pub enum Error {
         /// The request.
         request: RequestId,
     },
+    /// Rivals took what was picked, time after time.
+    #[error("others took every address that was picked; try again")]
+    Outrun,
     /// The task that carried the write was lost: a defect, told rather than hidden.
     #[error("the write was cut short inside the server; the same request id again settles it")]
     CutShort,

@@ -101,7 +101,7 @@ impl Allocator {
                 Err(_) => return Err(Error::Unsettled { request: wish.request.clone() }),
             }
         }
-        let error = last.map_or(Error::NotReady, Error::from);
+        let error = last.map_or(Error::Outrun, Error::from);
         Err(Self::unless_uncertain(uncertain, &wish.request, error))
     }
 

@@ -1,6 +1,9 @@
 //! How old the cache is, readable without a lock.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
 
 use jiff::Timestamp;
 
@@ -10,6 +13,8 @@ pub struct Freshness {
     /// Microseconds since the epoch; 0 for never.
     synced_at: AtomicI64,
     live: AtomicBool,
+    /// Why NetBox could not be followed the last time; empty if it could.
+    trouble: ArcSwap<String>,
 }
 
 impl Freshness {
@@ -33,8 +38,14 @@ impl Freshness {
     }
 
     /// NetBox did not answer, or the log has a gap: the cache is as old as it was.
-    pub fn lose(&self) {
+    pub fn lose(&self, why: &str) {
         self.live.store(false, Ordering::Relaxed);
+        self.trouble.store(Arc::new(why.to_owned()));
+    }
+
+    /// Why NetBox could not be followed the last time; empty if it could, or was not asked yet.
+    pub fn trouble(&self) -> Arc<String> {
+        self.trouble.load_full()
     }
 
     pub(super) fn restore(&self, at: Option<Timestamp>) {

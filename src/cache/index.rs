@@ -108,6 +108,14 @@ impl Index {
         self.tables.get(&table).into_iter().flat_map(|index| index.prefixes.values().flatten())
     }
 
+    /// The tables that hold exactly this prefix, in order.
+    pub fn tables_with(&self, network: Network) -> Vec<Table> {
+        let mut tables: Vec<Table> =
+            self.tables().filter(|table| !self.prefixes_at(*table, network).is_empty()).collect();
+        tables.sort_unstable();
+        tables
+    }
+
     /// Every table that holds anything.
     pub fn tables(&self) -> impl Iterator<Item = Table> + '_ {
         self.tables.keys().copied()

@@ -217,10 +217,16 @@ impl Store {
     }
 
     /// Puts a generation into service.
-    pub(super) async fn switch(&self, generation: u64, position: &Position) -> Result<(), Error> {
-        sqlx::query("UPDATE cache SET generation = ?1, position = ?2")
+    pub(super) async fn switch(
+        &self,
+        generation: u64,
+        position: &Position,
+        synced_at: Timestamp,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE cache SET generation = ?1, position = ?2, synced_at = ?3")
             .bind(to_sql(generation))
             .bind(serde_json::to_string(position)?)
+            .bind(synced_at.as_microsecond())
             .execute(&self.pool)
             .await?;
         Ok(())

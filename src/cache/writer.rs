@@ -163,7 +163,7 @@ impl Cache {
         if let Some(at) = synced_at {
             self.freshness.agree(at);
         }
-        if batch.is_empty() && position.is_none() {
+        if batch.is_empty() && position.is_none() && synced_at.is_none() {
             return Ok(());
         }
         let building = writer.building.as_ref().map(|building| building.generation);
@@ -198,7 +198,7 @@ impl Cache {
     pub async fn finish_pass(&self, position: Position, synced_at: Timestamp) -> Result<(), Error> {
         let mut writer = self.writer.lock().await;
         let Some(built) = writer.building.take() else { return Ok(()) };
-        writer.store.switch(built.generation, &position).await?;
+        writer.store.switch(built.generation, &position, synced_at).await?;
         writer.generation = Some(built.generation);
         writer.position = Some(position);
         let old = self.current.swap(Arc::new(built.index));

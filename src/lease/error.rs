@@ -15,18 +15,23 @@ pub enum Error {
     #[error(transparent)]
     Cache(#[from] cache::Error),
     /// No full pass has ended yet.
-    #[error("the cache is still empty: what is recorded is not known yet")]
-    NotReady,
+    #[error("there is nothing to serve yet: {trouble}")]
+    NotReady {
+        /// What is in the way; empty while the first full pass runs.
+        trouble: String,
+    },
     /// The dates make no term.
     #[error(transparent)]
     Term(#[from] TermError),
     /// No such prefix.
-    #[error("no prefix {network} in {table}")]
+    #[error("no prefix {network} in {table}{}", crate::model::elsewhere(elsewhere))]
     PrefixNotFound {
         /// As asked.
         network: Network,
         /// Where.
         table: Table,
+        /// Tables that do hold it.
+        elsewhere: Vec<Table>,
     },
     /// No prefix of this id.
     #[error("no prefix with id {id}")]

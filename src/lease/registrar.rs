@@ -89,7 +89,10 @@ impl Registrar {
                     }
                     self.client.create_prefix(wish.network, wish.table, draft).await
                 }
-                (RegisterPlan::Adopt(_) | RegisterPlan::Nothing, None) => return Err(Error::NotReady),
+                // A plan over a record that stands is only made where one stands.
+                (RegisterPlan::Adopt(_) | RegisterPlan::Nothing, None) => {
+                    return Err(Error::Changed { network: wish.network });
+                }
             };
             match answer {
                 Ok(prefix) => return Ok(Registered { prefix: self.publish(prefix).await?, adopted }),
@@ -192,7 +195,11 @@ impl Registrar {
     }
 
     fn index(&self) -> Result<Arc<Index>, Error> {
-        if self.cache.is_ready() { Ok(self.cache.snapshot()) } else { Err(Error::NotReady) }
+        if self.cache.is_ready() {
+            Ok(self.cache.snapshot())
+        } else {
+            Err(Error::NotReady { trouble: self.cache.freshness().trouble().to_string() })
+        }
     }
 
     fn standing(&self, table: Table, network: Network) -> Result<Option<Arc<Prefix>>, Error> {
@@ -242,7 +249,7 @@ pub fn prefix_of(index: &Index, target: Target) -> Result<Arc<Prefix>, Error> {
     match target {
         Target::Id(id) => index.prefix(id).cloned().ok_or(Error::PrefixIdNotFound { id }),
         Target::Prefix(table, network) => match index.prefixes_at(table, network) {
-            [] => Err(Error::PrefixNotFound { network, table }),
+            [] => Err(Error::PrefixNotFound { network, table, elsewhere: index.tables_with(network) }),
             [only] => Ok(only.clone()),
             several => {
                 // Of duplicates, the one that carries the lease is meant if there is just one.

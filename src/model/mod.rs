@@ -20,5 +20,5 @@ pub use allocation_id::{AllocationId, RequestId, RequestIdError};
 pub use asn::{Asn, AsnError};
 pub use lease::{Lease, Reputation, RoaStatus, UnknownWord};
 pub use prefix::{Network, NetworkError, Prefix, parse_host};
-pub use reference::{AddressId, NamedRef, PrefixId, RangeId, Revision, Table, Vrf, VrfId};
+pub use reference::{AddressId, NamedRef, PrefixId, RangeId, Revision, Table, Vrf, VrfId, elsewhere};
 pub use term::{Phase, Term, TermError};

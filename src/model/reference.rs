@@ -76,6 +76,15 @@ impl fmt::Display for Table {
     }
 }
 
+/// Where else something stands, as the end of a sentence; nothing if it stands nowhere.
+pub fn elsewhere(tables: &[Table]) -> String {
+    if tables.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    format!("; it stands in {}: name the table with vrf_id", names.join(", "))
+}
+
 /// A VRF: a routing table of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vrf {

@@ -34,7 +34,11 @@ impl Leases {
     }
 
     fn index(&self) -> Result<Arc<Index>, Problem> {
-        if self.cache.is_ready() { Ok(self.cache.snapshot()) } else { Err(Problem::cache_empty()) }
+        if self.cache.is_ready() {
+            Ok(self.cache.snapshot())
+        } else {
+            Err(Problem::cache_empty(&self.cache.freshness().trouble()))
+        }
     }
 
     fn state(&self) -> v1::CacheState {

@@ -32,7 +32,11 @@ impl Prefixes {
     }
 
     fn ready(&self) -> Result<(), Problem> {
-        if self.cache.is_ready() { Ok(()) } else { Err(Problem::cache_empty()) }
+        if self.cache.is_ready() {
+            Ok(())
+        } else {
+            Err(Problem::cache_empty(&self.cache.freshness().trouble()))
+        }
     }
 
     fn state(&self) -> v1::CacheState {

@@ -70,13 +70,14 @@ impl Problem {
     }
 
     /// The cache holds nothing yet.
-    pub(super) fn cache_empty() -> Self {
-        Self::new(
-            Code::Unavailable,
-            "CACHE_EMPTY",
-            "the first full pass over NetBox has not ended yet; see AdminService.GetStatus for its progress",
-        )
-        .retry_in(Duration::from_secs(2))
+    pub(super) fn cache_empty(trouble: &str) -> Self {
+        let words = if trouble.is_empty() {
+            "the first full pass over NetBox has not ended yet; AdminService.GetStatus tells its progress"
+                .to_owned()
+        } else {
+            format!("there is nothing to serve yet: {trouble}")
+        };
+        Self::new(Code::Unavailable, "CACHE_EMPTY", words).retry_in(Duration::from_secs(2))
     }
 }
 
@@ -173,7 +174,7 @@ impl From<allocation::Error> for Problem {
                 .retry_in(Duration::from_secs(5))
             }
             E::Cache(error) => Self::internal(&error.to_string()),
-            E::NotReady => Self::cache_empty(),
+            E::NotReady { trouble } => Self::cache_empty(&trouble),
             E::Settling => Self::new(Code::Unavailable, "SETTLING", words).retry_in(Duration::from_secs(2)),
             E::Unsettled { request } => Self::new(Code::Unavailable, "OUTCOME_UNKNOWN", words)
                 .with("request_id", request)
@@ -181,6 +182,7 @@ impl From<allocation::Error> for Problem {
             E::CutShort => {
                 Self::new(Code::Unavailable, "OUTCOME_UNKNOWN", words).retry_in(Duration::from_secs(2))
             }
+            E::Outrun => Self::new(Code::Aborted, "OUTRUN", words).retry_in(Duration::from_secs(1)),
             E::RequestIdReused { request } => {
                 let mut problem = Self::new(Code::InvalidArgument, "REQUEST_ID_REUSED", words.clone())
                     .with("request_id", request);
@@ -244,7 +246,7 @@ impl From<lease::Error> for Problem {
         match error {
             E::NetBox(error) => error.into(),
             E::Cache(error) => Self::internal(&error.to_string()),
-            E::NotReady => Self::cache_empty(),
+            E::NotReady { trouble } => Self::cache_empty(&trouble),
             E::Term(error) => {
                 let field = match error {
                     crate::model::TermError::EndsBeforeItStarts { .. } => "expiry",

@@ -104,7 +104,7 @@ impl Syncer {
         if let Err(gap) = check(&position, &entries) {
             follower.position = None;
             follower.trusted = false;
-            self.cache.freshness().lose();
+            self.cache.freshness().lose(&gap.to_string());
             return Ok(Some(gap));
         }
         if let Some(last) = entries.last() {
@@ -241,7 +241,7 @@ impl Syncer {
     }
 
     fn failed(&self, error: Error) -> Error {
-        self.cache.freshness().lose();
+        self.cache.freshness().lose(&error.to_string());
         self.tell(|told| {
             told.reachable = !matches!(&error, Error::NetBox(error) if error.is_transient());
             told.last_error = error.to_string();

@@ -1,6 +1,7 @@
 //! What the tests stand on: a NetBox (emulated or real), a server before it, and clients.
 
 pub mod peers;
+pub mod proxy;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
