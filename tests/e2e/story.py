@@ -1,0 +1,189 @@
+"""The commands of the README against a real NetBox, with pynetbox looking on at each step."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+
+import pynetbox
+
+BINARY = os.environ["LEASEHOLD_TEST_BINARY"]
+GRPCURL = os.environ["LEASEHOLD_TEST_GRPCURL"]
+URL = os.environ["LEASEHOLD_TEST_NETBOX_URL"]
+# The token with exactly the permissions that `setup --print-permissions` lists: more must not be needed.
+TOKEN = os.environ["LEASEHOLD_TEST_NETBOX_TOKEN_MINIMAL"]
+ADMIN = os.environ["LEASEHOLD_TEST_NETBOX_TOKEN_V1"]
+failures = 0
+
+
+def check(name, held, seen=None):
+    global failures
+    if held:
+        print(f"ok {name}", flush=True)
+    else:
+        failures += 1
+        print(f"not ok {name}: {seen!r}", flush=True)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Story:
+    def __init__(self, directory):
+        self.grpc = f"127.0.0.1:{free_port()}"
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "LEASEHOLD_NETBOX__URL": URL,
+            "LEASEHOLD_NETBOX__TOKEN": TOKEN,
+            "LEASEHOLD_SERVER": f"http://{self.grpc}",
+            "LEASEHOLD_SERVER__GRPC_LISTEN": self.grpc,
+            "LEASEHOLD_SERVER__HTTP_LISTEN": f"127.0.0.1:{free_port()}",
+            "XDG_DATA_HOME": str(directory),
+        }
+        self.netbox = pynetbox.api(URL, token=ADMIN)
+        self.server = None
+
+    def leasehold(self, *arguments, code=0):
+        done = subprocess.run([BINARY, *arguments], env=self.env, capture_output=True, text=True, timeout=120)
+        check(f"leasehold {' '.join(arguments)[:70]} exits {code}", done.returncode == code,
+              (done.returncode, done.stdout, done.stderr))
+        return done.stdout
+
+    def json(self, *arguments):
+        text = self.leasehold(*arguments, "--output", "json")
+        return json.loads(text) if text.startswith("{") else {}
+
+    def grpcurl(self, *arguments):
+        done = subprocess.run([GRPCURL, "-plaintext", *arguments], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    def until(self, name, held, limit):
+        began = time.monotonic()
+        while time.monotonic() - began < limit:
+            if held():
+                check(f"{name} (within {limit} s)", True)
+                return
+            time.sleep(0.05)
+        check(f"{name} (within {limit} s)", False)
+
+    def tell(self):
+        self.setup()
+        self.server = subprocess.Popen([BINARY, "serve"], env=self.env)
+        try:
+            self.until("the server answers", lambda: self.grpcurl(self.grpc, "list")[0] == 0, 10)
+            self.leasehold("status", "--wait")
+            self.main_job()
+            self.with_grpcurl()
+        finally:
+            self.server.send_signal(signal.SIGTERM)
+            check("the server stops on SIGTERM with 0", self.server.wait(30) == 0, self.server.returncode)
+
+    def setup(self):
+        needs = self.leasehold("setup", "--print-permissions")
+        check("permissions are printed", "ipam.ipaddress" in needs and "delete" in needs, needs)
+        plan = self.leasehold("setup", "--dry-run")
+        check("a plan is printed", "lease_owner" in plan, plan)
+        self.leasehold("setup")
+        again = self.leasehold("setup")
+        check("setup is idempotent", "Nothing to do" in again, again)
+        field = self.netbox.extras.custom_fields.get(name="allocation_id")
+        check("allocation_id is unique in NetBox", field.unique is True, field)
+        types = sorted(self.netbox.extras.custom_fields.get(name="allocation_id").object_types)
+        check("allocation_id is on addresses and prefixes", types == ["ipam.ipaddress", "ipam.prefix"], types)
+        readonly = {**self.env, "LEASEHOLD_NETBOX__TOKEN": os.environ["LEASEHOLD_TEST_NETBOX_TOKEN_READONLY"]}
+        done = subprocess.run([BINARY, "setup"], env=readonly, capture_output=True, text=True, timeout=60)
+        lacks = "lacks permissions" in done.stderr and "ipam.ipaddress: add, delete" in done.stderr
+        check("a read-only token is found out by setup", done.returncode == 3 and lacks, (done.returncode, done.stderr))
+        wrong = {**self.env, "LEASEHOLD_NETBOX__TOKEN": "nbt_aaaaaaaaaaaa." + "b" * 40}
+        done = subprocess.run([BINARY, "setup"], env=wrong, capture_output=True, text=True, timeout=60)
+        check("a wrong token is told", done.returncode == 1 and "does not accept the token" in done.stderr, done.stderr)
+        wrong = {**self.env, "LEASEHOLD_NETBOX__URL": URL + "/login"}
+        done = subprocess.run([BINARY, "setup"], env=wrong, capture_output=True, text=True, timeout=60)
+        check("a wrong URL is told", done.returncode == 1 and "is the base URL right?" in done.stderr, done.stderr)
+
+    def main_job(self):
+        block = "203.0.113.0/24"
+        self.leasehold("lease", "register", block, "--owner", "ACME-LIR", "--start", "2026-06-01", "--expiry",
+                       "2027-06-01", "--loa", "LOA-2026-0481", "--origin-asn", "64500")
+        prefix = self.netbox.ipam.prefixes.get(prefix=block, vrf_id="null")
+        fields = prefix.custom_fields
+        check("pynetbox sees the lease",
+              (fields["lease_owner"], fields["lease_expiry"], fields["loa_reference"], fields["origin_asn"])
+              == ("ACME-LIR", "2027-06-01", "LOA-2026-0481", 64500), fields)
+
+        request = f"story-{uuid.uuid4().hex}"
+        allocate = ["allocate", "--prefix", block, "--count", "3", "--description", "web", "--dns-name", "web.example",
+                    "--request-id", request]
+        first = self.json(*allocate)
+        hosts = [row["address"] for row in first.get("addresses", [])]
+        check("three addresses", len(hosts) == 3, first)
+        again = self.json(*allocate)
+        check("the same again gives the same", [row["address"] for row in again.get("addresses", [])] == hosts, again)
+        seen = list(self.netbox.ipam.ip_addresses.filter(cf_allocation_id=[f"{request}/{n}" for n in range(3)]))
+        check("pynetbox sees the same three",
+              sorted(map(str, seen)) == sorted(hosts) and {ip.dns_name for ip in seen} == {"web.example"}, seen)
+
+        host = hosts[0].split("/")[0]
+        found = self.json("lookup", host)
+        check("lookup gives lease and record",
+              found["lease"]["owner"] == "ACME-LIR" and found["records"][0]["dnsName"] == "web.example", found)
+
+        ip = self.netbox.ipam.ip_addresses.get(address=hosts[0])
+        ip.description = "changed by hand"
+        ip.save()
+        self.until("a change made with pynetbox is in lookup",
+                   lambda: self.quiet("lookup", host)["records"][0].get("description") == "changed by hand", 3)
+        made = self.netbox.ipam.ip_addresses.create(address="203.0.113.200/24", description="by hand")
+        self.until("an address made with pynetbox is in lookup",
+                   lambda: "records" in self.quiet("lookup", "203.0.113.200"), 3)
+        made.delete()
+        self.until("an address deleted with pynetbox is gone",
+                   lambda: "records" not in self.quiet("lookup", "203.0.113.200"), 3)
+
+        self.leasehold("release", "--allocation", request)
+        left = list(self.netbox.ipam.ip_addresses.filter(cf_allocation_id=[f"{request}/{n}" for n in range(3)]))
+        check("pynetbox sees them gone", left == [], left)
+        self.leasehold("lookup", "192.0.2.1", code=3)
+        self.leasehold("allocate", "--prefix", "203.0.113.5/24", code=1)
+        self.leasehold("allocate", "--count", "1", code=1)
+        self.leasehold("no-such-command", code=2)
+
+    def quiet(self, *arguments):
+        done = subprocess.run([BINARY, *arguments, "--output", "json"], env=self.env, capture_output=True, text=True,
+                              timeout=60)
+        return json.loads(done.stdout)
+
+    def with_grpcurl(self):
+        code, listed = self.grpcurl(self.grpc, "list")
+        services = ["leasehold.v1.AdminService", "leasehold.v1.AllocationService", "leasehold.v1.LeaseService",
+                    "leasehold.v1.PrefixService", "grpc.health.v1.Health"]
+        check("grpcurl lists every service", code == 0 and all(name in listed for name in services), listed)
+        for service in services[:4]:
+            code, described = self.grpcurl(self.grpc, "describe", service)
+            check(f"grpcurl describes {service}", code == 0 and "rpc" in described, described)
+            code, health = self.grpcurl("-d", json.dumps({"service": service}), self.grpc, "grpc.health.v1.Health/Check")
+            check(f"{service} is healthy", '"SERVING"' in health, health)
+        # The README's own lines, against this server.
+        readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+        lines = [line.strip().removeprefix("$ ") for line in readme.splitlines() if line.strip().startswith("$ grpcurl")]
+        for method in ["LookupAddress", "RegisterLease", "AllocateAddresses"]:
+            found = [line for line in lines if line.endswith(method)]
+            check(f"the README has a grpcurl line for {method}", bool(found), lines)
+            for line in found:
+                line = line.replace("grpcurl", GRPCURL, 1).replace("127.0.0.1:50051", self.grpc)
+                done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)
+                check(f"the README's line for {method} works", done.returncode == 0, (line, done.stdout, done.stderr))
+
+
+with tempfile.TemporaryDirectory() as directory:
+    Story(directory).tell()
+sys.exit(1 if failures else 0)
