@@ -61,12 +61,7 @@ pub(crate) async fn run(args: AllocateArgs) -> Outcome {
             Format::Json => output::print_json("AllocatePrefixResponse", &answer)?,
             Format::Table => {
                 let prefix = answer.prefix.unwrap_or_default();
-                println!(
-                    "{} (id {}) of {}",
-                    prefix.prefix,
-                    prefix.id,
-                    answer.parent.unwrap_or_default().prefix
-                );
+                say!("{} (id {}) of {}", prefix.prefix, prefix.id, answer.parent.unwrap_or_default().prefix);
             }
         }
         return Ok(ExitCode::SUCCESS);
@@ -94,7 +89,7 @@ pub(crate) async fn run(args: AllocateArgs) -> Outcome {
         Format::Table => {
             output::addresses(&answer.addresses);
             if answer.repeated {
-                println!("This request had been answered before; these are the same addresses.");
+                say!("This request had been answered before; these are the same addresses.");
             }
         }
     }
@@ -167,9 +162,9 @@ pub(crate) async fn show(args: AllocationsArgs) -> Outcome {
                     output::instant(allocation.create_time.as_ref()),
                 ]);
             }
-            println!("{table}");
+            say!("{table}");
             if !answer.next_page_token.is_empty() {
-                println!("There are more; this is the newest hundred.");
+                say!("There are more; this is the newest hundred.");
             }
         }
     }

@@ -13,6 +13,6 @@ pub(crate) fn complete(args: &CompletionsArgs, mut command: clap::Command) -> Ex
 pub(crate) fn man(args: &ManArgs, command: &clap::Command) -> Outcome {
     std::fs::create_dir_all(&args.directory)?;
     clap_mangen::generate_to(command.clone(), &args.directory)?;
-    println!("man pages written to {}", args.directory.display());
+    say!("man pages written to {}", args.directory.display());
     Ok(ExitCode::SUCCESS)
 }

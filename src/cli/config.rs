@@ -15,7 +15,7 @@ pub(crate) fn run(args: ConfigArgs) -> ExitCode {
             return ExitCode::from(SAID_NO);
         }
     };
-    print!("{}", draft.shown());
+    say!("{}", draft.shown().trim());
     match draft.check() {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

@@ -40,7 +40,7 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     let default = SocketAddr::from(([127, 0, 0, 1], 50051));
     let grpc_listen = args.grpc_listen.unwrap_or(if args.exit { LOOPBACK } else { default });
     let running = server::start(settings(netbox, grpc_listen)).await?;
-    println!("An emulated NetBox listens on {}, Leasehold on {}.", listening.url(), running.grpc);
+    say!("An emulated NetBox listens on {}, Leasehold on {}.", listening.url(), running.grpc);
     let caller = ClientArgs {
         server: format!("http://{}", running.grpc),
         token: None,
@@ -58,12 +58,9 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
         today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
     };
     let listening = story.tell(&emulator, listening).await?;
-    println!("\nEvery step gave what it should.");
+    say!("\nEvery step gave what it should.");
     if !args.exit {
-        println!(
-            "Leasehold stays up on {}: try the lines above. Ctrl-C ends it; nothing is kept.",
-            running.grpc
-        );
+        say!("Leasehold stays up on {}: try the lines above. Ctrl-C ends it; nothing is kept.", running.grpc);
         serve::stopped().await?;
     }
     running.stop().await;
@@ -119,9 +116,9 @@ impl Story {
 
     fn step(&mut self, title: &str, method: &str, json: &str) {
         self.number += 1;
-        println!("\n{}. {title}", self.number);
+        say!("\n{}. {title}", self.number);
         if !method.is_empty() {
-            println!("   $ grpcurl -plaintext -d '{json}' {} leasehold.v1.{method}", self.at);
+            say!("   $ grpcurl -plaintext -d '{json}' {} leasehold.v1.{method}", self.at);
         }
     }
 
@@ -139,7 +136,7 @@ impl Story {
             &json,
         );
         let registered = self.register(BLOCK, "ACME-LIR", Some(start), expiry).await?;
-        println!("   {} from {}, {}", registered.prefix, registered.owner, output::days_left(&registered));
+        say!("   {} from {}, {}", registered.prefix, registered.owner, output::days_left(&registered));
         ensure(
             registered.owner == "ACME-LIR" && registered.days_left == Some(335),
             "the lease as registered",
@@ -153,7 +150,7 @@ impl Story {
         let listed = self.leases.list_leases(v1::ListLeasesRequest::default()).await;
         let listed = listed.map_err(|status| connect::refusal(&status))?.into_inner();
         for lease in &listed.leases {
-            println!("   {:18} {:12} {}", lease.prefix, lease.owner, output::days_left(lease));
+            say!("   {:18} {:12} {}", lease.prefix, lease.owner, output::days_left(lease));
         }
         let order: Vec<&str> = listed.leases.iter().map(|lease| lease.prefix.as_str()).collect();
         ensure(order == ["192.0.2.0/24", "198.51.100.0/24", BLOCK], "three leases in order of expiry")
@@ -188,7 +185,7 @@ impl Story {
         );
         let found = self.look_up("203.0.113.5").await?;
         let owner = found.lease.as_ref().map(|lease| lease.owner.as_str());
-        println!("   leased from {}, {} records", owner.unwrap_or("nobody"), found.records.len());
+        say!("   leased from {}, {} records", owner.unwrap_or("nobody"), found.records.len());
         ensure(owner == Some("ACME-LIR") && found.records.is_empty(), "a lease and no record")
     }
 
@@ -220,7 +217,7 @@ impl Story {
             &json,
         );
         let first = self.allocate(Self::allocation(3, "order-4711")).await?;
-        println!("   {}", hosts(&first).join(", "));
+        say!("   {}", hosts(&first).join(", "));
         ensure(hosts(&first) == ["203.0.113.1", "203.0.113.2", "203.0.113.3"], "the lowest free addresses")?;
         self.step(
             "The answer was lost? The same request id again gives the same addresses",
@@ -228,7 +225,7 @@ impl Story {
             &json,
         );
         let again = self.allocate(Self::allocation(3, "order-4711")).await?;
-        println!("   {}", hosts(&again).join(", "));
+        say!("   {}", hosts(&again).join(", "));
         ensure(hosts(&again) == hosts(&first) && again.repeated, "the same addresses again")?;
         Ok(hosts(&first))
     }
@@ -252,12 +249,7 @@ impl Story {
         let found = self.look_up(&host).await?;
         let took = began.elapsed();
         let record = found.records.first().cloned().unwrap_or_default();
-        println!(
-            "   {} {} (answered in {} µs, from memory)",
-            record.address,
-            record.dns_name,
-            took.as_micros()
-        );
+        say!("   {} {} (answered in {} µs, from memory)", record.address, record.dns_name, took.as_micros());
         ensure(record.dns_name == "web-01.customer.example", "the record just written")
     }
 
@@ -276,11 +268,11 @@ impl Story {
         let answer =
             self.allocations.allocate_prefix(request).await.map_err(|status| connect::refusal(&status))?;
         let child = answer.into_inner().prefix.unwrap_or_default().prefix;
-        println!("   {child}");
+        say!("   {child}");
         ensure(child == "203.0.113.16/28", "the first /28 without a recorded address")?;
         let more = self.allocate(Self::allocation(20, "order-4712")).await?;
         let inside = hosts(&more).iter().filter(|host| in_child(host)).count();
-        println!("   20 more addresses: {inside} of them inside it");
+        say!("   20 more addresses: {inside} of them inside it");
         ensure(more.addresses.len() == 20 && inside == 0, "no address inside the child prefix")
     }
 
@@ -293,7 +285,7 @@ impl Story {
         let mut request = Self::allocation(1, "order-4713");
         request.source = Some(v1::allocate_addresses_request::Source::Prefix("203.0.113.5/24".to_owned()));
         let status = refused(self.allocations.allocate_addresses(request).await)?;
-        println!("   {:?}: {}", status.code(), status.message());
+        say!("   {:?}: {}", status.code(), status.message());
         ensure(status.code() == Code::InvalidArgument, "INVALID_ARGUMENT")?;
 
         self.step(
@@ -303,7 +295,7 @@ impl Story {
         );
         let status =
             refused(self.allocations.allocate_addresses(Self::allocation(1000, "order-4714")).await)?;
-        println!("   {:?}: {}", status.code(), status.message());
+        say!("   {:?}: {}", status.code(), status.message());
         let free =
             status.get_error_details().error_info().and_then(|info| info.metadata.get("free").cloned());
         ensure(
@@ -330,16 +322,11 @@ impl Story {
         .await?;
         let found = self.look_up("203.0.113.1").await?;
         let cache = found.cache.unwrap_or_default();
-        println!(
-            "   lookup: {} records, live: {}, {} s old",
-            found.records.len(),
-            cache.live,
-            cache.age_seconds
-        );
+        say!("   lookup: {} records, live: {}, {} s old", found.records.len(), cache.live, cache.age_seconds);
         ensure(found.records.len() == 1 && !cache.live, "an answer from the cache that says so")?;
         let status = refused(self.allocations.allocate_addresses(Self::allocation(1, "order-4715")).await)?;
         let wait = status.get_error_details().retry_info().and_then(|retry| retry.retry_delay);
-        println!("   allocate: {:?}, try again in {} s", status.code(), wait.unwrap_or_default().as_secs());
+        say!("   allocate: {:?}, try again in {} s", status.code(), wait.unwrap_or_default().as_secs());
         ensure(status.code() == Code::Unavailable && wait.is_some(), "UNAVAILABLE with RetryInfo")?;
         let netbox = emulator.listen(address).await?;
         self.wait_until("NetBox is found again", |status| {
@@ -347,7 +334,7 @@ impl Story {
         })
         .await?;
         let after = self.allocate(Self::allocation(1, "order-4715")).await?;
-        println!("   switched on again: the same request gets {}", hosts(&after).join(", "));
+        say!("   switched on again: the same request gets {}", hosts(&after).join(", "));
         ensure(after.addresses.len() == 1, "the same request to be answered")?;
         Ok(netbox)
     }
@@ -372,7 +359,7 @@ impl Story {
         let renewed =
             self.leases.renew_lease(request(expiry)).await.map_err(|status| connect::refusal(&status))?;
         let lease = renewed.into_inner().lease.unwrap_or_default();
-        println!(
+        say!(
             "   {} until {}, {}",
             lease.prefix,
             output::date(lease.expiry.as_ref()),
@@ -380,7 +367,7 @@ impl Story {
         );
         ensure(lease.days_left == Some(377), "the new expiry")?;
         let status = refused(self.leases.renew_lease(request(self.today)).await)?;
-        println!("   to an earlier day: {:?}: {}", status.code(), status.message());
+        say!("   to an earlier day: {:?}: {}", status.code(), status.message());
         ensure(status.code() == Code::FailedPrecondition, "a refusal to go back")
     }
 
@@ -396,7 +383,7 @@ impl Story {
         };
         let released =
             self.allocations.release_addresses(request).await.map_err(|status| connect::refusal(&status))?;
-        println!("   {} released", released.into_inner().addresses.len());
+        say!("   {} released", released.into_inner().addresses.len());
         let host = handed_out.first().cloned().unwrap_or_default();
         ensure(self.look_up(&host).await?.records.is_empty(), "no record after the release")?;
 
@@ -410,13 +397,13 @@ impl Story {
             ..v1::EndLeaseRequest::default()
         };
         let status = refused(self.leases.end_lease(request(BLOCK)).await)?;
-        println!("   {:?}: {}", status.code(), status.message());
+        say!("   {:?}: {}", status.code(), status.message());
         ensure(status.code() == Code::FailedPrecondition, "a refusal")?;
         self.leases
             .end_lease(request("198.51.100.0/24"))
             .await
             .map_err(|status| connect::refusal(&status))?;
-        println!("   198.51.100.0/24, which nobody uses, is ended");
+        say!("   198.51.100.0/24, which nobody uses, is ended");
         let request = v1::GetLeaseRequest {
             key: Some(v1::get_lease_request::Key::Prefix("198.51.100.0/24".to_owned())),
             vrf_id: 0,

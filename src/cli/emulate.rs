@@ -18,9 +18,9 @@ pub(crate) async fn run(args: EmulateArgs) -> Outcome {
         cut: args.cut,
     });
     let listening = emulator.listen(args.listen).await?;
-    println!("An emulated NetBox 4.7.3 listens on {}. Nothing of it is kept.", listening.url());
-    println!("  export LEASEHOLD_NETBOX__URL={} LEASEHOLD_NETBOX__TOKEN={}", listening.url(), args.token);
-    println!("  (the same token with -readonly behind it may only read; run `leasehold setup` first)");
+    say!("An emulated NetBox 4.7.3 listens on {}. Nothing of it is kept.", listening.url());
+    say!("  export LEASEHOLD_NETBOX__URL={} LEASEHOLD_NETBOX__TOKEN={}", listening.url(), args.token);
+    say!("  (the same token with -readonly behind it may only read; run `leasehold setup` first)");
     serve::stopped().await?;
     listening.stop().await;
     Ok(ExitCode::SUCCESS)

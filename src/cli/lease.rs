@@ -42,7 +42,7 @@ async fn register(args: RegisterArgs) -> Outcome {
     match args.client.output {
         Format::Json => output::print_json("RegisterLeaseResponse", &answer)?,
         Format::Table => {
-            println!(
+            say!(
                 "{}",
                 match (args.validate_only, answer.adopted) {
                     (true, _) => "would be registered:",
@@ -131,8 +131,8 @@ async fn list(args: ListArgs) -> Outcome {
                     lease.loa_reference.clone(),
                 ]);
             }
-            println!("{table}");
-            println!("{} leases", all.total_size);
+            say!("{table}");
+            say!("{} leases", all.total_size);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -159,7 +159,7 @@ async fn renew(args: RenewArgs) -> Outcome {
         Format::Json => output::print_json("RenewLeaseResponse", &answer)?,
         Format::Table => {
             let before = output::date(answer.previous_expiry.as_ref());
-            println!("{} (was {before}):", if args.validate_only { "would be renewed" } else { "renewed" });
+            say!("{} (was {before}):", if args.validate_only { "would be renewed" } else { "renewed" });
             output::lease(&answer.lease.unwrap_or_default());
         }
     }
@@ -185,7 +185,7 @@ async fn end(args: EndArgs) -> Outcome {
         Format::Json => output::print_json("EndLeaseResponse", &answer)?,
         Format::Table => {
             let what = if args.validate_only { "would be ended" } else { "ended" };
-            println!("{what}; {} addresses of it are recorded. It was:", answer.addresses_in_use);
+            say!("{what}; {} addresses of it are recorded. It was:", answer.addresses_in_use);
             output::lease(&answer.lease.unwrap_or_default());
         }
     }
@@ -203,7 +203,7 @@ fn carrier(text: &str) -> Result<Carrier, Failure> {
         Place::Id(id) => Ok(Carrier::Id(id)),
         Place::Prefix(network) => Ok(Carrier::Prefix(network.to_string())),
         Place::Address(address) => Err(Failure::new(format!(
-            "{address} is an address; name the leased prefix, such as {address}/24"
+            "{address} is an address; name the prefix that carries the lease (`leasehold lease show {address}` tells which)"
         ))),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn run(args: LookupArgs) -> Outcome {
             output::cache_note(results.first().and_then(|result| result.cache.as_ref()));
             for (nth, result) in results.iter().enumerate() {
                 if nth > 0 {
-                    println!();
+                    say!("");
                 }
                 print(result);
             }
@@ -42,19 +42,19 @@ pub(crate) async fn run(args: LookupArgs) -> Outcome {
 }
 
 fn print(result: &v1::LookupAddressResponse) {
-    println!("{}", result.address);
+    say!("{}", result.address);
     if result.chain.is_empty() {
-        println!("  no prefix holds it");
+        say!("  no prefix holds it");
     }
     for (depth, prefix) in result.chain.iter().enumerate() {
         let lease = match &prefix.lease {
             Some(lease) => format!("  leased from {}", lease.owner),
             None => String::new(),
         };
-        println!("  {:indent$}{} ({}){lease}", "", prefix.prefix, prefix.status, indent = depth * 2);
+        say!("  {:indent$}{} ({}){lease}", "", prefix.prefix, prefix.status, indent = depth * 2);
     }
     if let Some(lease) = &result.lease {
-        println!(
+        say!(
             "  lease    {} from {}, until {} ({})",
             lease.prefix,
             lease.owner,
@@ -63,12 +63,9 @@ fn print(result: &v1::LookupAddressResponse) {
         );
     }
     if result.records.is_empty() {
-        println!("  record   none");
+        say!("  record   none");
     }
     for record in &result.records {
-        println!(
-            "  record   {} {} {} {}",
-            record.address, record.status, record.dns_name, record.description
-        );
+        say!("  record   {} {} {} {}", record.address, record.status, record.dns_name, record.description);
     }
 }

@@ -4,8 +4,8 @@
 //! runs. Tables for people, JSON for programs (`--output json`, the same JSON that grpcurl prints). Exit codes: 0 done, 1
 //! failed, 2 usage, 3 a check said no.
 
-// What a command prints is what it is for.
-#![allow(clippy::print_stdout)]
+#[macro_use]
+mod speech;
 
 mod allocate;
 mod args;

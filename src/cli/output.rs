@@ -28,7 +28,7 @@ pub(crate) fn json<M: Message>(name: &str, message: &M) -> Result<serde_json::Va
 
 /// Prints a message as JSON.
 pub(crate) fn print_json<M: Message>(name: &str, message: &M) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(&json(name, message)?)?);
+    say!("{}", serde_json::to_string_pretty(&json(name, message)?)?);
     Ok(())
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn table(head: &[&str]) -> Table {
 pub(crate) fn facts(rows: &[(&str, String)]) {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
-        println!("{name:width$}  {value}");
+        say!("{name:width$}  {value}");
     }
 }
 
@@ -136,5 +136,5 @@ pub(crate) fn addresses(addresses: &[v1::Address]) {
             &id,
         ]);
     }
-    println!("{table}");
+    say!("{table}");
 }

@@ -21,7 +21,7 @@ pub(crate) async fn run(args: ReleaseArgs) -> Outcome {
     match args.client.output {
         Format::Json => output::print_json("ReleaseAddressesResponse", &answer)?,
         Format::Table => {
-            println!("{}", if args.validate_only { "would be released:" } else { "released:" });
+            say!("{}", if args.validate_only { "would be released:" } else { "released:" });
             output::addresses(&answer.addresses);
         }
     }

@@ -18,12 +18,12 @@ pub(crate) async fn run(args: SetupArgs) -> Outcome {
         Draft::read(args.settings.config.as_deref(), &ProcessEnvironment)?.with_flags(args.settings.flags());
     let client = Client::new(&draft.netbox()?)?;
     let version = client.connect().await?;
-    println!("NetBox {version} at {}", client.url());
+    say!("NetBox {version} at {}", client.url());
 
     let missing = missing_rights(&client).await?;
     let steps = schema::plan(&client).await?;
     for step in &steps {
-        println!("  {step}");
+        say!("  {step}");
     }
     let conflicts = steps.iter().filter(|step| matches!(step, Step::Conflict { .. })).count();
     if conflicts > 0 {
@@ -33,17 +33,17 @@ pub(crate) async fn run(args: SetupArgs) -> Outcome {
     }
     let changes: Vec<&Step> = steps.iter().filter(|step| step.is_change()).collect();
     if changes.is_empty() {
-        println!("Nothing to do: every field is there.");
+        say!("Nothing to do: every field is there.");
     } else if args.dry_run {
-        println!("{} changes to make; nothing was changed (--dry-run).", changes.len());
+        say!("{} changes to make; nothing was changed (--dry-run).", changes.len());
     } else {
         for step in &changes {
             schema::apply(&client, step).await?;
         }
-        println!("{} changes made.", changes.len());
+        say!("{} changes made.", changes.len());
     }
     if missing.is_empty() {
-        println!("The token may do all that Leasehold needs.");
+        say!("The token may do all that Leasehold needs.");
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!("The token lacks permissions that `leasehold serve` needs:");
@@ -65,11 +65,11 @@ async fn missing_rights(client: &Client) -> Result<Vec<String>, Failure> {
 }
 
 fn print_needs() {
-    println!("The token's user needs these object permissions in NetBox:");
+    say!("The token's user needs these object permissions in NetBox:");
     for need in permissions::NEEDS {
         let rights: Vec<String> = need.rights.iter().map(ToString::to_string).collect();
         let note = if need.setup_only { "   (for `leasehold setup` only)" } else { "" };
-        println!("  {:32} {}{note}", need.object_type, rights.join(", "));
+        say!("  {:32} {}{note}", need.object_type, rights.join(", "));
     }
-    println!("The token itself must have writing enabled.");
+    say!("The token itself must have writing enabled.");
 }

@@ -104,5 +104,5 @@ fn print(status: &v1::GetStatusResponse) {
             &job.last_error,
         ]);
     }
-    println!("{table}");
+    say!("{table}");
 }
