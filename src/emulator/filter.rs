@@ -36,8 +36,9 @@ struct Pages {
     limit: usize,
 }
 
-fn pages(query: &Query) -> Result<Pages, Value> {
-    let start = number(query, "start")?;
+fn pages(state: &State, query: &Query) -> Result<Pages, Value> {
+    // Before 4.6 `start` is one more name that nobody knows.
+    let start = if state.older { None } else { number(query, "start")? };
     if start.is_some() && first(query, "offset").is_some() {
         return Err(json!(["'start' and 'offset' are mutually exclusive."]));
     }
@@ -59,7 +60,7 @@ fn page(count: Option<usize>, more: bool, rows: &[Value]) -> Value {
 
 /// A list of records.
 pub(super) fn list(state: &State, kind: Kind, query: &Query) -> Result<Value, Value> {
-    let pages = pages(query)?;
+    let pages = pages(state, query)?;
     let matcher = Matcher::new(state, kind, query)?;
     let fields = first(query, "fields");
     let show = |record: &Record| render::cut(render::record(state, kind, record), fields);
@@ -275,7 +276,7 @@ fn host(text: &str) -> Option<(IpAddr, Option<u8>)> {
 
 /// The change log.
 pub(super) fn changes(state: &State, query: &Query) -> Result<Value, Value> {
-    let pages = pages(query)?;
+    let pages = pages(state, query)?;
     let fields = first(query, "fields");
     let show = |entry| render::cut(render::entry(entry), fields);
     let all = state.changes();

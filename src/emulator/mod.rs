@@ -9,6 +9,9 @@
 //! and filters that are ignored silently when unknown. What it has not: users and permissions beyond a reading and a
 //! writing token, sites and devices, the UI, webhooks.
 //!
+//! It can also behave as version 4.5 did ([`Emulator::older`]), as far as that is documented: no real one can be had
+//! from PyPI to hold it to.
+//!
 //! Faults on demand ([`Faults`]): delay, 429, 500, an answer dropped after the commit, half an answer.
 
 mod available;
@@ -52,6 +55,13 @@ impl Emulator {
     /// An empty NetBox that accepts this token (and the same with `-readonly` behind it, for reading).
     pub fn new(token: &str) -> Self {
         Self { state: Arc::default(), faults: Arc::default(), token: token.into() }
+    }
+
+    /// The same, as version 4.5 behaves: no cursor pages, no If-Match, select fields as bare words.
+    #[must_use]
+    pub fn older(self) -> Self {
+        self.state().older = true;
+        self
     }
 
     /// Faults from now on.

@@ -42,7 +42,7 @@ fn custom_fields(state: &State, kind: Kind, record: &Record) -> Value {
         let raw = record.custom_fields.get(&field.name).cloned().unwrap_or(Value::Null);
         let select = field.definition.get("type").and_then(Value::as_str) == Some("select");
         let value = match raw.as_str() {
-            Some(word) if select => json!({ "value": word, "label": word }),
+            Some(word) if select && !state.older => json!({ "value": word, "label": word }),
             _ => raw,
         };
         shown.insert(field.name.clone(), value);

@@ -146,7 +146,10 @@ struct Request<'a> {
 
 fn dispatch(state: &mut State, path: &str, request: &Request<'_>) -> Answer {
     match path {
-        "status" => return Answer::ok(json!({ "netbox-version": "4.7.3", "hostname": "emulator" })),
+        "status" => {
+            let version = if state.older { "4.5.9" } else { "4.7.3" };
+            return Answer::ok(json!({ "netbox-version": version, "hostname": "emulator" }));
+        }
         "core/object-changes" => {
             return match filter::changes(state, request.query) {
                 Ok(page) => Answer::ok(page),
@@ -279,7 +282,7 @@ fn remove(state: &mut State, kind: Kind, id: u64, request: &str) {
 fn detail(state: &mut State, kind: Kind, id: u64, request: &Request<'_>) -> Answer {
     let Some(record) = state.get(kind, id).cloned() else { return Answer::ok(Value::Null) };
     let etag = record.last_updated.map(render::etag);
-    if request.if_match.is_some() && request.if_match != etag.as_deref() {
+    if !state.older && request.if_match.is_some() && request.if_match != etag.as_deref() {
         return Answer::detail(StatusCode::PRECONDITION_FAILED, "Precondition failed.");
     }
     match *request.method {

@@ -34,6 +34,8 @@ pub(super) struct State {
     changes: BTreeMap<u64, Entry>,
     next_change: u64,
     last_time: Option<Timestamp>,
+    /// How an older version behaves, where this one is to.
+    pub(super) older: bool,
 }
 
 impl State {

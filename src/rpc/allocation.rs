@@ -52,6 +52,8 @@ impl Allocations {
         let standing = addresses.len() + usize::from(prefix.is_some());
         let state = match intent.state {
             IntentState::Pending => v1::AllocationState::Pending,
+            // It landed after all, late and unheard: the record decides.
+            IntentState::Failed if standing > 0 => v1::AllocationState::Done,
             IntentState::Failed => v1::AllocationState::Failed,
             IntentState::Done if standing < intent.detail.made.len() => v1::AllocationState::Released,
             IntentState::Done => v1::AllocationState::Done,

@@ -38,7 +38,15 @@ pub struct NetBox {
 impl NetBox {
     /// An empty emulated one, with Leasehold's fields.
     pub async fn emulated() -> Self {
-        let emulator = Emulator::new(TOKEN);
+        Self::of(Emulator::new(TOKEN)).await
+    }
+
+    /// The same, as version 4.5 behaves.
+    pub async fn older() -> Self {
+        Self::of(Emulator::new(TOKEN).older()).await
+    }
+
+    async fn of(emulator: Emulator) -> Self {
         let listening = emulator.listen(LOOPBACK).await.unwrap();
         let url = listening.url();
         let netbox = Self::at(url, TOKEN.to_owned(), Some(emulator), Some(listening));

@@ -1,0 +1,49 @@
+//! A NetBox of an older release line: id-keyset pages, no If-Match, bare select fields.
+
+use leasehold::netbox::{Error, PrefixDraft};
+use leasehold::rpc::proto::v1;
+use serde_json::json;
+
+use crate::support::{NetBox, Server, addresses, date, eventually, hosts};
+
+#[tokio::test]
+async fn the_main_job_works_on_an_older_netbox() {
+    let netbox = NetBox::older().await;
+    netbox.emulator.as_ref().unwrap().seed(30, 3_500);
+    let fields = json!({ "lease_owner": "ACME-LIR", "lease_expiry": "2099-06-01", "roa_status": "valid" });
+    let made =
+        netbox.post("ipam/prefixes/", json!({ "prefix": "203.0.113.0/24", "custom_fields": fields })).await;
+    assert_eq!(made["custom_fields"]["roa_status"], "valid");
+
+    let mut server = Server::before(&netbox).await;
+    let counts = server.running.cache.counts();
+    assert_eq!((counts.prefixes, counts.addresses), (31, 3_500), "every page was read, by id");
+    let found = server.lookup(0, "203.0.113.5").await.lease.unwrap();
+    assert_eq!(found.roa_status(), v1::RoaStatus::Valid);
+
+    let handed = server.allocate(addresses(0, "203.0.113.0/24", 2, "order")).await.unwrap();
+    assert_eq!(hosts(&handed), ["203.0.113.1", "203.0.113.2"]);
+    let renewal = v1::RenewLeaseRequest {
+        key: Some(v1::renew_lease_request::Key::Prefix("203.0.113.0/24".to_owned())),
+        expiry: date("2100-06-01"),
+        ..v1::RenewLeaseRequest::default()
+    };
+    server.leases.renew_lease(renewal).await.unwrap();
+    netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.77/24" })).await;
+    eventually("the change log is followed", async || {
+        !server.lookup(0, "203.0.113.77").await.records.is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_if_match_a_record_that_moved_on_is_noticed_before_the_write() {
+    let netbox = NetBox::older().await;
+    let id = netbox.post("ipam/prefixes/", json!({ "prefix": "203.0.113.0/24" })).await["id"].clone();
+    let client = netbox.client().await;
+    let read: Vec<leasehold::model::Prefix> = client.by_ids(&[id.as_u64().unwrap()]).await.unwrap();
+    netbox.rest("PATCH", &format!("ipam/prefixes/{id}/"), Some(json!({ "description": "by hand" }))).await;
+    let draft = PrefixDraft { description: Some("ours".to_owned()), ..PrefixDraft::default() };
+    let refused = client.patch_prefix(read[0].id, &read[0].revision, &draft).await;
+    assert!(matches!(refused, Err(Error::Changed)), "{refused:?}");
+}
