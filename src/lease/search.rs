@@ -71,7 +71,8 @@ pub fn find(index: &Index, filter: &Filter, order: Order) -> Vec<Arc<Prefix>> {
     found
 }
 
-fn compare(a: &Prefix, b: &Prefix, order: Order) -> Ordering {
+/// How two leases stand to one another in an order.
+pub fn compare(a: &Prefix, b: &Prefix, order: Order) -> Ordering {
     let by_key = match order.key {
         Key::Expiry => missing_last(expiry(a), expiry(b), order.descending),
         Key::Owner => missing_last(owner(a), owner(b), order.descending),

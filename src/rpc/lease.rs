@@ -243,7 +243,8 @@ impl LeaseService for Leases {
         let start = page::read(&mut violations, &request.page_token, &filters);
         violations.finish()?;
         let found = search::find(&*self.index()?, &filter, order);
-        let (rows, next_page_token) = page::cut(&found, start, size, &filters, |row| row.id.0);
+        let (rows, next_page_token) =
+            page::cut(&found, start.as_ref(), size, &filters, |a, b| search::compare(a, b, order));
         Ok(Response::new(v1::ListLeasesResponse {
             leases: rows.iter().filter_map(|row| self.render(row)).collect(),
             next_page_token,

@@ -1,60 +1,132 @@
-//! Page tokens (AIP-158): opaque to callers, robust against records that come and go between pages.
+//! Page tokens (AIP-158): opaque to callers, right though records come and go between pages.
+//!
+//! A token holds what the last row shown was ordered by, not how many rows came before: the next page is what sorts after
+//! it, whether or not that row still stands.
 
+use std::cmp::Ordering;
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::parse::Violations;
+use crate::model::{Lease, Network, Prefix, PrefixId, Table, Term};
 
-/// Where a page begins: after the record with this id, or, if that record has gone, at this position.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Start {
-    position: usize,
-    after: u64,
+/// What a row of prefixes or leases can be ordered by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Anchor {
+    table: Table,
+    network: Network,
+    id: PrefixId,
+    owner: Option<String>,
+    expiry: Option<Date>,
+    /// Digest of the filters, so that a token is not used with others than it was made for.
+    filters: u64,
 }
 
-/// A digest of the filters, so that a token is not used with others than it was made for.
 fn digest(filters: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     filters.hash(&mut hasher);
     hasher.finish()
 }
 
-/// Reads a token.
-pub(super) fn read(violations: &mut Violations, token: &str, filters: &str) -> Start {
-    if token.is_empty() {
-        return Start::default();
-    }
-    let mut parts = token.split('.').map(|part| u64::from_str_radix(part, 16));
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(Ok(position)), Some(Ok(after)), Some(Ok(digested)), None) => {
-            if digested != digest(filters) {
-                violations.add("page_token", "belongs to a call with other filters or another order");
-            }
-            Start { position: usize::try_from(position).unwrap_or(usize::MAX), after }
+impl Anchor {
+    fn of(row: &Prefix, filters: &str) -> Self {
+        let lease = row.lease.as_deref();
+        Self {
+            table: row.table,
+            network: row.network,
+            id: row.id,
+            owner: lease.and_then(|lease| lease.owner.clone()),
+            expiry: lease.and_then(|lease| lease.term.expiry),
+            filters: digest(filters),
         }
-        _ => {
+    }
+
+    /// A row that sorts where the last one shown did.
+    fn row(&self) -> Prefix {
+        let term = Term { expiry: self.expiry, ..Term::default() };
+        let lease = Lease { owner: self.owner.clone(), term, ..Lease::default() };
+        Prefix {
+            id: self.id,
+            network: self.network,
+            table: self.table,
+            status: String::new(),
+            is_pool: false,
+            mark_utilized: false,
+            tenant: None,
+            role: None,
+            tags: Vec::new(),
+            description: String::new(),
+            lease: Some(Box::new(lease)),
+            allocation: None,
+            custom_fields: serde_json::Map::new(),
+            revision: crate::model::Revision::default(),
+        }
+    }
+
+    fn token(&self) -> String {
+        // An anchor is numbers and texts, which always serialise.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        json.iter().fold(String::with_capacity(json.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    fn parse(token: &str) -> Option<Self> {
+        let bytes: Option<Vec<u8>> = token
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect();
+        serde_json::from_slice(&bytes?).ok()
+    }
+}
+
+/// Reads a token; `None` for the first page.
+pub(super) fn read(violations: &mut Violations, token: &str, filters: &str) -> Option<Anchor> {
+    if token.is_empty() {
+        return None;
+    }
+    match Anchor::parse(token) {
+        Some(anchor) if anchor.filters == digest(filters) => Some(anchor),
+        Some(_) => {
+            violations.add("page_token", "belongs to a call with other filters or another order");
+            None
+        }
+        None => {
             violations.add("page_token", "is not a token of this server");
-            Start::default()
+            None
         }
     }
 }
 
-/// Cuts a page out of rows that are in order; with it the token of the next one, empty if there is none.
-pub(super) fn cut<'a, T>(
-    rows: &'a [T],
-    start: Start,
+/// Cuts a page out of rows that stand in the order of `compare`; with it the token of the next one, empty if there is none.
+pub(super) fn cut<'a>(
+    rows: &'a [Arc<Prefix>],
+    after: Option<&Anchor>,
     size: usize,
     filters: &str,
-    id: impl Fn(&T) -> u64,
-) -> (&'a [T], String) {
-    let near = if start.after == 0 { None } else { rows.iter().position(|row| id(row) == start.after) };
-    let from = near.map_or(start.position, |at| at + 1).min(rows.len());
+    compare: impl Fn(&Prefix, &Prefix) -> Ordering,
+) -> (&'a [Arc<Prefix>], String) {
+    let from = after
+        .map(Anchor::row)
+        .map_or(0, |anchor| rows.partition_point(|row| compare(row, &anchor) != Ordering::Greater));
     let to = from.saturating_add(size).min(rows.len());
     let page = rows.get(from..to).unwrap_or_default();
     let token = match page.last() {
-        Some(last) if to < rows.len() => format!("{to:x}.{:x}.{:x}", id(last), digest(filters)),
+        Some(last) if to < rows.len() => Anchor::of(last, filters).token(),
         _ => String::new(),
     };
     (page, token)
+}
+
+/// The order of prefixes: by table, then IPv4 before IPv6, by first address, the shorter before the longer, by id.
+pub(super) fn by_prefix(a: &Prefix, b: &Prefix) -> Ordering {
+    (a.table, a.network, a.id).cmp(&(b.table, b.network, b.id))
 }
 
 #[cfg(test)]
@@ -62,49 +134,59 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn walk(rows: &[u64], size: usize, mut between: impl FnMut(&[u64]) -> Vec<u64>) -> Vec<u64> {
-        let (mut seen, mut token, mut rows) = (Vec::new(), String::new(), rows.to_vec());
+    fn rows(ids: impl IntoIterator<Item = u64>) -> Vec<Arc<Prefix>> {
+        let network: Network = "203.0.113.0/24".parse().unwrap();
+        let anchor = |id| Anchor {
+            table: Table::Global,
+            network,
+            id: PrefixId(id),
+            owner: Some("ACME-LIR".to_owned()),
+            expiry: None,
+            filters: 0,
+        };
+        ids.into_iter().map(|id| Arc::new(anchor(id).row())).collect()
+    }
+
+    fn walk(all: Vec<Arc<Prefix>>, size: usize, victim: Option<u64>) -> Vec<u64> {
+        let (mut seen, mut token, mut rows) = (Vec::new(), String::new(), all);
         loop {
             let mut violations = Violations::default();
-            let start = read(&mut violations, &token, "f");
+            let after = read(&mut violations, &token, "f");
             violations.finish().unwrap();
-            let (page, next) = cut(&rows, start, size, "f", |row| *row);
-            seen.extend_from_slice(page);
+            let (page, next) = cut(&rows, after.as_ref(), size, "f", by_prefix);
+            seen.extend(page.iter().map(|row| row.id.0));
             if next.is_empty() {
                 return seen;
             }
             token = next;
-            rows = between(&rows);
+            rows.retain(|row| Some(row.id.0) != victim);
         }
     }
 
     proptest! {
         #[test]
         fn pages_give_every_row_once(count in 0u64..200, size in 1usize..50) {
-            let rows: Vec<u64> = (1..=count).collect();
-            prop_assert_eq!(walk(&rows, size, <[u64]>::to_vec), rows);
+            prop_assert_eq!(walk(rows(1..=count), size, None), (1..=count).collect::<Vec<_>>());
         }
 
         #[test]
-        fn rows_that_stay_are_given_though_others_go(size in 1usize..20, victim in 1u64..100) {
-            let rows: Vec<u64> = (1..=100).collect();
-            let seen = walk(&rows, size, |rows| rows.iter().copied().filter(|row| *row != victim).collect());
-            for row in (1..=100).filter(|row| *row != victim) {
-                prop_assert_eq!(seen.iter().filter(|seen| **seen == row).count(), 1);
-            }
+        fn rows_that_stay_are_given_once_though_others_go(size in 1usize..20, victim in 1u64..100) {
+            let seen = walk(rows(1..=100), size, Some(victim));
+            let stayed: Vec<u64> = seen.into_iter().filter(|row| *row != victim).collect();
+            prop_assert_eq!(stayed, (1..=100).filter(|row| *row != victim).collect::<Vec<_>>());
         }
 
         #[test]
         fn no_token_makes_it_panic(token in ".*") {
             let mut violations = Violations::default();
-            let start = read(&mut violations, &token, "f");
-            let _ = cut(&[1u64, 2, 3], start, 2, "f", |row| *row);
+            let after = read(&mut violations, &token, "f");
+            let _ = cut(&rows(1..4), after.as_ref(), 2, "f", by_prefix);
         }
     }
 
     #[test]
     fn a_token_is_refused_with_other_filters() {
-        let (_, token) = cut(&[1u64, 2, 3], Start::default(), 2, "owner=ACME-LIR", |row| *row);
+        let (_, token) = cut(&rows(1..4), None, 2, "owner=ACME-LIR", by_prefix);
         let mut violations = Violations::default();
         read(&mut violations, &token, "owner=OTHER-LIR");
         assert!(violations.finish().is_err());

@@ -93,15 +93,18 @@ impl Prefixes {
                 && (request.status.is_empty() || prefix.status == request.status)
                 && (!request.leased_only || prefix.lease.is_some())
         };
-        let rows: Vec<&Arc<Prefix>> = match within {
+        let rows: Vec<Arc<Prefix>> = match within {
             Some(within) => tables
                 .iter()
                 .flat_map(|table| index.prefixes_within(*table, within))
                 .filter(matches)
+                .cloned()
                 .collect(),
-            None => tables.iter().flat_map(|table| index.prefixes_of(*table)).filter(matches).collect(),
+            None => {
+                tables.iter().flat_map(|table| index.prefixes_of(*table)).filter(matches).cloned().collect()
+            }
         };
-        let (rows, next_page_token) = page::cut(&rows, start, size, &filters, |row| row.id.0);
+        let (rows, next_page_token) = page::cut(&rows, start.as_ref(), size, &filters, page::by_prefix);
         let today = self.clock.today();
         Ok(v1::ListPrefixesResponse {
             prefixes: rows.iter().map(|row| convert::prefix(&index, row, today)).collect(),
