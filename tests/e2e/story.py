@@ -137,7 +137,7 @@ class Story:
         check("lookup gives lease and record",
               found["lease"]["owner"] == "ACME-LIR" and found["records"][0]["dnsName"] == "web.example", found)
 
-        ip = self.netbox.ipam.ip_addresses.get(address=hosts[0])
+        ip = self.netbox.ipam.ip_addresses.get(address=hosts[0], vrf_id="null")
         ip.description = "changed by hand"
         ip.save()
         self.until("a change made with pynetbox is in lookup",
