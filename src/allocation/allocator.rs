@@ -9,13 +9,14 @@ use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::error::Error;
+use super::intents::Start;
 use super::pick::{self, Limits};
 use super::requirement::{self, Need};
-use super::wish::{AddressWish, AssignWish, Origin};
+use super::wish::{AddressWish, Origin};
 use crate::cache::{Batch, Cache, Index};
 use crate::clock::Clock;
-use crate::ledger::{Begun, Detail, Fingerprint, Intent, IntentKind, IntentState, Ledger};
-use crate::model::{Address, Network, Prefix, RequestId, Table};
+use crate::ledger::{Detail, Fingerprint, Intent, IntentKind, Ledger};
+use crate::model::{Address, Network, Prefix, Table};
 use crate::netbox::{AddressDraft, Certainty, Client};
 
 /// How often a pick is tried anew after a rival was quicker, or a write sent anew after an outcome stayed unknown.
@@ -58,23 +59,6 @@ pub struct AllocatedPrefix {
     pub repeated: bool,
 }
 
-/// A named address recorded.
-#[derive(Clone, Debug)]
-pub struct Assigned {
-    /// The record.
-    pub address: Arc<Address>,
-    /// The request had been answered before.
-    pub repeated: bool,
-}
-
-/// Where a write stands when it is taken up.
-pub(super) enum Start {
-    /// Carry it out. `detail` is durable; `uncertain` if an earlier try may still land.
-    Proceed { detail: Detail, uncertain: bool },
-    /// It was done before.
-    Repeat(Box<Intent>),
-}
-
 impl Allocator {
     /// An allocator that serves no writes until [`Allocator::settle`] has run.
     pub fn new(client: Client, cache: Arc<Cache>, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
@@ -110,22 +94,12 @@ impl Allocator {
         self.detached(|this| async move { this.allocate_now(&wish).await }).await
     }
 
-    /// Records one named address.
-    pub async fn assign(self: &Arc<Self>, wish: AssignWish) -> Result<Assigned, Error> {
-        self.detached(|this| async move { this.assign_now(&wish).await }).await
-    }
-
     /// What [`Allocator::allocate`] would hand out now. Binds nobody.
     pub fn preview(&self, wish: &AddressWish) -> Result<(Vec<IpNet>, Arc<Prefix>), Error> {
         let index = self.index()?;
         let parent = self.addresses_parent(&index, wish)?;
         let chosen = self.choose(&index, &parent, wish)?;
         Ok((chosen, parent))
-    }
-
-    /// Whether [`Allocator::assign`] would succeed now.
-    pub fn preview_assign(&self, wish: &AssignWish) -> Result<IpNet, Error> {
-        Self::assignable(&*self.index()?, wish)
     }
 
     pub(super) async fn detached<T, F>(
@@ -244,97 +218,6 @@ impl Allocator {
         Err(Self::unless_uncertain(uncertain, &wish.request, error))
     }
 
-    async fn assign_now(&self, wish: &AssignWish) -> Result<Assigned, Error> {
-        let _turn = self.one_at_a_time.lock().await;
-        let fingerprint = Fingerprint::of(wish);
-        let known = self.known(&wish.request, IntentKind::Assignment, &fingerprint).await?;
-        let first = |allocated: Allocated| {
-            let address = allocated.addresses.into_iter().next();
-            address.ok_or_else(|| Error::ReleasedSince { request: wish.request.clone() })
-        };
-        if let Some(Start::Repeat(intent)) = known {
-            return Ok(Assigned { address: first(self.again(&intent).await?)?, repeated: true });
-        }
-        let index = self.index()?;
-        let interface = Self::assignable(&index, wish)?;
-        let parent = index.chain(wish.table, Network::host(wish.address)).last().cloned();
-        let detail = Detail { wanted: 1, ..Detail::default() };
-        let start = match known {
-            Some(start) => start,
-            None => {
-                self.begin(&wish.request, IntentKind::Assignment, fingerprint, parent.as_ref(), detail)
-                    .await?
-            }
-        };
-        let (detail, uncertain) = match start {
-            Start::Repeat(intent) => {
-                return Ok(Assigned { address: first(self.again(&intent).await?)?, repeated: true });
-            }
-            Start::Proceed { detail, uncertain } => (detail, uncertain),
-        };
-        let written = self.write_assignment(wish, interface, uncertain).await;
-        let addresses = self.conclude(&wish.request, detail, written).await?;
-        let address = addresses.into_iter().next().ok_or(Error::CutShort)?;
-        Ok(Assigned { address, repeated: false })
-    }
-
-    async fn write_assignment(
-        &self,
-        wish: &AssignWish,
-        interface: IpNet,
-        mut uncertain: bool,
-    ) -> Result<Vec<Address>, Error> {
-        let taken = || Error::Taken { address: wish.address, table: wish.table };
-        for _ in 0..ATTEMPTS {
-            let draft = wish.text.address_drafts(&wish.request, 1).into_iter().next().unwrap_or_default();
-            let error = match self.client.create_addresses(wish.table, &[(interface, draft)]).await {
-                Ok(records) => {
-                    return match self.yield_to_rivals(wish.table, records).await? {
-                        Some(records) => Ok(records),
-                        None => Err(taken()),
-                    };
-                }
-                Err(error) => error,
-            };
-            if error.is_duplicate() {
-                if let Some(records) = self.recorded(&wish.request, 1).await? {
-                    return Ok(records);
-                }
-                self.look_again(wish.table, &[interface]).await?;
-                return Err(Self::unless_uncertain(uncertain, &wish.request, taken()));
-            }
-            if error.certainty() == Certainty::NotDone {
-                return Err(Self::unless_uncertain(uncertain, &wish.request, error.into()));
-            }
-            uncertain = true;
-            match self.ask_record(&wish.request, 1).await {
-                Ok(Some(records)) => return Ok(records),
-                Ok(None) => {}
-                Err(_) => break,
-            }
-        }
-        Err(Error::Unsettled { request: wish.request.clone() })
-    }
-
-    /// The address with the mask it gets, if it can be recorded: a prefix holds it and nobody has it.
-    fn assignable(index: &Index, wish: &AssignWish) -> Result<IpNet, Error> {
-        let lookup = index.lookup(wish.table, wish.address);
-        let homeless = Error::Homeless { address: wish.address, table: wish.table };
-        let parent = lookup.chain.last().ok_or(homeless)?;
-        if !lookup.records.is_empty() {
-            return Err(Error::Taken { address: wish.address, table: wish.table });
-        }
-        let (first, last) = pick::usable(parent);
-        let as_number = match wish.address {
-            IpAddr::V4(v4) => u128::from(v4.to_bits()),
-            IpAddr::V6(v6) => v6.to_bits(),
-        };
-        if as_number < first || as_number > last {
-            return Err(Error::NotAssignable { address: wish.address, network: parent.network });
-        }
-        Ok(with_mask(wish.address, parent.network))
-    }
-
     fn addresses_parent(&self, index: &Index, wish: &AddressWish) -> Result<Arc<Prefix>, Error> {
         let limits = self.limits(&wish.exclude, wish.include_children);
         self.parent(index, &wish.origin, Need::Addresses(wish.count), limits)
@@ -390,7 +273,7 @@ impl Allocator {
 
     /// Where NetBox does not enforce uniqueness, somebody may have recorded the same address at the same moment. The lower
     /// id was first; whoever lost gives everything back. `None` if that was us.
-    async fn yield_to_rivals(
+    pub(super) async fn yield_to_rivals(
         &self,
         table: Table,
         records: Vec<Address>,
@@ -418,7 +301,7 @@ impl Allocator {
     }
 
     /// Brings the cache up to date about addresses that it held to be free.
-    async fn look_again(&self, table: Table, chosen: &[IpNet]) -> Result<(), Error> {
+    pub(super) async fn look_again(&self, table: Table, chosen: &[IpNet]) -> Result<(), Error> {
         let hosts: Vec<IpAddr> = chosen.iter().map(IpNet::addr).collect();
         let standing = self.at_hosts(table, &hosts).await?;
         self.cache.apply(Batch::from(standing)).await?;
@@ -436,124 +319,8 @@ impl Allocator {
         Ok(found)
     }
 
-    /// Where a request stands that was seen before; `None` for a new one.
-    pub(super) async fn known(
-        &self,
-        request: &RequestId,
-        kind: IntentKind,
-        fingerprint: &Fingerprint,
-    ) -> Result<Option<Start>, Error> {
-        if !self.is_settled() {
-            return Err(Error::Settling);
-        }
-        match self.ledger.get(request).await? {
-            None => Ok(None),
-            Some(intent) => self.resume(intent, kind, fingerprint).await.map(Some),
-        }
-    }
-
-    /// Makes the intent durable.
-    pub(super) async fn begin(
-        &self,
-        request: &RequestId,
-        kind: IntentKind,
-        fingerprint: Fingerprint,
-        parent: Option<&Arc<Prefix>>,
-        detail: Detail,
-    ) -> Result<Start, Error> {
-        let now = self.clock.now();
-        let intent = Intent {
-            request: request.clone(),
-            kind,
-            fingerprint,
-            state: IntentState::Pending,
-            parent: parent.map(|parent| parent.id),
-            detail,
-            created: now,
-            updated: now,
-        };
-        match self.ledger.begin(&intent).await? {
-            Begun::New => Ok(Start::Proceed { detail: intent.detail, uncertain: false }),
-            // Another replica was quicker by a moment.
-            Begun::Before(before) => self.resume(*before, kind, &intent.fingerprint).await,
-        }
-    }
-
-    async fn resume(
-        &self,
-        intent: Intent,
-        kind: IntentKind,
-        fingerprint: &Fingerprint,
-    ) -> Result<Start, Error> {
-        if intent.kind != kind || intent.fingerprint != *fingerprint {
-            return Err(Error::RequestIdReused { request: intent.request });
-        }
-        match intent.state {
-            IntentState::Done => Ok(Start::Repeat(Box::new(intent))),
-            IntentState::Failed => {
-                self.ledger
-                    .set(&intent.request, IntentState::Pending, &intent.detail, self.clock.now())
-                    .await?;
-                Ok(Start::Proceed { detail: intent.detail, uncertain: false })
-            }
-            IntentState::Pending => match self.settle_one(intent).await? {
-                intent if intent.state == IntentState::Done => Ok(Start::Repeat(Box::new(intent))),
-                intent => {
-                    self.ledger
-                        .set(&intent.request, IntentState::Pending, &intent.detail, self.clock.now())
-                        .await?;
-                    Ok(Start::Proceed { detail: intent.detail, uncertain: true })
-                }
-            },
-        }
-    }
-
-    /// Puts what was written into the cache and settles the intent: after this the answer may leave.
-    async fn conclude(
-        &self,
-        request: &RequestId,
-        mut detail: Detail,
-        written: Result<Vec<Address>, Error>,
-    ) -> Result<Vec<Arc<Address>>, Error> {
-        match written {
-            Ok(mut records) => {
-                records.sort_by_key(|record| record.allocation.as_ref().map(|id| id.index));
-                detail.made = records.iter().map(|record| record.id.0).collect();
-                self.publish(Batch::from(records.clone())).await;
-                self.ledger.set(request, IntentState::Done, &detail, self.clock.now()).await?;
-                Ok(records.into_iter().map(Arc::new).collect())
-            }
-            Err(error) => Err(self.give_up(request, &detail, error).await),
-        }
-    }
-
-    /// Readers see it when this returns; a cache file that cannot be written is told and does not undo an allocation.
-    pub(super) async fn publish(&self, batch: Batch) {
-        if let Err(error) = self.cache.apply(batch).await {
-            tracing::error!(%error, "the cache file is behind; memory is not");
-        }
-    }
-
-    /// Settles an intent that came to nothing, unless its outcome is not known.
-    pub(super) async fn give_up(&self, request: &RequestId, detail: &Detail, error: Error) -> Error {
-        if matches!(error, Error::Unsettled { .. }) {
-            return error;
-        }
-        match self.ledger.set(request, IntentState::Failed, detail, self.clock.now()).await {
-            Ok(()) => error,
-            Err(ledger) => {
-                tracing::error!(%request, %ledger, "an intent stays pending");
-                error
-            }
-        }
-    }
-
-    pub(super) fn unless_uncertain(uncertain: bool, request: &RequestId, error: Error) -> Error {
-        if uncertain { Error::Unsettled { request: request.clone() } } else { error }
-    }
-
     /// What a request that was done before has handed out, as it stands now.
-    async fn again(&self, intent: &Intent) -> Result<Allocated, Error> {
+    pub(super) async fn again(&self, intent: &Intent) -> Result<Allocated, Error> {
         let index = self.cache.snapshot();
         let (held, _) = index.allocated(&intent.request);
         let mut addresses: Vec<Arc<Address>> = held.into_iter().cloned().collect();
@@ -572,7 +339,7 @@ impl Allocator {
 }
 
 /// An address with the mask of its prefix, as NetBox's own available-ips gives it.
-fn with_mask(address: IpAddr, network: Network) -> IpNet {
+pub(super) fn with_mask(address: IpAddr, network: Network) -> IpNet {
     // The length is that of a network of the same family, so it always fits.
     IpNet::new(address, network.length()).unwrap_or_else(|_| IpNet::from(address))
 }

@@ -17,7 +17,9 @@
 //! every other error nothing does.
 
 mod allocator;
+mod assign;
 mod error;
+mod intents;
 pub mod pick;
 mod prefixes;
 mod release;
@@ -25,7 +27,8 @@ pub mod requirement;
 mod settle;
 mod wish;
 
-pub use allocator::{Allocated, AllocatedPrefix, Allocator, Assigned};
+pub use allocator::{Allocated, AllocatedPrefix, Allocator};
+pub use assign::Assigned;
 pub use error::Error;
 pub use release::{Release, Released};
 pub use wish::{AddressWish, AssignWish, Origin, PrefixWish, RecordText};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::allocator::{ATTEMPTS, AllocatedPrefix, Allocator, Start};
+use super::allocator::{ATTEMPTS, AllocatedPrefix, Allocator};
 use super::error::Error;
+use super::intents::Start;
 use super::pick;
 use super::requirement::Need;
 use super::wish::PrefixWish;

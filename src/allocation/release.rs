@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::allocator::{ATTEMPTS, Allocator, Start};
+use super::allocator::{ATTEMPTS, Allocator};
 use super::error::Error;
+use super::intents::Start;
 use crate::cache::{Batch, Index};
 use crate::ledger::{Detail, Fingerprint, IntentKind, IntentState};
 use crate::model::{Address, AddressId, RequestId, Table};
