@@ -93,10 +93,11 @@ impl Client {
         let last = rows.last().map(Record::id);
         // A filter that this version ignored would hand back rows outside the slice: they belong to another.
         let within = |row: &R| slice.end.is_none_or(|end| row.id() < end) && row.id() >= slice.start;
-        let overrun = last.is_some_and(|last| slice.end.is_some_and(|end| last >= end));
+        // A full page says "next" even where it was the last: without this every dense slice would cost a second request.
+        let at_end = last.is_some_and(|last| slice.end.is_some_and(|end| last + 1 >= end));
         let rows: Vec<R> = rows.into_iter().filter(within).collect();
         let next = match last {
-            Some(last) if more && !overrun => Some(Slice { start: last + 1, end: slice.end }),
+            Some(last) if more && !at_end => Some(Slice { start: last + 1, end: slice.end }),
             _ => None,
         };
         Ok((rows, next))

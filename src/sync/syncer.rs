@@ -19,6 +19,9 @@ pub enum Error {
     /// NetBox did not give what was asked.
     #[error(transparent)]
     NetBox(#[from] netbox::Error),
+    /// A part of a full pass was lost inside the server: a defect, told rather than hidden.
+    #[error("a part of the full pass was lost inside the server")]
+    Lost,
     /// The file could not be written.
     #[error(transparent)]
     Cache(#[from] cache::Error),
