@@ -86,7 +86,7 @@ impl Client {
         }
         query.push(("limit", self.page_size().to_string()));
         query.push(("fields", R::FIELDS.to_owned()));
-        let page = self.transport().read(Request::get(R::PATH, &query)).await?;
+        let page = self.transport().read(Request::page(R::PATH, &query)).await?;
         let rows = self.rows::<R>(&page)?;
         // NetBox may cap the page below what was asked for, so only its own word says that there is no more.
         let more = page.get("next").is_some_and(Value::is_string);

@@ -21,6 +21,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     http: reqwest::Client,
+    /// For big reads: every request on a connection of its own. A kept connection stays with the server process that
+    /// accepted it (gunicorn's way), and four of them may well share one process while the others idle.
+    bulk: reqwest::Client,
     base: Url,
     read_timeout: Duration,
     write_timeout: Duration,
@@ -35,15 +38,22 @@ pub(super) struct Request<'a> {
     pub query: &'a [(&'a str, String)],
     pub body: Option<&'a Value>,
     pub if_match: Option<&'a str>,
+    /// A page of a full pass.
+    pub bulk: bool,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn get(path: &'a str, query: &'a [(&'a str, String)]) -> Self {
-        Self { method: Method::GET, path, query, body: None, if_match: None }
+        Self { method: Method::GET, path, query, body: None, if_match: None, bulk: false }
+    }
+
+    /// A read of a whole page, one of many.
+    pub(super) fn page(path: &'a str, query: &'a [(&'a str, String)]) -> Self {
+        Self { bulk: true, ..Self::get(path, query) }
     }
 
     pub(super) fn write(method: Method, path: &'a str, body: &'a Value) -> Self {
-        Self { method, path, query: &[], body: Some(body), if_match: None }
+        Self { method, path, query: &[], body: Some(body), if_match: None, bulk: false }
     }
 
     fn attempt(&self) -> String {
@@ -53,26 +63,14 @@ impl<'a> Request<'a> {
 
 impl Transport {
     pub(super) fn new(settings: &NetBoxSettings) -> Result<Self, SettingsError> {
-        let mut builder = reqwest::Client::builder()
-            .default_headers(headers(settings)?)
-            .user_agent(concat!("leasehold/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(5))
-            .redirect(reqwest::redirect::Policy::none());
-        if let Some(path) = &settings.ca_file {
-            let pem =
-                std::fs::read(path).map_err(|source| SettingsError::CaFile { path: path.clone(), source })?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .ok()
-                .filter(|found| !found.is_empty())
-                .ok_or_else(|| SettingsError::CaFormat { path: path.clone() })?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let http = builder.build().map_err(|error| SettingsError::Client(error.to_string()))?;
+        let failed = |error: reqwest::Error| SettingsError::Client(error.to_string());
+        let http = builder(settings)?.build().map_err(failed)?;
+        let bulk = builder(settings)?.pool_max_idle_per_host(0).build().map_err(failed)?;
         let mut base = settings.url.clone();
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        Ok(Self { http, base, read_timeout: settings.read_timeout, write_timeout: settings.write_timeout })
+        Ok(Self { http, bulk, base, read_timeout: settings.read_timeout, write_timeout: settings.write_timeout })
     }
 
     pub(super) fn base(&self) -> &Url {
@@ -104,7 +102,8 @@ impl Transport {
             .join("api/")
             .and_then(|api| api.join(request.path))
             .map_err(|error| Error::Malformed { attempt: request.attempt(), cause: error.to_string() })?;
-        let mut outgoing = self.http.request(request.method.clone(), url.clone()).timeout(timeout);
+        let http = if request.bulk { &self.bulk } else { &self.http };
+        let mut outgoing = http.request(request.method.clone(), url.clone()).timeout(timeout);
         if !request.query.is_empty() {
             outgoing = outgoing.query(request.query);
         }
@@ -141,6 +140,22 @@ impl Transport {
             Error::Interrupted { cause }
         }
     }
+}
+
+/// What every connection to NetBox is made with.
+fn builder(settings: &NetBoxSettings) -> Result<reqwest::ClientBuilder, SettingsError> {
+    let builder = reqwest::Client::builder()
+        .default_headers(headers(settings)?)
+        .user_agent(concat!("leasehold/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(5))
+        .redirect(reqwest::redirect::Policy::none());
+    let Some(path) = &settings.ca_file else { return Ok(builder) };
+    let pem = std::fs::read(path).map_err(|source| SettingsError::CaFile { path: path.clone(), source })?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+        .ok()
+        .filter(|found| !found.is_empty())
+        .ok_or_else(|| SettingsError::CaFormat { path: path.clone() })?;
+    Ok(builder.tls_certs_merge(certificates))
 }
 
 /// Headers of every request. Token v1 goes as `Token`, v2 as `Bearer`.
