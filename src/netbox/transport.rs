@@ -70,7 +70,13 @@ impl Transport {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        Ok(Self { http, bulk, base, read_timeout: settings.read_timeout, write_timeout: settings.write_timeout })
+        Ok(Self {
+            http,
+            bulk,
+            base,
+            read_timeout: settings.read_timeout,
+            write_timeout: settings.write_timeout,
+        })
     }
 
     pub(super) fn base(&self) -> &Url {
