@@ -12,8 +12,13 @@ pub trait Clock: Send + Sync {
     /// The instant.
     fn now(&self) -> Timestamp;
 
-    /// The date, in the time zone in which leases begin and end.
-    fn today(&self) -> Date;
+    /// The date of an instant, in the time zone in which leases begin and end.
+    fn day_of(&self, at: Timestamp) -> Date;
+
+    /// The date, in that zone.
+    fn today(&self) -> Date {
+        self.day_of(self.now())
+    }
 }
 
 /// The system's clock, with the configured time zone.
@@ -66,6 +71,10 @@ impl SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn day_of(&self, at: Timestamp) -> Date {
+        at.to_zoned(self.zone.clone()).date()
     }
 
     fn today(&self) -> Date {

@@ -5,7 +5,7 @@
 //! - [`cli`]: one file a subcommand; every one but serve, demo, setup and emulate-netbox is a gRPC client.
 //! - [`server`]: wires it all.
 //! - [`rpc`], [`http`]: the edge. Parse, call, render; every error to one status.
-//! - [`lease`], [`allocation`], [`sync`]: the capabilities, policy apart from doing.
+//! - [`lease`], [`allocation`], [`sync`], [`events`]: the capabilities, policy apart from doing.
 //! - [`cache`], [`ledger`], [`netbox`]: what it talks to, one room a peer.
 //! - [`model`]: the nouns. No I/O, no clock.
 //!
@@ -17,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod emulator;
+pub mod events;
 pub mod http;
 pub mod jobs;
 pub mod lease;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use jiff::Timestamp;
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,16 +16,18 @@ use crate::allocation::Allocator;
 use crate::cache::{self, Cache, Opened, StoreIdentity};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
+use crate::events::{EventLog, Historian, SyncWatch};
 use crate::jobs::Scheduler;
 use crate::lease::Registrar;
-use crate::ledger::{self, LedgerSettings};
+use crate::ledger::{self, LedgerSettings, Retention};
 use crate::netbox::{self, Client, Field};
 use crate::rpc::proto::v1::admin_service_server::AdminServiceServer;
 use crate::rpc::proto::v1::allocation_service_server::AllocationServiceServer;
+use crate::rpc::proto::v1::event_service_server::EventServiceServer;
 use crate::rpc::proto::v1::lease_service_server::LeaseServiceServer;
 use crate::rpc::proto::v1::prefix_service_server::PrefixServiceServer;
 use crate::rpc::{
-    Admin, Allocations, Facts, Layers, Leases, MAX_REQUEST_BYTES, Prefixes, proto, report_health,
+    Admin, Allocations, Events, Facts, Layers, Leases, MAX_REQUEST_BYTES, Prefixes, proto, report_health,
 };
 use crate::sync::Syncer;
 use crate::{http, telemetry};
@@ -65,6 +68,9 @@ pub enum Error {
 /// How often an intent that stayed open is settled, and health is told anew.
 const SETTLE_EVERY: Duration = Duration::from_secs(10);
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked whether NetBox is still followed, and what retention lets go.
+const SYNC_WATCH_EVERY: Duration = Duration::from_secs(1);
+const COMPACT_EVERY: Duration = Duration::from_mins(10);
 /// No call lasts longer than this, whatever deadline it asks for.
 const LONGEST_CALL: Duration = Duration::from_mins(2);
 
@@ -76,6 +82,8 @@ pub struct Running {
     pub http: SocketAddr,
     /// The cache that it serves.
     pub cache: Arc<Cache>,
+    /// The event log that it keeps.
+    pub log: Arc<EventLog>,
     stop: CancellationToken,
     edge: tokio::task::JoinHandle<()>,
     allocator: Arc<Allocator>,
@@ -108,22 +116,26 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(settings.time_zone.clone()));
     let client = Client::new(&settings.netbox)?;
     let (cache, opened) = Cache::open(settings.cache_file.as_deref(), &identity(&client)).await?;
-    let cache = Arc::new(cache);
+    let books = ledger::open(&settings.ledger).await?;
+    let log = EventLog::open(books.journal.clone(), clock.clone()).await?;
+    let cache = Arc::new(cache.witnessed_by(log.clone()));
     match opened {
         Opened::Loaded => tracing::info!(counts = ?cache.counts(), "serving from the cache file"),
         Opened::Empty | Opened::SetAside { .. } => {
             tracing::info!("no cache file to serve from: reading NetBox first");
         }
     }
-    let ledger = ledger::open(&settings.ledger).await?;
     let syncer = Arc::new(Syncer::new(client.clone(), cache.clone()).await);
     let registrar = Arc::new(Registrar::new(client.clone(), cache.clone()));
-    let allocator = Arc::new(Allocator::new(client, cache.clone(), ledger, clock.clone()));
+    let historian = Arc::new(Historian::new(client.clone(), cache.clone(), log.clone()));
+    let allocator = Arc::new(Allocator::new(client, cache.clone(), books.intents.clone(), clock.clone()));
 
     let (health, health_service) = tonic_health::server::health_reporter();
     report_health(&health, &cache, &allocator).await;
     let scheduler = Scheduler::default();
     schedule(&scheduler, &settings, &syncer, &allocator);
+    schedule_events(&scheduler, &settings, &cache, &log, &clock);
+    tokio::spawn(log.clone().run());
     {
         let (cache, allocator) = (cache.clone(), allocator.clone());
         scheduler.add(
@@ -166,12 +178,28 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         .add_service(descriptors().build_v1().map_err(reflection)?)
         .add_service(descriptors().build_v1alpha().map_err(reflection)?)
         .add_service(
-            PrefixServiceServer::new(Prefixes::new(cache.clone(), clock.clone()))
+            PrefixServiceServer::new(Prefixes::new(cache.clone(), clock.clone(), historian.clone()))
                 .max_decoding_message_size(MAX_REQUEST_BYTES),
         )
         .add_service(
-            LeaseServiceServer::new(Leases::new(cache.clone(), registrar, clock.clone()))
-                .max_decoding_message_size(MAX_REQUEST_BYTES),
+            LeaseServiceServer::new(Leases::new(
+                cache.clone(),
+                registrar,
+                clock.clone(),
+                log.clone(),
+                settings.events.bookmarks,
+            ))
+            .max_decoding_message_size(MAX_REQUEST_BYTES),
+        )
+        .add_service(
+            EventServiceServer::new(Events::new(
+                cache.clone(),
+                log.clone(),
+                historian,
+                clock.clone(),
+                settings.events.bookmarks,
+            ))
+            .max_decoding_message_size(MAX_REQUEST_BYTES),
         )
         .add_service(
             AllocationServiceServer::new(Allocations::new(cache.clone(), allocator.clone(), clock))
@@ -197,7 +225,7 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         }
     });
     tracing::info!(%grpc, http = %http_at, "listening");
-    Ok(Running { grpc, http: http_at, cache, stop, edge, allocator, scheduler, drain: settings.drain })
+    Ok(Running { grpc, http: http_at, cache, stop, edge, allocator, scheduler, log, drain: settings.drain })
 }
 
 impl Running {
@@ -205,6 +233,8 @@ impl Running {
     /// not done by then is an intent in the ledger and is settled at the next start.
     pub async fn stop(self) {
         self.stop.cancel();
+        // Streams never end by themselves: each gets its token now.
+        self.log.stop();
         let abort = self.edge.abort_handle();
         let drained = async {
             let _ = self.edge.await;
@@ -265,6 +295,51 @@ fn schedule(scheduler: &Scheduler, settings: &Settings, syncer: &Arc<Syncer>, al
         Arc::new(move || {
             let allocator = settler.clone();
             async move { allocator.settle().await.map(drop).map_err(|error| error.to_string()) }.boxed()
+        }),
+    );
+}
+
+fn schedule_events(
+    scheduler: &Scheduler,
+    settings: &Settings,
+    cache: &Arc<Cache>,
+    log: &Arc<EventLog>,
+    clock: &Arc<dyn Clock>,
+) {
+    let watch = Arc::new(tokio::sync::Mutex::new(SyncWatch::default()));
+    let (watched, teller, told_by) = (cache.clone(), log.clone(), clock.clone());
+    scheduler.add(
+        "events.sync",
+        SYNC_WATCH_EVERY,
+        Arc::new(move || {
+            let (watch, cache, log, clock) =
+                (watch.clone(), watched.clone(), teller.clone(), told_by.clone());
+            async move {
+                let mut watch = watch.lock().await;
+                let mut next = *watch;
+                if let Some(kind) = next.look(cache.freshness().is_live(), clock.now()) {
+                    let trouble = cache.freshness().trouble().to_string();
+                    log.tell_sync(kind, trouble).await.map_err(|error| error.to_string())?;
+                }
+                // Only now: what could not be told is told at the next look.
+                *watch = next;
+                Ok(())
+            }
+            .boxed()
+        }),
+    );
+    let (journal, clock, keep) = (log.journal().clone(), clock.clone(), settings.events);
+    scheduler.add(
+        "events.compact",
+        COMPACT_EVERY,
+        Arc::new(move || {
+            let (journal, now) = (journal.clone(), clock.now());
+            async move {
+                let before = now.checked_sub(keep.keep).unwrap_or(Timestamp::MIN);
+                let retention = Retention { before, at_most: keep.keep_at_most };
+                journal.compact(retention).await.map(drop).map_err(|error| error.to_string())
+            }
+            .boxed()
         }),
     );
 }

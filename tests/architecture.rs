@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("lease", 3),
     ("allocation", 3),
     ("sync", 3),
+    ("events", 3),
     ("cache", 2),
     ("ledger", 2),
     ("netbox", 2),

@@ -47,7 +47,7 @@ async fn grpc_web(
 #[tokio::test]
 async fn a_browser_may_call_by_grpc_web() {
     let (_netbox, server) = ready().await;
-    let ask = v1::LookupAddressRequest { address: "203.0.113.5".to_owned(), vrf_id: 0 };
+    let ask = v1::LookupAddressRequest { address: "203.0.113.5".to_owned(), vrf_id: 0, as_of: None };
     let (_, body) = grpc_web(&server, "PrefixService/LookupAddress", &ask, None).await;
     let length = u32::from_be_bytes(body[1..5].try_into().unwrap()) as usize;
     let answer = v1::LookupAddressResponse::decode(&body[5..5 + length]).unwrap();

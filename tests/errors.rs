@@ -96,7 +96,7 @@ async fn each_refusal_is_clear_and_its_own() {
         ..v1::ReleaseAddressesRequest::default()
     };
     note("an address that nobody recorded", server.allocations.release_addresses(release).await.unwrap_err());
-    let lookup = v1::LookupAddressRequest { address: "203.0.113.5/24".to_owned(), vrf_id: 0 };
+    let lookup = v1::LookupAddressRequest { address: "203.0.113.5/24".to_owned(), vrf_id: 0, as_of: None };
     note("an address with a mask", server.prefixes.lookup_address(lookup).await.unwrap_err());
     let lease = v1::RegisterLeaseRequest {
         prefix: "203.0.113.0/29".to_owned(),

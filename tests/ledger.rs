@@ -78,10 +78,10 @@ async fn suite(ledger: Arc<dyn Ledger>) {
 async fn sqlite_keeps_intents() {
     let (_guard, path) = directory();
     let settings = LedgerSettings::Sqlite(path.join("ledger.db"));
-    suite(ledger::open(&settings).await.unwrap()).await;
+    suite(ledger::open(&settings).await.unwrap().intents).await;
     // What was written is there for the next server.
     let again = ledger::open(&settings).await.unwrap();
-    assert!(!again.pending().await.unwrap().is_empty());
+    assert!(!again.intents.pending().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -89,5 +89,5 @@ async fn postgres_keeps_intents() {
     let name = "ledger::postgres_keeps_intents";
     let Some(url) = peers::variable(name, "LEASEHOLD_TEST_POSTGRES_URL", "a real PostgreSQL") else { return };
     let settings = LedgerSettings::Postgres(secrecy::SecretString::from(url));
-    suite(ledger::open(&settings).await.unwrap()).await;
+    suite(ledger::open(&settings).await.unwrap().intents).await;
 }

@@ -20,6 +20,8 @@ mod contract;
 mod crash;
 mod edge;
 mod errors;
+mod events;
+mod journal;
 mod leases;
 mod ledger;
 mod lookup;

@@ -1,5 +1,9 @@
 //! Changes to apply to the cache together.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
 use crate::model::{Address, IpRange, Prefix, Vrf};
 
 /// Records as NetBox now has them, and ids that it no longer has.
@@ -21,6 +25,10 @@ pub struct Batch {
     pub gone_ranges: Vec<u64>,
     /// Ids of VRFs that are gone.
     pub gone_vrfs: Vec<u64>,
+    /// When prefixes went, by id, where that is known.
+    pub prefix_gone_at: BTreeMap<u64, Timestamp>,
+    /// When addresses went, by id, where that is known.
+    pub address_gone_at: BTreeMap<u64, Timestamp>,
 }
 
 impl Batch {

@@ -149,6 +149,23 @@ impl Index {
         self.addresses.get(&id.0)
     }
 
+    /// Ids of every prefix.
+    pub(super) fn prefix_ids(&self) -> impl Iterator<Item = u64> + '_ {
+        self.prefixes.keys().copied()
+    }
+
+    /// Ids of every address.
+    pub(super) fn address_ids(&self) -> impl Iterator<Item = u64> + '_ {
+        self.addresses.keys().copied()
+    }
+
+    /// Prefixes that carry a lease, by id, after this one.
+    pub fn leased_after(&self, id: PrefixId) -> impl Iterator<Item = &Arc<Prefix>> {
+        self.leased
+            .range((std::ops::Bound::Excluded(id), std::ops::Bound::Unbounded))
+            .map(|(_, prefix)| prefix)
+    }
+
     /// The VRF with this id.
     pub fn vrf(&self, id: VrfId) -> Option<&Arc<Vrf>> {
         self.vrfs.get(&id.0)

@@ -8,6 +8,9 @@
 //! pass builds the next *generation* beside the one in service ([`Cache::begin_pass`] … [`Cache::finish_pass`]); batches
 //! that arrive meanwhile go to both, and an interrupted pass leaves the old generation in service.
 //!
+//! Before a change is seen by any reader a [`Witness`] takes it up, with what stood before: what is served and what is told
+//! as events cannot drift apart.
+//!
 //! # Data storage
 //!
 //! One SQLite file, a row a record, keyed by generation, kind and id, the record as JSON; beside it the position in
@@ -26,10 +29,12 @@ mod freshness;
 mod index;
 mod store;
 pub mod trie;
+mod witness;
 mod writer;
 
 pub use batch::Batch;
 pub use freshness::Freshness;
 pub use index::{Index, Lookup, Mention};
 pub use store::{Error, Opened, Position, StoreIdentity};
+pub use witness::{Differences, Nobody, Witness};
 pub use writer::{Cache, Counts};

@@ -36,6 +36,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The witness could not take a change up, so the change was not made. It is found again by the next poll.
+    #[error("the event log: {0}")]
+    Witness(String),
 }
 
 /// What a cache file is of. Rows of another identity are never trusted.

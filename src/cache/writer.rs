@@ -12,6 +12,7 @@ use super::batch::Batch;
 use super::freshness::Freshness;
 use super::index::Index;
 use super::store::{Error, Opened, Position, Store, StoreIdentity};
+use super::witness::{Differences, Nobody, Witness};
 
 /// How many of each record the snapshot holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub struct Cache {
     writer: Mutex<Writer>,
     /// Whether there is a generation to serve: an empty answer before would be a lie.
     ready: std::sync::atomic::AtomicBool,
+    witness: Arc<dyn Witness>,
 }
 
 struct Writer {
@@ -90,6 +92,7 @@ impl Cache {
             current: ArcSwap::from_pointee(held.index),
             freshness,
             ready: held.generation.is_some().into(),
+            witness: Arc::new(Nobody),
             writer: Mutex::new(Writer {
                 store,
                 generation: held.generation,
@@ -98,6 +101,19 @@ impl Cache {
             }),
         };
         Ok((cache, opened))
+    }
+
+    /// Tells this witness of every change from here on.
+    #[must_use]
+    pub fn witnessed_by(self, witness: Arc<dyn Witness>) -> Self {
+        Self { witness, ..self }
+    }
+
+    /// The snapshot and, taken while no change is between its witness and its readers, what `look` sees: what is told from
+    /// then on is not in the snapshot, and what was told before is.
+    pub async fn with_witness<T>(&self, look: impl FnOnce() -> T) -> (Arc<Index>, T) {
+        let _still = self.writer.lock().await;
+        (self.snapshot(), look())
     }
 
     /// The snapshot as of now: no lock, no wait. Not to be held across an await; use [`Cache::snapshot`] for that.
@@ -138,7 +154,8 @@ impl Cache {
         (writer.generation, writer.position.clone())
     }
 
-    /// Applies changes: readers see them when this returns, whether or not the file could be written.
+    /// Applies changes: readers see them when this returns, whether or not the file could be written. If the witness cannot
+    /// take them up, nothing is changed.
     pub async fn apply(&self, batch: Batch) -> Result<(), Error> {
         self.advance(batch, None, None).await
     }
@@ -154,6 +171,13 @@ impl Cache {
         if !batch.is_empty() {
             let mut next = Index::clone(&self.current.load());
             next.apply(&batch);
+            // A cache that serves nothing yet has nothing that could change.
+            if self.is_ready() {
+                let differences = Differences::of_batch(&self.current.load(), &next, &batch);
+                if !differences.is_empty() {
+                    self.witness.differences(differences).await?;
+                }
+            }
             self.current.store(Arc::new(next));
             if let Some(building) = &mut writer.building {
                 building.gone.note(&batch);
@@ -198,6 +222,17 @@ impl Cache {
     pub async fn finish_pass(&self, position: Position, synced_at: Timestamp) -> Result<(), Error> {
         let mut writer = self.writer.lock().await;
         let Some(built) = writer.building.take() else { return Ok(()) };
+        if self.is_ready() {
+            let (old, new) = (self.snapshot(), built.index.clone());
+            // A million records take a while to compare: not on a thread that answers.
+            let found = tokio::task::spawn_blocking(move || Differences::between(&old, &new)).await;
+            let differences = found.map_err(|_| Error::Witness("the comparison was cut short".to_owned()))?;
+            if !differences.is_empty() {
+                self.witness.differences(differences).await?;
+            }
+        } else {
+            self.witness.baseline().await?;
+        }
         writer.store.switch(built.generation, &position, synced_at).await?;
         writer.generation = Some(built.generation);
         writer.position = Some(position);

@@ -13,7 +13,7 @@ use tonic_types::StatusExt as _;
 use super::args::{ClientArgs, DemoArgs, Format};
 use super::connect::{self, Connection};
 use super::{Failure, Outcome, output, serve};
-use crate::config::{LogFormat, Settings};
+use crate::config::{EventSettings, LogFormat, Settings};
 use crate::emulator::{Emulator, Listening};
 use crate::ledger::LedgerSettings;
 use crate::netbox::{Client, NetBoxSettings, schema};
@@ -78,6 +78,7 @@ fn settings(netbox: NetBoxSettings, grpc_listen: SocketAddr) -> Settings {
         ledger: LedgerSettings::Memory,
         poll: Duration::from_millis(500),
         full_pass: Duration::from_hours(1),
+        events: EventSettings::default(),
         time_zone: jiff::tz::TimeZone::UTC,
         log_level: "error".to_owned(),
         log_format: LogFormat::Text,
@@ -190,7 +191,7 @@ impl Story {
     }
 
     async fn look_up(&mut self, address: &str) -> Result<v1::LookupAddressResponse, Failure> {
-        let request = v1::LookupAddressRequest { address: address.to_owned(), vrf_id: 0 };
+        let request = v1::LookupAddressRequest { address: address.to_owned(), vrf_id: 0, as_of: None };
         let answer =
             self.prefixes.lookup_address(request).await.map_err(|status| connect::refusal(&status))?;
         Ok(answer.into_inner())

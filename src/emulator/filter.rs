@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::records::{Kind, Record};
 use super::render;
-use super::state::State;
+use super::state::{Entry, State};
 
 /// The query of a request, in order, names repeated as they came.
 pub(super) type Query = [(String, String)];
@@ -279,18 +280,49 @@ pub(super) fn changes(state: &State, query: &Query) -> Result<Value, Value> {
     let pages = pages(state, query)?;
     let fields = first(query, "fields");
     let show = |entry| render::cut(render::entry(entry), fields);
-    let all = state.changes();
     let from =
         pages.start.or(number(query, "id__gte")?).or(number(query, "id__gt")?.map(|id| id + 1)).unwrap_or(0);
-    let count = all.range(from..).count();
-    let rows: Vec<Value> = match first(query, "ordering") {
-        Some("id") => all.range(from..).take(pages.limit).map(|(_, entry)| show(entry)).collect(),
-        _ if pages.start.is_some() => {
-            all.range(from..).take(pages.limit).map(|(_, entry)| show(entry)).collect()
-        }
+    let after = match first(query, "time_after") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| json!({ "time_after": ["Enter a valid date/time."] }))?),
+    };
+    let wanted = WantedEntries {
+        kinds: every(query, "changed_object_type"),
+        objects: every(query, "changed_object_id"),
+        reprs: every(query, "object_repr"),
+        starts: every(query, "object_repr__isw"),
+        after,
+    };
+    let all = || state.changes().range(from..).map(|(_, entry)| entry).filter(|entry| wanted.matches(entry));
+    let count = all().count();
+    let in_order = first(query, "ordering") == Some("id") || pages.start.is_some();
+    let rows: Vec<Value> = if in_order {
+        all().take(pages.limit).map(show).collect()
+    } else {
         // NetBox lists its newest first.
-        _ => all.range(from..).rev().take(pages.limit).map(|(_, entry)| show(entry)).collect(),
+        all().rev().take(pages.limit).map(show).collect()
     };
     let shown = pages.start.is_none().then_some(count);
     Ok(page(shown, rows.len() < count, &rows))
+}
+
+/// The filters of the change log; several values of one are alternatives.
+struct WantedEntries<'a> {
+    kinds: Vec<&'a str>,
+    objects: Vec<&'a str>,
+    reprs: Vec<&'a str>,
+    starts: Vec<&'a str>,
+    after: Option<Timestamp>,
+}
+
+impl WantedEntries<'_> {
+    fn matches(&self, entry: &Entry) -> bool {
+        let among =
+            |list: &[&str], fits: &dyn Fn(&str) -> bool| list.is_empty() || list.iter().any(|w| fits(w));
+        among(&self.kinds, &|wanted| entry.kind.object_type() == wanted)
+            && among(&self.objects, &|wanted| wanted.parse() == Ok(entry.object))
+            && among(&self.reprs, &|wanted| entry.repr == wanted)
+            && among(&self.starts, &|wanted| entry.repr.to_lowercase().starts_with(&wanted.to_lowercase()))
+            && self.after.is_none_or(|after| entry.time >= after)
+    }
 }

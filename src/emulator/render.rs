@@ -100,13 +100,39 @@ pub(super) fn record(state: &State, kind: Kind, record: &Record) -> Value {
     json
 }
 
+/// A record as the change log spells it: ids instead of objects, names instead of tags, raw custom fields.
+pub(super) fn logged(state: &State, kind: Kind, record: &Record) -> Value {
+    let mut tags: Vec<&str> =
+        record.tags.iter().filter_map(|id| Some(state.get(Kind::Tag, *id)?.name.as_str())).collect();
+    tags.sort_unstable();
+    let mut fields = Map::new();
+    for field in state.fields_of(kind) {
+        let raw = record.custom_fields.get(&field.name).cloned().unwrap_or(Value::Null);
+        fields.insert(field.name.clone(), raw);
+    }
+    let net = record.net.map(|net| net.to_string());
+    match kind {
+        Kind::Prefix => json!({
+            "prefix": net, "vrf": record.vrf, "status": record.status, "tenant": record.tenant, "role": record.role,
+            "is_pool": record.flag, "mark_utilized": record.mark_utilized, "description": record.description,
+            "tags": tags, "custom_fields": fields, "created": instant(record.created),
+        }),
+        Kind::Address => json!({
+            "address": net, "vrf": record.vrf, "status": record.status, "tenant": record.tenant,
+            "role": record.role_value, "dns_name": record.dns_name, "description": record.description, "tags": tags,
+            "custom_fields": fields, "created": instant(record.created),
+        }),
+        _ => json!({ "name": record.name, "description": record.description }),
+    }
+}
+
 /// An entry of the change log.
 pub(super) fn entry(entry: &Entry) -> Value {
     json!({
         "id": entry.id, "time": instant(entry.time), "user_name": "emulator", "request_id": entry.request,
         "action": { "value": entry.action, "label": format!("{}d", label(entry.action)) },
         "changed_object_type": entry.kind.object_type(), "changed_object_id": entry.object,
-        "object_repr": entry.repr, "message": "",
+        "object_repr": entry.repr, "message": "", "prechange_data": entry.before, "postchange_data": entry.after,
     })
 }
 

@@ -215,9 +215,8 @@ fn create(state: &mut State, kind: Kind, body: &Value, request: &str) -> Result<
 }
 
 fn put_new(state: &mut State, kind: Kind, record: Record, request: &str) -> u64 {
-    let repr = record.net.map_or_else(|| record.name.clone(), |net| net.to_string());
     let id = state.put(kind, record);
-    state.log(request, "create", kind, id, repr);
+    state.log(request, "create", kind, id, None);
     id
 }
 
@@ -242,8 +241,7 @@ fn create_list(state: &mut State, kind: Kind, bodies: &[Value], request: &str) -
         return Answer::bad(json!({ "detail": words, "errors": failed }));
     }
     for id in &made {
-        let repr = state.get(kind, *id).and_then(|record| record.net).map(|net| net.to_string());
-        state.log(request, "create", kind, *id, repr.unwrap_or_default());
+        state.log(request, "create", kind, *id, None);
     }
     let rows = made.iter().filter_map(|id| state.get(kind, *id)).map(|row| render::record(state, kind, row));
     Answer::new(StatusCode::CREATED, rows.collect())
@@ -274,8 +272,7 @@ fn delete_list(state: &mut State, kind: Kind, request: &Request<'_>) -> Answer {
 
 fn remove(state: &mut State, kind: Kind, id: u64, request: &str) {
     if let Some(record) = state.remove(kind, id) {
-        let repr = record.net.map_or(record.name, |net| net.to_string());
-        state.log(request, "delete", kind, id, repr);
+        state.log(request, "delete", kind, id, Some(&record));
     }
 }
 
@@ -292,15 +289,15 @@ fn detail(state: &mut State, kind: Kind, id: u64, request: &Request<'_>) -> Answ
             Answer { etag, ..Answer::ok(body) }
         }
         Method::PATCH | Method::PUT => {
+            let before = record.clone();
             let changed = writes::read(state, kind, request.body, record, false)
                 .and_then(|record| writes::validate(state, kind, &record).map(|()| record));
             match changed {
                 Err(errors) => Answer::bad(Value::Object(errors)),
                 Ok(mut record) => {
                     record.last_updated = Some(state.now());
-                    let repr = record.net.map_or_else(|| record.name.clone(), |net| net.to_string());
                     state.put(kind, record);
-                    state.log(request.id, "update", kind, id, repr);
+                    state.log(request.id, "update", kind, id, Some(&before));
                     Answer { status: StatusCode::OK, ..created(state, kind, id) }
                 }
             }

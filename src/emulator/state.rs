@@ -8,6 +8,7 @@ use jiff::{Timestamp, ToSpan as _};
 use serde_json::Value;
 
 use super::records::{Kind, Record};
+use super::render;
 
 /// One entry of the change log.
 #[derive(Clone, Debug)]
@@ -19,6 +20,9 @@ pub(super) struct Entry {
     pub(super) kind: Kind,
     pub(super) object: u64,
     pub(super) repr: String,
+    /// The record before and after, as the change log spells it.
+    pub(super) before: Value,
+    pub(super) after: Value,
 }
 
 type Table = Option<u64>;
@@ -148,12 +152,29 @@ impl State {
         }
     }
 
-    /// Notes a change.
-    pub(super) fn log(&mut self, request: &str, action: &'static str, kind: Kind, object: u64, repr: String) {
+    /// Notes a change of a record that stood as `before`; how it stands now is looked up.
+    pub(super) fn log(
+        &mut self,
+        request: &str,
+        action: &'static str,
+        kind: Kind,
+        object: u64,
+        before: Option<&Record>,
+    ) {
+        let after = self.get(kind, object);
+        let latest = after.or(before);
+        let repr = latest.map(|record| record.net.map_or_else(|| record.name.clone(), |net| net.to_string()));
+        let repr = repr.unwrap_or_default();
+        let shown =
+            |record: Option<&Record>| record.map_or(Value::Null, |row| render::logged(self, kind, row));
+        let (before, after) = (shown(before), shown(after));
         let time = self.now();
         self.next_change += 1;
         let id = self.next_change;
-        self.changes.insert(id, Entry { id, time, request: request.to_owned(), action, kind, object, repr });
+        self.changes.insert(
+            id,
+            Entry { id, time, request: request.to_owned(), action, kind, object, repr, before, after },
+        );
     }
 
     pub(super) fn changes(&self) -> &BTreeMap<u64, Entry> {

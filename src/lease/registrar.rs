@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 use super::error::Error;
 use super::policy::{End, RegisterPlan, Registration, Renewal};
-use crate::cache::{Batch, Cache, Index};
+use crate::cache::{self, Batch, Cache, Index};
 use crate::model::{Lease, Network, Prefix, PrefixId, Revision, Table};
 use crate::netbox::{self, Client, PrefixDraft};
 
@@ -237,8 +237,11 @@ impl Registrar {
 
     async fn publish(&self, prefix: Prefix) -> Result<Arc<Prefix>, Error> {
         let shared = Arc::new(prefix.clone());
-        if let Err(error) = self.cache.apply(Batch::from(vec![prefix])).await {
-            tracing::error!(%error, "the cache file is behind; memory is not");
+        match self.cache.apply(Batch::from(vec![prefix])).await {
+            // Not seen by readers, so not done as promised; the same call again finds the record and tells it.
+            Err(error @ cache::Error::Witness(_)) => return Err(error.into()),
+            Err(error) => tracing::error!(%error, "the cache file is behind; memory is not"),
+            Ok(()) => {}
         }
         Ok(shared)
     }

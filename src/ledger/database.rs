@@ -13,6 +13,8 @@ use sqlx::sqlite::{
 };
 
 use super::intent::{Begun, Detail, Fingerprint, Intent, IntentState, Ledger, ListIntents};
+use super::journal::Journal;
+use super::outbox::Outbox;
 use crate::model::{PrefixId, RequestId};
 
 /// The ledger cannot be used, or says what it cannot mean.
@@ -40,21 +42,38 @@ pub enum LedgerSettings {
     Postgres(SecretString),
 }
 
-/// A ledger that is open.
-pub type Opening = Arc<dyn Ledger>;
+/// A ledger that is open: its books, all kept in one database.
+#[derive(Clone)]
+pub struct Books {
+    /// Writes under way.
+    pub intents: Arc<dyn Ledger>,
+    /// The event log.
+    pub journal: Arc<dyn Journal>,
+    /// What is to be told to whom.
+    pub outbox: Arc<dyn Outbox>,
+}
+
+impl Books {
+    fn of(database: Arc<impl Ledger + Journal + Outbox + 'static>) -> Self {
+        Self { intents: database.clone(), journal: database.clone(), outbox: database }
+    }
+}
 
 /// Opens the ledger and brings its schema up to date.
-pub async fn open(settings: &LedgerSettings) -> Result<Opening, Error> {
+pub async fn open(settings: &LedgerSettings) -> Result<Books, Error> {
     match settings {
-        LedgerSettings::Memory => Ok(Arc::new(sqlite(SqliteConnectOptions::new().in_memory(true)).await?)),
+        LedgerSettings::Memory => {
+            Ok(Books::of(Arc::new(sqlite(SqliteConnectOptions::new().in_memory(true)).await?)))
+        }
         LedgerSettings::Sqlite(path) => {
             let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
-            Ok(Arc::new(sqlite(options).await?))
+            Ok(Books::of(Arc::new(sqlite(options).await?)))
         }
         LedgerSettings::Postgres(url) => {
             let pool = PgPoolOptions::new().max_connections(4).connect(url.expose_secret()).await?;
             sqlx::migrate!("sql/ledger").run(&pool).await?;
-            Ok(Arc::new(PostgresLedger { pool }))
+            sqlx::query(NEW_LOG).bind(epoch()).execute(&pool).await?;
+            Ok(Books::of(Arc::new(PostgresLedger { pool })))
         }
     }
 }
@@ -69,15 +88,25 @@ async fn sqlite(options: SqliteConnectOptions) -> Result<SqliteLedger, Error> {
         .connect_with(options)
         .await?;
     sqlx::migrate!("sql/ledger").run(&pool).await?;
+    sqlx::query(NEW_LOG).bind(epoch()).execute(&pool).await?;
     Ok(SqliteLedger { pool })
 }
 
-struct SqliteLedger {
-    pool: SqlitePool,
+/// The event log's own row, made once.
+const NEW_LOG: &str =
+    "INSERT INTO event_log (only_row, epoch, last, compacted, routed) VALUES (1, $1, 0, 0, 0)
+     ON CONFLICT (only_row) DO NOTHING";
+
+fn epoch() -> String {
+    uuid::Uuid::new_v4().simple().to_string().chars().take(16).collect()
 }
 
-struct PostgresLedger {
-    pool: PgPool,
+pub(super) struct SqliteLedger {
+    pub(super) pool: SqlitePool,
+}
+
+pub(super) struct PostgresLedger {
+    pub(super) pool: PgPool,
 }
 
 const COLUMNS: &str =

@@ -1,11 +1,14 @@
-//! What NetBox cannot hold: the intents of writes under way, durable before the write is sent and before an answer leaves.
+//! What NetBox cannot hold: the intents of writes under way, durable before the write is sent and before an answer leaves;
+//! the event log; and the outbox of what is to be told to whom.
 //!
 //! An [`Intent`] is written as *pending*, then NetBox is asked to write, then the intent becomes *done* or *failed*. What
 //! is found pending at start belonged to a server that died in between; the record in NetBox decides what it was. The
 //! caller's request id is the primary key, so that of two that begin the same one only one does.
 //!
-//! One interface ([`Ledger`]), two implementations: SQLite by default, PostgreSQL where several replicas share it.
-//! Each operation is one statement, so neither needs a transaction that spans two.
+//! The [`Journal`] takes up what happened under a sequence without holes, and recognises what it was told before: a change
+//! that two replicas see, or one server sees twice, is one event. The [`Outbox`] keeps each delivery until its sink took it.
+//!
+//! One interface a book ([`Books`]), two implementations: SQLite by default, PostgreSQL where several replicas share it.
 //!
 //! # Data storage
 //!
@@ -20,6 +23,12 @@
 
 mod database;
 mod intent;
+mod journal;
+mod journal_rows;
+mod outbox;
+mod outbox_rows;
 
-pub use database::{Error, LedgerSettings, Opening, open};
+pub use database::{Books, Error, LedgerSettings, open};
 pub use intent::{Begun, Detail, Fingerprint, Intent, IntentKind, IntentState, Ledger, ListIntents};
+pub use journal::{Extent, Journal, MarkKey, Retention};
+pub use outbox::{Delivery, DeliveryState, ListDeliveries, Outbox, Outcome};

@@ -3,13 +3,14 @@
 //! A [`Prefix`] and an [`Address`] are NetBox's records, parsed once so that nothing after checks again. A [`Lease`] is
 //! what a prefix says when it carries `lease_owner` or `lease_expiry`; its [`Term`] does the calendar arithmetic. An
 //! [`AllocationId`] is the identity that a write leaves in the record itself (a [`RequestId`] and an index), so that the
-//! record alone can tell a retry from a new wish.
+//! record alone can tell a retry from a new wish. An [`Event`] says what happened to any of them.
 //!
 //! Nothing in this room does I/O, is async, or reads a clock: where time matters it is passed in.
 
 mod address;
 mod allocation_id;
 mod asn;
+mod event;
 mod lease;
 mod prefix;
 mod reference;
@@ -18,6 +19,9 @@ mod term;
 pub use address::{Address, IpRange};
 pub use allocation_id::{AllocationId, RequestId, RequestIdError};
 pub use asn::{Asn, AsnError};
+pub use event::{
+    Change, Event, EventKind, Happening, Subject, TermDate, TermReached, Threshold, UnknownKind,
+};
 pub use lease::{Lease, Reputation, RoaStatus, UnknownWord};
 pub use prefix::{Network, NetworkError, Prefix, parse_host};
 pub use reference::{AddressId, NamedRef, PrefixId, RangeId, Revision, Table, Vrf, VrfId, elsewhere};

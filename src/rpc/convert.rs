@@ -202,6 +202,8 @@ pub(super) fn lookup(
         chain,
         records: found.records.iter().map(|record| address(index, record)).collect(),
         cache: Some(cache),
+        as_of: None,
+        known_since: None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! LeaseService: the life of a lease.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use super::convert;
@@ -10,11 +13,28 @@ use super::parse::Violations;
 use super::proto::v1;
 use super::proto::v1::lease_service_server::LeaseService;
 use super::status::Problem;
+use super::watch::{self, Item, Wanted, Watcher};
 use crate::cache::{Cache, Index};
 use crate::clock::Clock;
+use crate::events::{self, EventLog};
 use crate::lease::search::{self, Filter, Key, Order};
 use crate::lease::{End, Registrar, Registration, Renewal, Target, covering, leased};
-use crate::model::{Asn, Network, Prefix, PrefixId, Reputation, RoaStatus, Table, Term};
+use crate::model::{Asn, EventKind, Network, Prefix, PrefixId, Reputation, RoaStatus, Table, Term};
+
+/// How far ahead a watcher looks that does not say.
+const HORIZON_DAYS: i32 = 60;
+
+/// What can happen to a term.
+const OF_TERMS: [EventKind; 8] = [
+    EventKind::LeaseRegistered,
+    EventKind::LeaseRenewed,
+    EventKind::LeaseChanged,
+    EventKind::LeaseEnded,
+    EventKind::LeaseExpiring,
+    EventKind::LeaseExpired,
+    EventKind::NoticeDue,
+    EventKind::NoticePassed,
+];
 
 /// The longest text that NetBox takes for a description.
 const DESCRIPTION: usize = 200;
@@ -25,12 +45,21 @@ pub struct Leases {
     cache: Arc<Cache>,
     registrar: Arc<Registrar>,
     clock: Arc<dyn Clock>,
+    log: Arc<EventLog>,
+    bookmarks: Duration,
 }
 
 impl Leases {
-    /// Answers from this cache and writes through this registrar.
-    pub fn new(cache: Arc<Cache>, registrar: Arc<Registrar>, clock: Arc<dyn Clock>) -> Self {
-        Self { cache, registrar, clock }
+    /// Answers from this cache, writes through this registrar, and watches this log; a quiet stream gets a bookmark as
+    /// often as this.
+    pub fn new(
+        cache: Arc<Cache>,
+        registrar: Arc<Registrar>,
+        clock: Arc<dyn Clock>,
+        log: Arc<EventLog>,
+        bookmarks: Duration,
+    ) -> Self {
+        Self { cache, registrar, clock, log, bookmarks }
     }
 
     fn index(&self) -> Result<Arc<Index>, Problem> {
@@ -314,5 +343,47 @@ impl LeaseService for Leases {
             lease: self.render(&done.before),
             addresses_in_use: done.addresses_in_use,
         }))
+    }
+
+    type WatchExpiryStream = Pin<Box<dyn Stream<Item = Result<v1::WatchExpiryResponse, Status>> + Send>>;
+
+    async fn watch_expiry(
+        &self,
+        request: Request<v1::WatchExpiryRequest>,
+    ) -> Result<Response<Self::WatchExpiryStream>, Status> {
+        use v1::watch_expiry_response::Item as Message;
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let wanted = Wanted {
+            types: &[],
+            owner: &request.owner,
+            tenant: &request.tenant,
+            tag: &request.tag,
+            within: &request.within,
+            vrf_id: request.vrf_id,
+            horizon_days: Some(request.horizon_days.unwrap_or(HORIZON_DAYS)),
+        };
+        let filter =
+            events::Filter { kinds: OF_TERMS.into(), terms_only: true, ..wanted.filter(&mut violations) };
+        let token = watch::token(&mut violations, &request.resume_token);
+        violations.finish()?;
+        let watcher = Watcher {
+            cache: self.cache.clone(),
+            log: self.log.clone(),
+            clock: self.clock.clone(),
+            bookmarks: self.bookmarks,
+        };
+        let items = watcher.open(filter, token, true).await?;
+        let messages = items.map(|item| {
+            let (item, resume_token) = item?;
+            let item = match item {
+                Item::Lease(lease) => Message::Lease(lease),
+                Item::Synced => Message::Synced(v1::Synced {}),
+                Item::Event(event) => Message::Event(event),
+                Item::Bookmark => Message::Bookmark(v1::Bookmark {}),
+            };
+            Ok(v1::WatchExpiryResponse { item: Some(item), resume_token })
+        });
+        Ok(Response::new(messages.boxed()))
     }
 }

@@ -10,6 +10,8 @@
 mod admin;
 mod allocation;
 mod convert;
+mod event;
+mod event_convert;
 mod health;
 mod layers;
 mod lease;
@@ -18,9 +20,11 @@ mod parse;
 mod prefix;
 pub mod proto;
 mod status;
+mod watch;
 
 pub use admin::{Admin, Facts};
 pub use allocation::Allocations;
+pub use event::Events;
 pub use health::report_health;
 pub use layers::{Layers, MAX_REQUEST_BYTES};
 pub use lease::Leases;

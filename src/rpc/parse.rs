@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::proto;
@@ -84,6 +85,11 @@ impl Violations {
             );
         }
         parsed
+    }
+
+    /// An instant.
+    pub(super) fn instant(&mut self, field: &str, at: prost_types::Timestamp) -> Option<Timestamp> {
+        self.take(field, Timestamp::new(at.seconds, at.nanos).map_err(|_| "is no instant"))
     }
 
     pub(super) fn required_date(&mut self, field: &str, date: Option<proto::Date>) -> Option<Date> {

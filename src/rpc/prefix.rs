@@ -13,8 +13,9 @@ use super::parse::Violations;
 use super::proto::v1;
 use super::proto::v1::prefix_service_server::PrefixService;
 use super::status::Problem;
-use crate::cache::Cache;
+use crate::cache::{Cache, Lookup};
 use crate::clock::Clock;
+use crate::events::Historian;
 use crate::lease::{Target, prefix_of};
 use crate::model::{Network, Prefix, PrefixId, Table};
 
@@ -23,12 +24,13 @@ use crate::model::{Network, Prefix, PrefixId, Table};
 pub struct Prefixes {
     cache: Arc<Cache>,
     clock: Arc<dyn Clock>,
+    historian: Arc<Historian>,
 }
 
 impl Prefixes {
-    /// Answers from this cache.
-    pub fn new(cache: Arc<Cache>, clock: Arc<dyn Clock>) -> Self {
-        Self { cache, clock }
+    /// Answers from this cache, and for the past from this historian.
+    pub fn new(cache: Arc<Cache>, clock: Arc<dyn Clock>, historian: Arc<Historian>) -> Self {
+        Self { cache, clock, historian }
     }
 
     fn ready(&self) -> Result<(), Problem> {
@@ -47,6 +49,29 @@ impl Prefixes {
         let index = self.cache.read();
         let found = index.lookup(table, host);
         convert::lookup(&index, host, &found, self.state(), self.clock.today())
+    }
+
+    async fn as_of(
+        &self,
+        address: &str,
+        vrf_id: u64,
+        at: prost_types::Timestamp,
+    ) -> Result<v1::LookupAddressResponse, Problem> {
+        let mut violations = Violations::default();
+        let host = violations.host("address", address);
+        let at = violations.instant("as_of", at);
+        let (host, at) = violations.finish_with(host.zip(at))?;
+        self.ready()?;
+        let (standing, known_since) = self.historian.as_of(Table::from_number(vrf_id), host, at).await?;
+        let index = self.cache.snapshot();
+        let found = Lookup { chain: standing.chain.iter().collect(), records: &standing.records };
+        // Phase and days left are those of that day, too.
+        let then = self.clock.day_of(at);
+        Ok(v1::LookupAddressResponse {
+            as_of: Some(convert::timestamp(at)),
+            known_since: Some(convert::timestamp(known_since)),
+            ..convert::lookup(&index, host, &found, self.state(), then)
+        })
     }
 
     fn look_up(&self, address: &str, vrf_id: u64) -> Result<v1::LookupAddressResponse, Problem> {
@@ -155,7 +180,10 @@ impl PrefixService for Prefixes {
         request: Request<v1::LookupAddressRequest>,
     ) -> Result<Response<v1::LookupAddressResponse>, Status> {
         let request = request.get_ref();
-        Ok(Response::new(self.look_up(&request.address, request.vrf_id)?))
+        match request.as_of {
+            None => Ok(Response::new(self.look_up(&request.address, request.vrf_id)?)),
+            Some(at) => Ok(Response::new(self.as_of(&request.address, request.vrf_id, at).await?)),
+        }
     }
 
     async fn batch_lookup_addresses(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{allocation, lease, netbox};
+use crate::{allocation, events, lease, ledger, netbox};
 
 /// The domain of every reason.
 const DOMAIN: &str = "leasehold";
@@ -236,6 +236,63 @@ impl From<allocation::Error> for Problem {
                 Self::new(Code::NotFound, "ALLOCATION_NOT_FOUND", words).with("request_id", request)
             }
         }
+    }
+}
+
+impl From<ledger::Error> for Problem {
+    fn from(error: ledger::Error) -> Self {
+        tracing::error!(%error, "the ledger cannot be used");
+        Self::new(Code::Unavailable, "LEDGER_UNAVAILABLE", "the ledger cannot be used")
+            .retry_in(Duration::from_secs(5))
+    }
+}
+
+impl From<events::Error> for Problem {
+    fn from(error: events::Error) -> Self {
+        use events::TokenError as T;
+        let words = error.to_string();
+        match error {
+            events::Error::Ledger(error) => error.into(),
+            events::Error::Token(T::Garbage) => Self::invalid(vec![("resume_token".to_owned(), words)]),
+            events::Error::Token(T::Foreign { oldest }) => {
+                Self::new(Code::OutOfRange, "TOKEN_FOREIGN", words).with("oldest_token", oldest)
+            }
+            events::Error::Token(T::Compacted { oldest }) => {
+                Self::new(Code::OutOfRange, "EVENTS_COMPACTED", words).with("oldest_token", oldest)
+            }
+        }
+    }
+}
+
+impl From<events::HistoryError> for Problem {
+    fn from(error: events::HistoryError) -> Self {
+        use events::HistoryError as H;
+        let words = error.to_string();
+        match error {
+            H::Future { .. } => Self::invalid(vec![("as_of".to_owned(), words)]),
+            H::NotKept { known_since, .. } => {
+                Self::new(Code::OutOfRange, "HISTORY_NOT_KEPT", words).with("known_since", known_since)
+            }
+            H::Ledger(error) => error.into(),
+            H::NetBox(error) => error.into(),
+        }
+    }
+}
+
+impl Problem {
+    /// A stream has ended; where to go on from.
+    pub(super) fn watch_closed(closed: events::Closed, token: &events::Token) -> Self {
+        use events::Closed as C;
+        let words = closed.to_string();
+        match closed {
+            C::TooSlow => Self::new(Code::Aborted, "WATCH_TOO_SLOW", words),
+            C::Stopping => {
+                Self::new(Code::Unavailable, "SERVER_STOPPING", words).retry_in(Duration::from_secs(1))
+            }
+            C::Compacted => Self::new(Code::OutOfRange, "EVENTS_COMPACTED", words),
+            C::Ledger(error) => error.into(),
+        }
+        .with("resume_token", token)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Following the change log: which records to read again, and reading them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
 
 use crate::cache::{Batch, Index, Mention};
 use crate::model::{Address, IpRange, Prefix, Vrf};
-use crate::netbox::{Change, Client, ObjectKind, Record, Result};
+use crate::netbox::{Action, Change, Client, ObjectKind, Record, Result};
 
 /// Ids to read again, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +15,9 @@ pub(super) struct Touched {
     pub(super) addresses: BTreeSet<u64>,
     pub(super) ranges: BTreeSet<u64>,
     pub(super) vrfs: BTreeSet<u64>,
+    /// When prefixes and addresses were deleted, by NetBox's own clock.
+    pub(super) prefix_gone_at: BTreeMap<u64, Timestamp>,
+    pub(super) address_gone_at: BTreeMap<u64, Timestamp>,
 }
 
 /// What entries of the log touch. Pure. A tenant, role or tag that changed touches every record that mentions it.
@@ -31,6 +36,15 @@ pub(super) fn touched(changes: &[Change], index: &Index) -> Touched {
             None => continue,
         };
         ids.insert(change.object);
+        match (change.kind, change.action) {
+            (Some(ObjectKind::Prefix), Action::Delete) => {
+                touched.prefix_gone_at.insert(change.object, change.time);
+            }
+            (Some(ObjectKind::Address), Action::Delete) => {
+                touched.address_gone_at.insert(change.object, change.time);
+            }
+            _ => {}
+        }
     }
     if !(tenants.is_empty() && roles.is_empty() && tags.is_empty()) {
         let (prefixes, addresses) = index.mentioning(|mention| match mention {
@@ -50,7 +64,18 @@ pub(super) async fn read_again(client: &Client, touched: &Touched) -> Result<Bat
     let (addresses, gone_addresses) = again::<Address>(client, &touched.addresses).await?;
     let (ranges, gone_ranges) = again::<IpRange>(client, &touched.ranges).await?;
     let (vrfs, gone_vrfs) = again::<Vrf>(client, &touched.vrfs).await?;
-    Ok(Batch { prefixes, addresses, ranges, vrfs, gone_prefixes, gone_addresses, gone_ranges, gone_vrfs })
+    Ok(Batch {
+        prefixes,
+        addresses,
+        ranges,
+        vrfs,
+        gone_prefixes,
+        gone_addresses,
+        gone_ranges,
+        gone_vrfs,
+        prefix_gone_at: touched.prefix_gone_at.clone(),
+        address_gone_at: touched.address_gone_at.clone(),
+    })
 }
 
 async fn again<R: Record>(client: &Client, ids: &BTreeSet<u64>) -> Result<(Vec<R>, Vec<u64>)> {

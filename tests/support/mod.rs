@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use leasehold::config::{LogFormat, Settings};
+use leasehold::config::{EventSettings, LogFormat, Settings};
 use leasehold::emulator::{Emulator, Listening};
 use leasehold::ledger::LedgerSettings;
 use leasehold::netbox::{Client, NetBoxSettings, schema};
 use leasehold::rpc::proto::v1;
 use leasehold::rpc::proto::v1::admin_service_client::AdminServiceClient;
 use leasehold::rpc::proto::v1::allocation_service_client::AllocationServiceClient;
+use leasehold::rpc::proto::v1::event_service_client::EventServiceClient;
 use leasehold::rpc::proto::v1::lease_service_client::LeaseServiceClient;
 use leasehold::rpc::proto::v1::prefix_service_client::PrefixServiceClient;
 use leasehold::server::{self, Running};
@@ -159,6 +160,7 @@ pub fn settings(netbox: &NetBox) -> Settings {
         ledger: LedgerSettings::Memory,
         poll: Duration::from_millis(200),
         full_pass: Duration::from_secs(3600),
+        events: EventSettings::default(),
         time_zone: jiff::tz::TimeZone::UTC,
         log_level: "warn".to_owned(),
         log_format: LogFormat::Text,
@@ -172,6 +174,7 @@ pub struct Server {
     pub leases: LeaseServiceClient<Channel>,
     pub allocations: AllocationServiceClient<Channel>,
     pub admin: AdminServiceClient<Channel>,
+    pub events: EventServiceClient<Channel>,
 }
 
 impl Server {
@@ -190,7 +193,8 @@ impl Server {
             prefixes: PrefixServiceClient::new(channel.clone()),
             leases: LeaseServiceClient::new(channel.clone()),
             allocations: AllocationServiceClient::new(channel.clone()),
-            admin: AdminServiceClient::new(channel),
+            admin: AdminServiceClient::new(channel.clone()),
+            events: EventServiceClient::new(channel),
             running,
         }
     }
@@ -205,7 +209,7 @@ impl Server {
     }
 
     pub async fn lookup(&self, vrf_id: u64, address: &str) -> v1::LookupAddressResponse {
-        let request = v1::LookupAddressRequest { address: address.to_owned(), vrf_id };
+        let request = v1::LookupAddressRequest { address: address.to_owned(), vrf_id, as_of: None };
         self.prefixes.clone().lookup_address(request).await.unwrap().into_inner()
     }
 

@@ -3,7 +3,8 @@
 //! Unknown keys are errors: a misspelt setting that is silently ignored is worse than none. Secrets may come from files
 //! (`netbox.token_file`, `ledger.postgres_url_file`) and are never printed.
 
-use std::collections::BTreeMap;
+mod written;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use url::Url;
 
 use crate::ledger::LedgerSettings;
 use crate::netbox::{FieldNames, NetBoxSettings};
+use written::Written;
 
 /// What the settings cannot mean.
 #[derive(Debug, thiserror::Error)]
@@ -61,120 +63,6 @@ impl Environment for ProcessEnvironment {
     }
 }
 
-/// Everything that can be set, as written.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct Written {
-    netbox: WrittenNetBox,
-    server: WrittenServer,
-    storage: WrittenStorage,
-    ledger: WrittenLedger,
-    sync: WrittenSync,
-    lease: WrittenLease,
-    log: WrittenLog,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenNetBox {
-    url: String,
-    token: String,
-    token_file: Option<PathBuf>,
-    ca_file: Option<PathBuf>,
-    read_timeout_seconds: u64,
-    write_timeout_seconds: u64,
-    parallel: usize,
-    page_size: u32,
-    fields: BTreeMap<String, String>,
-}
-
-impl Default for WrittenNetBox {
-    fn default() -> Self {
-        Self {
-            url: String::new(),
-            token: String::new(),
-            token_file: None,
-            ca_file: None,
-            read_timeout_seconds: 30,
-            write_timeout_seconds: 60,
-            parallel: 4,
-            page_size: 1000,
-            fields: BTreeMap::new(),
-        }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenServer {
-    grpc_listen: SocketAddr,
-    http_listen: SocketAddr,
-    allow_remote: bool,
-    drain_seconds: u64,
-}
-
-impl Default for WrittenServer {
-    fn default() -> Self {
-        Self {
-            grpc_listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
-            http_listen: SocketAddr::from(([127, 0, 0, 1], 50080)),
-            allow_remote: false,
-            drain_seconds: 15,
-        }
-    }
-}
-
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenStorage {
-    directory: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenLedger {
-    postgres_url: String,
-    postgres_url_file: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenSync {
-    poll_seconds: f64,
-    full_pass_seconds: u64,
-}
-
-impl Default for WrittenSync {
-    fn default() -> Self {
-        Self { poll_seconds: 2.0, full_pass_seconds: 3600 }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenLease {
-    time_zone: String,
-}
-
-impl Default for WrittenLease {
-    fn default() -> Self {
-        Self { time_zone: "UTC".to_owned() }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenLog {
-    level: String,
-    format: LogFormat,
-}
-
-impl Default for WrittenLog {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
-    }
-}
-
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -207,10 +95,33 @@ pub struct Settings {
     pub full_pass: Duration,
     /// Leases begin and end at midnight of this zone.
     pub time_zone: TimeZone,
+    /// How the event log is kept and told.
+    pub events: EventSettings,
     /// Log level or filter.
     pub log_level: String,
     /// How log lines look.
     pub log_format: LogFormat,
+}
+
+/// How the event log is kept and told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventSettings {
+    /// A watcher that hears nothing for so long gets a bookmark.
+    pub bookmarks: Duration,
+    /// Events are kept for so long.
+    pub keep: Duration,
+    /// And no more than so many.
+    pub keep_at_most: u64,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self {
+            bookmarks: Duration::from_secs(30),
+            keep: Duration::from_hours(400 * 24),
+            keep_at_most: 5_000_000,
+        }
+    }
 }
 
 /// Settings before they are checked: for `config check`, and to lay the command line over.
@@ -334,6 +245,11 @@ impl Draft {
             poll: Duration::from_secs_f64(written.sync.poll_seconds),
             full_pass: Duration::from_secs(written.sync.full_pass_seconds.max(10)),
             time_zone,
+            events: EventSettings {
+                bookmarks: Duration::from_secs(written.events.bookmark_seconds.clamp(1, 3600)),
+                keep: Duration::from_hours(u64::from(written.events.keep_days.clamp(1, 36_500)) * 24),
+                keep_at_most: written.events.keep_at_most.max(1000),
+            },
             log_level: written.log.level.clone(),
             log_format: written.log.format,
         })

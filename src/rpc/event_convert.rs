@@ -1,0 +1,88 @@
+//! Events to messages.
+
+use jiff::civil::Date;
+
+use super::convert;
+use super::proto::v1;
+use crate::cache::Index;
+use crate::model::{Event, EventKind, Happening, Subject};
+
+macro_rules! event_types {
+    ($($kind:ident),+ $(,)?) => {
+        /// The kind as its message's.
+        pub(super) fn event_type(kind: EventKind) -> v1::EventType {
+            match kind {
+                $(EventKind::$kind => v1::EventType::$kind,)+
+            }
+        }
+
+        /// The message's type as a kind; `None` for what is none.
+        pub(super) fn event_kind(kind: i32) -> Option<EventKind> {
+            match v1::EventType::try_from(kind) {
+                $(Ok(v1::EventType::$kind) => Some(EventKind::$kind),)+
+                Ok(v1::EventType::Unspecified) | Err(_) => None,
+            }
+        }
+    };
+}
+
+event_types!(
+    PrefixCreated,
+    PrefixChanged,
+    PrefixDeleted,
+    PrefixAllocated,
+    LeaseRegistered,
+    LeaseRenewed,
+    LeaseChanged,
+    LeaseEnded,
+    LeaseExpiring,
+    LeaseExpired,
+    NoticeDue,
+    NoticePassed,
+    AddressRecorded,
+    AddressChanged,
+    AddressRemoved,
+    AddressAllocated,
+    AddressReleased,
+    SyncLost,
+    SyncRegained,
+);
+
+/// An event of the log.
+pub(super) fn event(index: &Index, event: &Event, today: Date) -> v1::Event {
+    v1::Event {
+        sequence: event.sequence,
+        record_time: Some(convert::timestamp(event.recorded)),
+        ..happening(index, &event.happening, today)
+    }
+}
+
+/// Something that happened and stands in no log of ours.
+pub(super) fn happening(index: &Index, happening: &Happening, today: Date) -> v1::Event {
+    use v1::event::Subject as Message;
+    let subject = match &happening.subject {
+        Subject::Prefix(change) => Message::Prefix(v1::PrefixChange {
+            before: change.before.as_ref().map(|prefix| convert::prefix(index, prefix, today)),
+            after: change.after.as_ref().map(|prefix| convert::prefix(index, prefix, today)),
+        }),
+        Subject::Address(change) => Message::Address(v1::AddressChange {
+            before: change.before.as_ref().map(|address| convert::address(index, address)),
+            after: change.after.as_ref().map(|address| convert::address(index, address)),
+        }),
+        Subject::Term(reached) => Message::Term(v1::TermReached {
+            lease: convert::own_lease(&reached.prefix, today),
+            date: Some(convert::date(reached.date)),
+            threshold_days: reached.threshold.0,
+            days_left: reached.days_left,
+        }),
+        Subject::Sync(reason) => Message::Sync(v1::SyncChange { reason: reason.clone() }),
+    };
+    v1::Event {
+        sequence: 0,
+        r#type: event_type(happening.kind).into(),
+        time: Some(convert::timestamp(happening.time)),
+        record_time: None,
+        owner: happening.owner().unwrap_or_default().to_owned(),
+        subject: Some(subject),
+    }
+}

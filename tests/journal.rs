@@ -1,0 +1,169 @@
+//! The event log's book: one suite over both implementations.
+
+use std::sync::Arc;
+
+use jiff::{Timestamp, ToSpan as _};
+use leasehold::ledger::{self, Journal, LedgerSettings, Retention};
+use leasehold::model::{
+    Change, Event, EventKind, Happening, Network, Prefix, PrefixId, Revision, Subject, Table, TermDate,
+    TermReached, Threshold,
+};
+
+use crate::support::{directory, peers};
+
+pub fn prefix(id: u64, network: &str, description: &str, revision: i64) -> Arc<Prefix> {
+    Arc::new(Prefix {
+        id: PrefixId(id),
+        network: network.parse().unwrap(),
+        table: Table::Global,
+        status: "active".into(),
+        is_pool: false,
+        mark_utilized: false,
+        tenant: None,
+        role: None,
+        tags: Vec::new(),
+        description: description.into(),
+        lease: None,
+        allocation: None,
+        custom_fields: serde_json::Map::new(),
+        revision: Revision(Some(at(revision))),
+    })
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn changed(before: Option<&Arc<Prefix>>, after: Option<&Arc<Prefix>>, now: i64) -> Happening {
+    Happening::prefix(Change { before: before.cloned(), after: after.cloned() }, None, at(now))
+}
+
+fn reached(id: u64, threshold: i32, date: &str) -> Happening {
+    let reached = TermReached {
+        prefix: prefix(id, "198.51.100.0/24", "", 0),
+        which: TermDate::Expiry,
+        date: date.parse().unwrap(),
+        threshold: Threshold(threshold),
+        days_left: threshold,
+    };
+    Happening::term(reached, at(0))
+}
+
+fn kinds(events: &[Event]) -> Vec<EventKind> {
+    events.iter().map(|event| event.happening.kind).collect()
+}
+
+async fn suite(journal: Arc<dyn Journal>) {
+    // Ids of their own, since the PostgreSQL ledger is shared by other tests.
+    let base = u64::from(uuid::Uuid::new_v4().as_fields().0);
+    let (first, second, third) = (
+        prefix(base, "203.0.113.0/24", "a", 1),
+        prefix(base, "203.0.113.0/24", "b", 2),
+        prefix(base, "203.0.113.0/25", "b", 3),
+    );
+
+    // A change is one event, however often and by whomever it is seen.
+    let created = changed(None, Some(&first), 1);
+    let told = journal.append(&[created.clone()], at(1)).await.unwrap();
+    assert_eq!(kinds(&told), [EventKind::PrefixCreated]);
+    assert!(journal.append(&[created.clone()], at(2)).await.unwrap().is_empty());
+    let both = [changed(Some(&first), Some(&second), 3), changed(Some(&second), Some(&third), 3)];
+    let told = journal.append(&both, at(3)).await.unwrap();
+    assert_eq!(kinds(&told), [EventKind::PrefixChanged; 2]);
+    assert_eq!(told[1].sequence, told[0].sequence + 1);
+    // What arrives late, from before, is no news; nor is anything after the end.
+    assert!(journal.append(&[changed(Some(&first), Some(&second), 4)], at(4)).await.unwrap().is_empty());
+    let gone = changed(Some(&third), None, 5);
+    assert_eq!(kinds(&journal.append(&[gone.clone()], at(5)).await.unwrap()), [EventKind::PrefixDeleted]);
+    assert!(journal.append(&[gone, created], at(6)).await.unwrap().is_empty());
+
+    // Of many that tell the same at once, one does.
+    let rival = changed(None, Some(&prefix(base + 1, "203.0.113.0/24", "", 1)), 1);
+    let tries = (0..8).map(|_| journal.append(std::slice::from_ref(&rival), at(7)));
+    let told: usize =
+        futures::future::join_all(tries).await.into_iter().map(|told| told.unwrap().len()).sum();
+    assert_eq!(told, 1);
+
+    // A threshold is told once, a tighter one again, a looser one never; another date is another term.
+    let lease = base + 2;
+    for (threshold, date, news) in [
+        (30, "2027-06-01", 1),
+        (30, "2027-06-01", 0),
+        (60, "2027-06-01", 0),
+        (7, "2027-06-01", 1),
+        (30, "2028-06-01", 1),
+        (7, "2027-06-01", 0),
+    ] {
+        let told = journal.append(&[reached(lease, threshold, date)], at(8)).await.unwrap();
+        assert_eq!(told.len(), news, "{threshold} {date}");
+    }
+    let key = (lease, TermDate::Expiry, "2027-06-01".parse().unwrap());
+    assert_eq!(journal.marks().await.unwrap().get(&key), Some(&Threshold(7)));
+    journal.forget_marks(&[lease]).await.unwrap();
+    assert_eq!(journal.marks().await.unwrap().get(&key), None);
+
+    // Sequences have no holes, whichever way they are read.
+    let extent = journal.extent().await.unwrap();
+    let forward = journal.read(0, 100_000).await.unwrap();
+    for pair in forward.windows(2) {
+        assert_eq!(pair[1].sequence, pair[0].sequence + 1);
+    }
+    assert!(forward.last().unwrap().sequence >= extent.last);
+    let back = journal.read_back(u64::MAX, 3).await.unwrap();
+    assert_eq!(back.len(), 3);
+    assert_eq!(back[0].sequence, back[2].sequence + 2);
+
+    // Of a record that moved, both places know.
+    let networks: [Network; 1] = ["203.0.113.0/25".parse().unwrap()];
+    let about = journal.touching(Table::Global, &networks).await.unwrap();
+    let ours: Vec<EventKind> = about
+        .iter()
+        .filter(|event| event.happening.about_prefix().is_some_and(|prefix| prefix.id.0 == base))
+        .map(|event| event.happening.kind)
+        .collect();
+    assert_eq!(ours, [EventKind::PrefixDeleted, EventKind::PrefixChanged]);
+}
+
+#[tokio::test]
+async fn sqlite_keeps_events() {
+    let (_guard, path) = directory();
+    let settings = LedgerSettings::Sqlite(path.join("ledger.db"));
+    let journal = ledger::open(&settings).await.unwrap().journal;
+    suite(journal.clone()).await;
+    let before = journal.extent().await.unwrap();
+    let again = ledger::open(&settings).await.unwrap().journal;
+    assert_eq!(again.extent().await.unwrap(), before, "epoch and sequence outlive the server");
+}
+
+#[tokio::test]
+async fn postgres_keeps_events() {
+    let name = "journal::postgres_keeps_events";
+    let Some(url) = peers::variable(name, "LEASEHOLD_TEST_POSTGRES_URL", "a real PostgreSQL") else { return };
+    let settings = LedgerSettings::Postgres(secrecy::SecretString::from(url));
+    suite(ledger::open(&settings).await.unwrap().journal).await;
+}
+
+#[tokio::test]
+async fn compaction_keeps_what_is_not_routed_and_says_what_it_removed() {
+    let books = ledger::open(&LedgerSettings::Memory).await.unwrap();
+    let journal = books.journal;
+    journal.begin_continuity(at(0)).await.unwrap();
+    for second in 1..=100 {
+        let happening =
+            Happening { kind: EventKind::SyncLost, time: at(second), subject: Subject::Sync(String::new()) };
+        journal.append(&[happening], at(second)).await.unwrap();
+    }
+    let all = Retention { before: at(1000), at_most: 0 };
+    assert_eq!(journal.compact(all).await.unwrap(), 0, "nothing is routed yet");
+    books.outbox.route(60, &[]).await.unwrap();
+    assert_eq!(journal.compact(Retention { before: at(0), at_most: 50 }).await.unwrap(), 50);
+    assert_eq!(journal.compact(Retention { before: at(56), at_most: 1000 }).await.unwrap(), 55);
+    assert_eq!(journal.compact(all).await.unwrap(), 60);
+    let extent = journal.extent().await.unwrap();
+    assert_eq!((extent.compacted, extent.last), (60, 100));
+    assert_eq!(extent.continuous_since, Some(at(60)), "the past is known from the last event removed");
+    assert_eq!(journal.read(0, 10).await.unwrap()[0].sequence, 61);
+    // Room for the new ones is made without a second one of the same number.
+    let since = journal.extent().await.unwrap().continuous_since.unwrap() - 1.second();
+    assert!(since < at(60));
+}
