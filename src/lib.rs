@@ -5,7 +5,7 @@
 //! - [`cli`]: one file a subcommand; every one but serve, demo, setup and emulate-netbox is a gRPC client.
 //! - [`server`]: wires it all.
 //! - [`rpc`], [`http`]: the edge. Parse, call, render; every error to one status.
-//! - [`lease`], [`allocation`], [`sync`], [`events`]: the capabilities, policy apart from doing.
+//! - [`lease`], [`allocation`], [`sync`], [`events`], [`expiry`]: the capabilities, policy apart from doing.
 //! - [`cache`], [`ledger`], [`netbox`]: what it talks to, one room a peer.
 //! - [`model`]: the nouns. No I/O, no clock.
 //!
@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod emulator;
 pub mod events;
+pub mod expiry;
 pub mod http;
 pub mod jobs;
 pub mod lease;

@@ -17,6 +17,7 @@ use crate::cache::{self, Cache, Opened, StoreIdentity};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::events::{EventLog, Historian, SyncWatch};
+use crate::expiry::Engine;
 use crate::jobs::Scheduler;
 use crate::lease::Registrar;
 use crate::ledger::{self, LedgerSettings, Retention};
@@ -70,6 +71,8 @@ const SETTLE_EVERY: Duration = Duration::from_secs(10);
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
 /// How often it is looked whether NetBox is still followed, and what retention lets go.
 const SYNC_WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked which leases run out: a walk in memory, so that a term that is shortened is told at once.
+const EXPIRY_EVERY: Duration = Duration::from_secs(2);
 const COMPACT_EVERY: Duration = Duration::from_mins(10);
 /// No call lasts longer than this, whatever deadline it asks for.
 const LONGEST_CALL: Duration = Duration::from_mins(2);
@@ -105,7 +108,7 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
 
     for path in settings.cache_file.iter().chain(match &settings.ledger {
         LedgerSettings::Sqlite(path) => Some(path),
-        LedgerSettings::Memory | LedgerSettings::Postgres(_) => None,
+        LedgerSettings::Temporary | LedgerSettings::Postgres(_) => None,
     }) {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory)
@@ -135,6 +138,15 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     let scheduler = Scheduler::default();
     schedule(&scheduler, &settings, &syncer, &allocator);
     schedule_events(&scheduler, &settings, &cache, &log, &clock);
+    let engine = Arc::new(Engine::new(cache.clone(), log.clone(), clock.clone(), settings.expiry.clone()));
+    scheduler.add(
+        "expiry.look",
+        EXPIRY_EVERY,
+        Arc::new(move || {
+            let engine = engine.clone();
+            async move { engine.look().await.map(drop).map_err(|error| error.to_string()) }.boxed()
+        }),
+    );
     tokio::spawn(log.clone().run());
     {
         let (cache, allocator) = (cache.clone(), allocator.clone());

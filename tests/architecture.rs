@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 /// The floor of each room; a room knows the rooms below it and none above it.
 const FLOORS: &[(&str, u8)] = &[
-    ("main", 6),
-    ("cli", 6),
-    ("server", 5),
-    ("rpc", 4),
-    ("http", 4),
-    ("lease", 3),
-    ("allocation", 3),
-    ("sync", 3),
+    ("main", 7),
+    ("cli", 7),
+    ("server", 6),
+    ("rpc", 5),
+    ("http", 5),
+    ("lease", 4),
+    ("allocation", 4),
+    ("sync", 4),
+    ("expiry", 4),
+    ("notify", 4),
     ("events", 3),
     ("cache", 2),
     ("ledger", 2),
@@ -26,7 +28,7 @@ const BESIDE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("jobs", &[]),
     ("telemetry", &["config"]),
-    ("config", &["netbox", "ledger"]),
+    ("config", &["netbox", "ledger", "expiry", "notify", "model"]),
 ];
 
 fn floor(room: &str) -> Option<u8> {
@@ -97,7 +99,7 @@ fn imports_run_downwards() {
                 // Rooms on a floor may use what stands beside the house; only cli knows the emulator.
                 (Some(from), None) => match import.as_str() {
                     "emulator" => room == "cli",
-                    "config" | "telemetry" => from >= 4,
+                    "config" | "telemetry" => from >= 5,
                     "clock" | "jobs" => from >= 3,
                     _ => false,
                 },

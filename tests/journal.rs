@@ -145,7 +145,7 @@ async fn postgres_keeps_events() {
 
 #[tokio::test]
 async fn compaction_keeps_what_is_not_routed_and_says_what_it_removed() {
-    let books = ledger::open(&LedgerSettings::Memory).await.unwrap();
+    let books = ledger::open(&LedgerSettings::Temporary).await.unwrap();
     let journal = books.journal;
     journal.begin_continuity(at(0)).await.unwrap();
     for second in 1..=100 {

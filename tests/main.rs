@@ -21,6 +21,7 @@ mod crash;
 mod edge;
 mod errors;
 mod events;
+mod expiry;
 mod journal;
 mod leases;
 mod ledger;

@@ -15,6 +15,7 @@ use super::connect::{self, Connection};
 use super::{Failure, Outcome, output, serve};
 use crate::config::{EventSettings, LogFormat, Settings};
 use crate::emulator::{Emulator, Listening};
+use crate::expiry::Schedule;
 use crate::ledger::LedgerSettings;
 use crate::netbox::{Client, NetBoxSettings, schema};
 use crate::rpc::proto::v1;
@@ -75,10 +76,11 @@ fn settings(netbox: NetBoxSettings, grpc_listen: SocketAddr) -> Settings {
         http_listen: LOOPBACK,
         drain: Duration::from_secs(2),
         cache_file: None,
-        ledger: LedgerSettings::Memory,
+        ledger: LedgerSettings::Temporary,
         poll: Duration::from_millis(500),
         full_pass: Duration::from_hours(1),
         events: EventSettings::default(),
+        expiry: Schedule::default(),
         time_zone: jiff::tz::TimeZone::UTC,
         log_level: "error".to_owned(),
         log_format: LogFormat::Text,

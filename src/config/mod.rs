@@ -14,9 +14,10 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::expiry::{OwnerSchedule, Schedule, Thresholds};
 use crate::ledger::LedgerSettings;
 use crate::netbox::{FieldNames, NetBoxSettings};
-use written::Written;
+use written::{Written, WrittenExpiry};
 
 /// What the settings cannot mean.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,8 @@ pub struct Settings {
     pub time_zone: TimeZone,
     /// How the event log is kept and told.
     pub events: EventSettings,
+    /// When leases that run out are told of.
+    pub expiry: Schedule,
     /// Log level or filter.
     pub log_level: String,
     /// How log lines look.
@@ -250,6 +253,7 @@ impl Draft {
                 keep: Duration::from_hours(u64::from(written.events.keep_days.clamp(1, 36_500)) * 24),
                 keep_at_most: written.events.keep_at_most.max(1000),
             },
+            expiry: expiry(&written.expiry)?,
             log_level: written.log.level.clone(),
             log_format: written.log.format,
         })
@@ -312,6 +316,29 @@ pub struct Flags {
     pub directory: Option<PathBuf>,
     /// server.allow_remote
     pub allow_remote: bool,
+}
+
+fn expiry(written: &WrittenExpiry) -> Result<Schedule, Error> {
+    let read = |key: &'static str, days: &[i32]| {
+        Thresholds::new(days.to_vec()).map_err(|error| Error::Value { key, why: error.to_string() })
+    };
+    let mut owners = std::collections::BTreeMap::new();
+    for owner in &written.owners {
+        let optional = |key, days: &Option<Vec<i32>>| days.as_deref().map(|days| read(key, days)).transpose();
+        let own = OwnerSchedule {
+            expiry: optional("expiry.owners.thresholds", &owner.thresholds)?,
+            notice: optional("expiry.owners.notice_thresholds", &owner.notice_thresholds)?,
+        };
+        if owners.insert(owner.owner.clone(), own).is_some() {
+            let why = format!("{:?} is named twice", owner.owner);
+            return Err(Error::Value { key: "expiry.owners", why });
+        }
+    }
+    Ok(Schedule {
+        expiry: read("expiry.thresholds", &written.thresholds)?,
+        notice: read("expiry.notice_thresholds", &written.notice_thresholds)?,
+        owners,
+    })
 }
 
 fn secret(key: &'static str, value: &str, file: Option<&Path>) -> Result<Option<SecretString>, Error> {

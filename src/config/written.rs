@@ -19,6 +19,7 @@ pub(super) struct Written {
     pub(super) sync: WrittenSync,
     pub(super) lease: WrittenLease,
     pub(super) events: WrittenEvents,
+    pub(super) expiry: WrittenExpiry,
     pub(super) log: WrittenLog,
 }
 
@@ -135,4 +136,30 @@ impl Default for WrittenEvents {
     fn default() -> Self {
         Self { bookmark_seconds: 30, keep_days: 400, keep_at_most: 5_000_000 }
     }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WrittenExpiry {
+    pub(super) thresholds: Vec<i32>,
+    pub(super) notice_thresholds: Vec<i32>,
+    /// By owner; a list, since names of owners are no keys.
+    pub(super) owners: Vec<WrittenOwner>,
+}
+
+impl Default for WrittenExpiry {
+    fn default() -> Self {
+        let thresholds = vec![60, 30, 14, 7, 1, 0];
+        Self { notice_thresholds: thresholds.clone(), thresholds, owners: Vec::new() }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenOwner {
+    pub(super) owner: String,
+    #[serde(default)]
+    pub(super) thresholds: Option<Vec<i32>>,
+    #[serde(default)]
+    pub(super) notice_thresholds: Option<Vec<i32>>,
 }

@@ -1,6 +1,6 @@
 //! The ledger in SQLite and in PostgreSQL: one text of SQL for both.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
+use tempfile::TempDir;
 
 use super::intent::{Begun, Detail, Fingerprint, Intent, IntentState, Ledger, ListIntents};
 use super::journal::Journal;
@@ -26,6 +27,9 @@ pub enum Error {
     /// The schema could not be brought up to date.
     #[error("the ledger's schema: {0}")]
     Schema(#[from] sqlx::migrate::MigrateError),
+    /// No temporary file can be had.
+    #[error("a temporary ledger cannot be made: {0}")]
+    Temporary(std::io::Error),
     /// A row that this version did not write.
     #[error("the ledger holds what this version cannot read: {0}")]
     Unreadable(String),
@@ -34,8 +38,8 @@ pub enum Error {
 /// Where the ledger is kept.
 #[derive(Clone, Debug)]
 pub enum LedgerSettings {
-    /// In memory: for the demo and for tests only.
-    Memory,
+    /// In a file that goes with the server: for the demo and for tests only.
+    Temporary,
     /// A SQLite file.
     Sqlite(PathBuf),
     /// A PostgreSQL URL, which may hold a password.
@@ -62,34 +66,39 @@ impl Books {
 /// Opens the ledger and brings its schema up to date.
 pub async fn open(settings: &LedgerSettings) -> Result<Books, Error> {
     match settings {
-        LedgerSettings::Memory => {
-            Ok(Books::of(Arc::new(sqlite(SqliteConnectOptions::new().in_memory(true)).await?)))
+        LedgerSettings::Temporary => {
+            let directory = tempfile::tempdir().map_err(Error::Temporary)?;
+            let options = at(&directory.path().join("ledger.db")).synchronous(SqliteSynchronous::Off);
+            Ok(Books::of(Arc::new(sqlite(options, Some(directory)).await?)))
         }
         LedgerSettings::Sqlite(path) => {
-            let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
-            Ok(Books::of(Arc::new(sqlite(options).await?)))
+            Ok(Books::of(Arc::new(sqlite(at(path).synchronous(SqliteSynchronous::Full), None).await?)))
         }
         LedgerSettings::Postgres(url) => {
-            let pool = PgPoolOptions::new().max_connections(4).connect(url.expose_secret()).await?;
+            let pool = PgPoolOptions::new().max_connections(8).connect(url.expose_secret()).await?;
             sqlx::migrate!("sql/ledger").run(&pool).await?;
             sqlx::query(NEW_LOG).bind(epoch()).execute(&pool).await?;
-            Ok(Books::of(Arc::new(PostgresLedger { pool })))
+            Ok(Books::of(Arc::new(PostgresLedger { reads: pool.clone(), pool })))
         }
     }
 }
 
-async fn sqlite(options: SqliteConnectOptions) -> Result<SqliteLedger, Error> {
-    let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+fn at(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal)
+}
+
+async fn sqlite(options: SqliteConnectOptions, temporary: Option<TempDir>) -> Result<SqliteLedger, Error> {
     // One connection: statements queue here instead of meeting SQLITE_BUSY there.
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_with(options)
+        .connect_with(options.clone())
         .await?;
     sqlx::migrate!("sql/ledger").run(&pool).await?;
     sqlx::query(NEW_LOG).bind(epoch()).execute(&pool).await?;
-    Ok(SqliteLedger { pool })
+    let reads = SqlitePoolOptions::new().max_connections(4).connect_lazy_with(options.read_only(true));
+    Ok(SqliteLedger { pool, reads, _temporary: temporary })
 }
 
 /// The event log's own row, made once.
@@ -102,11 +111,16 @@ fn epoch() -> String {
 }
 
 pub(super) struct SqliteLedger {
+    /// The one that writes.
     pub(super) pool: SqlitePool,
+    /// Those that read beside it: a watcher that catches up, or hangs up in mid-query, is in no writer's way.
+    pub(super) reads: SqlitePool,
+    _temporary: Option<TempDir>,
 }
 
 pub(super) struct PostgresLedger {
     pub(super) pool: PgPool,
+    pub(super) reads: PgPool,
 }
 
 const COLUMNS: &str =

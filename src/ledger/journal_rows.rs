@@ -195,7 +195,7 @@ macro_rules! journal_over {
 
             async fn extent(&self) -> Result<Extent, Error> {
                 let row = sqlx::query("SELECT epoch, last, compacted, continuous_since, routed FROM event_log")
-                    .fetch_one(&self.pool)
+                    .fetch_one(&self.reads)
                     .await?;
                 let continuous: Option<i64> = row.try_get(3)?;
                 Ok(Extent {
@@ -212,7 +212,7 @@ macro_rules! journal_over {
                 let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
                     .bind(to_sql(after))
                     .bind(i64::from(limit))
-                    .fetch_all(&self.pool)
+                    .fetch_all(&self.reads)
                     .await?;
                 rows.iter().map(|row| event(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)).collect()
             }
@@ -222,7 +222,7 @@ macro_rules! journal_over {
                 let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
                     .bind(to_sql(before))
                     .bind(i64::from(limit))
-                    .fetch_all(&self.pool)
+                    .fetch_all(&self.reads)
                     .await?;
                 rows.iter().map(|row| event(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)).collect()
             }
@@ -238,7 +238,7 @@ macro_rules! journal_over {
                         list.push_bind(network.to_string());
                     }
                     query.push("))");
-                    for row in query.build().fetch_all(&self.pool).await? {
+                    for row in query.build().fetch_all(&self.reads).await? {
                         let event = event(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)?;
                         found.insert(event.sequence, event);
                     }
@@ -256,7 +256,7 @@ macro_rules! journal_over {
 
             async fn marks(&self) -> Result<HashMap<MarkKey, Threshold>, Error> {
                 let rows = sqlx::query("SELECT prefix, which, date, threshold FROM term_mark")
-                    .fetch_all(&self.pool)
+                    .fetch_all(&self.reads)
                     .await?;
                 rows.iter()
                     .map(|row: &$row| mark(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))

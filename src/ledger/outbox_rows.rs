@@ -177,7 +177,7 @@ macro_rules! outbox_over {
                     .bind(before)
                     .bind(id)
                     .bind(i64::from(wanted.limit))
-                    .fetch_all(&self.pool)
+                    .fetch_all(&self.reads)
                     .await?;
                 rows.iter().map(|row| delivery(Columns::of(row)?)).collect()
             }
@@ -208,7 +208,7 @@ macro_rules! outbox_over {
                     "SELECT (SELECT COUNT(*) FROM delivery WHERE state = 'waiting'),
                             (SELECT COUNT(*) FROM delivery WHERE state = 'dead')",
                 )
-                .fetch_one(&self.pool)
+                .fetch_one(&self.reads)
                 .await?;
                 let count = |number: i64| u64::try_from(number).unwrap_or(0);
                 Ok((count(row.try_get(0)?), count(row.try_get(1)?)))
@@ -226,7 +226,7 @@ macro_rules! outbox_over {
                 let row = sqlx::query("SELECT reference FROM ticket WHERE sink = $1 AND dedupe_key = $2")
                     .bind(sink)
                     .bind(key)
-                    .fetch_optional(&self.pool)
+                    .fetch_optional(&self.reads)
                     .await?;
                 row.map(|row| Ok(row.try_get(0)?)).transpose()
             }

@@ -1,0 +1,361 @@
+//! Expiry: a year of days in seconds, with renewals, kills and clock jumps, against a model; and on the wire.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use jiff::civil::{Date, date};
+use jiff::{Timestamp, ToSpan as _};
+use leasehold::cache::{Batch, Cache, Position, StoreIdentity};
+use leasehold::clock::Clock;
+use leasehold::events::EventLog;
+use leasehold::expiry::{Engine, Schedule};
+use leasehold::ledger::{self, LedgerSettings};
+use leasehold::model::{Lease, Network, Prefix, PrefixId, Revision, Subject, Table, Term, TermDate};
+use leasehold::rpc::proto::v1;
+use leasehold::rpc::proto::v1::watch_expiry_response::Item;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
+
+use crate::support::{NetBox, Server, directory, within};
+
+const LEASES: u64 = 10_000;
+const DATABASE: &str = "LEASEHOLD_TEST_EXPIRY_LEDGER";
+const FROM: &str = "LEASEHOLD_TEST_EXPIRY_FROM";
+
+/// Says what it was told to say.
+pub struct SetClock(std::sync::atomic::AtomicI64);
+
+impl SetClock {
+    pub fn at(now: Timestamp) -> Arc<Self> {
+        Arc::new(Self(std::sync::atomic::AtomicI64::new(now.as_second())))
+    }
+
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_second(), std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(std::sync::atomic::Ordering::SeqCst)).unwrap()
+    }
+
+    fn day_of(&self, at: Timestamp) -> Date {
+        at.to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+}
+
+/// The days on which somebody looks, in the order of looking: a year with downtime in it and clocks that jump back.
+fn visits() -> Vec<Date> {
+    let mut random = StdRng::seed_from_u64(6811);
+    let (mut day, mut visits) = (date(2027, 1, 1), Vec::new());
+    while day < date(2028, 1, 1) {
+        visits.push(day);
+        let step = match random.random_range(0..20) {
+            0 => random.random_range(2..25),
+            1 => -random.random_range(1..10),
+            2 => 0,
+            _ => 1,
+        };
+        day = day + step.days();
+    }
+    visits
+}
+
+/// What every lease says at a visit: `None` for one that has ended. Renewed, shortened, ended and registered again, by chance.
+type World = BTreeMap<u64, (Date, Option<Date>)>;
+
+fn worlds(visits: usize) -> Vec<World> {
+    let mut random = StdRng::seed_from_u64(64500);
+    let start = date(2026, 12, 1);
+    let fresh = |random: &mut StdRng| {
+        let expiry = start + random.random_range(0i32..500).days();
+        let notice = random.random_bool(0.3).then(|| expiry - random.random_range(0i32..90).days());
+        (expiry, notice)
+    };
+    let mut world: World = (1..=LEASES).map(|id| (id, fresh(&mut random))).collect();
+    let mut worlds = vec![world.clone()];
+    for _ in 1..visits {
+        for _ in 0..60 {
+            let id = random.random_range(1..=LEASES);
+            match (random.random_range(0..10), world.get(&id).copied()) {
+                (0, Some(_)) => {
+                    world.remove(&id);
+                }
+                (1, Some((expiry, notice))) => {
+                    world.insert(id, (expiry - random.random_range(1i32..40).days(), notice));
+                }
+                (_, Some((expiry, notice))) => {
+                    world.insert(
+                        id,
+                        (expiry + random.random_range(1i32..400).days(), notice.map(|n| n + 30.days())),
+                    );
+                }
+                (_, None) => {
+                    world.insert(id, fresh(&mut random));
+                }
+            }
+        }
+        worlds.push(world.clone());
+    }
+    worlds
+}
+
+fn prefix(id: u64, terms: Option<(Date, Option<Date>)>, revision: i64) -> Prefix {
+    let address = std::net::Ipv4Addr::from(0x0a00_0000 + (u32::try_from(id).unwrap() << 8));
+    let lease = terms.map(|(expiry, notice)| {
+        let term = Term { start: None, expiry: Some(expiry), notice };
+        Box::new(Lease { owner: Some("ACME-LIR".into()), term, ..Lease::default() })
+    });
+    Prefix {
+        id: PrefixId(id),
+        network: Network::from(ipnet::Ipv4Net::new(address, 24).unwrap()),
+        table: Table::Global,
+        status: "active".into(),
+        is_pool: false,
+        mark_utilized: false,
+        tenant: None,
+        role: None,
+        tags: Vec::new(),
+        description: String::new(),
+        lease,
+        allocation: None,
+        custom_fields: serde_json::Map::new(),
+        revision: Revision(Some(Timestamp::from_second(1_790_000_000 + revision).unwrap())),
+    }
+}
+
+fn noon(day: Date) -> Timestamp {
+    day.at(12, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp()
+}
+
+/// One server's life, from a visit on, until it is killed or the year is over.
+#[tokio::test]
+#[ignore = "the server that a_year_of_days kills: it is started by that test"]
+async fn a_server_that_looks_at_leases() {
+    let path = std::env::var(DATABASE).unwrap();
+    let from: usize = std::env::var(FROM).unwrap().parse().unwrap();
+    let visits = visits();
+    let worlds = worlds(visits.len());
+    let clock = SetClock::at(noon(visits[from]));
+    let books = ledger::open(&LedgerSettings::Sqlite(path.into())).await.unwrap();
+    let log = EventLog::open(books.journal, clock.clone()).await.unwrap();
+    let (cache, _) = Cache::open(None, &StoreIdentity("year".into())).await.unwrap();
+    let cache = Arc::new(cache.witnessed_by(log.clone()));
+    let engine = Engine::new(cache.clone(), log, clock.clone(), Schedule::default());
+    cache.begin_pass().await;
+    let rows =
+        (1..=LEASES).map(|id| prefix(id, worlds[from].get(&id).copied(), from as i64)).collect::<Vec<_>>();
+    cache.add_page(Batch::from(rows)).await.unwrap();
+    cache.finish_pass(Position { id: 0, time: None, request: String::new() }, clock.now()).await.unwrap();
+    for visit in from..visits.len() {
+        // Before anything of the visit is done: whoever kills us here knows that this one is to be done again.
+        println!("visit {visit}");
+        clock.set(noon(visits[visit]));
+        if visit > from {
+            let changed: Vec<Prefix> = (1..=LEASES)
+                .filter(|id| worlds[visit].get(id) != worlds[visit - 1].get(id))
+                .map(|id| prefix(id, worlds[visit].get(&id).copied(), visit as i64))
+                .collect();
+            cache.apply(Batch::from(changed)).await.unwrap();
+        }
+        engine.look().await.unwrap();
+    }
+    println!("visit {}", visits.len());
+}
+
+type Fact = (Date, u64, TermDate, Date, i32, i32);
+
+/// What a plain reading of the promise gives.
+fn model(visits: &[Date], worlds: &[World]) -> BTreeSet<Fact> {
+    let thresholds = [60, 30, 14, 7, 1, 0];
+    let mut told: BTreeMap<(u64, TermDate, Date), i32> = BTreeMap::new();
+    let mut facts = BTreeSet::new();
+    for (today, world) in visits.iter().zip(worlds) {
+        told.retain(|(id, ..), _| world.contains_key(id));
+        for (id, (expiry, notice)) in world {
+            for (which, day) in [(TermDate::Expiry, Some(*expiry)), (TermDate::Notice, *notice)] {
+                let Some(day) = day else { continue };
+                let left = (day - *today).get_days();
+                let left = if left == 0 { today.until(day).unwrap().get_days() } else { left };
+                let mut tightest = None;
+                for threshold in thresholds {
+                    if left <= threshold {
+                        tightest = Some(threshold);
+                    }
+                }
+                if left < 0 {
+                    tightest = Some(-1);
+                }
+                let Some(tightest) = tightest else { continue };
+                let key = (*id, which, day);
+                if told.get(&key).is_none_or(|before| tightest < *before) {
+                    told.insert(key, tightest);
+                    facts.insert((*today, *id, which, day, tightest, left));
+                }
+            }
+        }
+    }
+    facts
+}
+
+fn live_from(path: &Path, from: usize) -> std::process::Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "expiry::a_server_that_looks_at_leases", "--ignored", "--nocapture"])
+        .env(DATABASE, path)
+        .env(FROM, from.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_year_of_days_over_ten_thousand_leases_agrees_with_a_model_event_for_event() {
+    const KILLS: usize = 12;
+    let (_guard, path) = directory();
+    let path = path.join("ledger.db");
+    let visits = visits();
+    let mut random = StdRng::seed_from_u64(9);
+    let (mut from, mut kills) = (0, 0);
+    while from < visits.len() {
+        let mut child = live_from(&path, from);
+        let until = from + 1 + random.random_range(0..2 * visits.len() / KILLS);
+        let mut last = from;
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let Some(visit) = line.split("visit ").nth(1).and_then(|number| number.trim().parse().ok())
+            else {
+                continue;
+            };
+            last = visit;
+            if visit >= until && visit < visits.len() {
+                // SIGKILL, wherever it is in its work. What it still had said is read to the end.
+                let _ = child.kill();
+            }
+        }
+        let status = child.wait().unwrap();
+        assert!(status.success() || last >= until, "it ended by itself at visit {last}");
+        kills += usize::from(!status.success());
+        from = last;
+    }
+    assert!(kills >= KILLS / 2, "only {kills} kills");
+
+    let journal = ledger::open(&LedgerSettings::Sqlite(path)).await.unwrap().journal;
+    let (mut facts, mut after) = (BTreeSet::new(), 0);
+    loop {
+        let events = journal.read(after, 5000).await.unwrap();
+        let Some(last) = events.last() else { break };
+        after = last.sequence;
+        for event in &events {
+            if let Subject::Term(reached) = &event.happening.subject {
+                let today = event.happening.time.to_zoned(jiff::tz::TimeZone::UTC).date();
+                let fact = (
+                    today,
+                    reached.prefix.id.0,
+                    reached.which,
+                    reached.date,
+                    reached.threshold.0,
+                    reached.days_left,
+                );
+                assert!(facts.insert(fact), "told twice: {fact:?}");
+            }
+        }
+    }
+    let expected = model(&visits, &worlds(visits.len()));
+    assert!(expected.len() > 30_000, "a year without events tests nothing: {}", expected.len());
+    let (missing, surplus) = (expected.difference(&facts).take(5), facts.difference(&expected).take(5));
+    let (missing, surplus): (Vec<_>, Vec<_>) = (missing.collect(), surplus.collect());
+    assert!(missing.is_empty() && surplus.is_empty(), "missing {missing:?}, not to be {surplus:?}");
+}
+
+#[test]
+fn a_day_begins_at_midnight_of_its_zone_also_where_clocks_change() {
+    // In Berlin the clocks went forward on 2027-03-28; the day has 23 hours, and leases still end with it.
+    let zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
+    let clock = leasehold::clock::SystemClock::new(zone);
+    let lease =
+        Lease { term: Term { expiry: Some(date(2027, 3, 28)), ..Term::default() }, ..Lease::default() };
+    let due = |at: &str| {
+        let today = clock.day_of(at.parse().unwrap());
+        Schedule::default()
+            .due(&lease, today, |_, _| None)
+            .first()
+            .map(|(_, _, threshold, left)| (threshold.0, *left))
+    };
+    assert_eq!(due("2027-03-27T22:59:59Z"), Some((1, 1)));
+    assert_eq!(due("2027-03-27T23:00:00Z"), Some((0, 0)));
+    assert_eq!(due("2027-03-28T21:59:59Z"), Some((0, 0)), "summer time: the day ends at 22:00 UTC");
+    assert_eq!(due("2027-03-28T22:00:00Z"), Some((-1, -1)));
+}
+
+async fn on_the_wire(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+    let body = |days: i32| {
+        let expiry = (today + days.days()).to_string();
+        json!({ "prefix": "203.0.113.0/24", "vrf": vrf, "custom_fields": { "lease_owner": "ACME-LIR", "lease_expiry": expiry } })
+    };
+    let made = netbox.post("ipam/prefixes/", body(100)).await;
+    let path = format!("ipam/prefixes/{}/", made["id"]);
+    let server = Server::before(netbox).await;
+    let request = v1::WatchExpiryRequest { vrf_id: Some(vrf), ..v1::WatchExpiryRequest::default() };
+    let mut stream = server.leases.clone().watch_expiry(request.clone()).await.unwrap().into_inner();
+    let first = stream.message().await.unwrap().unwrap();
+    assert!(matches!(first.item, Some(Item::Synced(_))), "100 days are outside the horizon: {first:?}");
+
+    // Shortened by hand: the change and the threshold that it reaches, within three seconds.
+    let began = std::time::Instant::now();
+    netbox.rest("PATCH", &path, Some(body(10))).await;
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        match stream.message().await.unwrap().unwrap().item {
+            Some(Item::Event(event)) => told.push(event),
+            other => assert!(matches!(other, Some(Item::Bookmark(_))), "{other:?}"),
+        }
+        if told.len() == 1 {
+            assert!(began.elapsed().as_secs_f64() < 3.0, "took {:?}", began.elapsed());
+        }
+    }
+    assert_eq!(told[0].r#type(), v1::EventType::LeaseChanged);
+    assert_eq!(told[1].r#type(), v1::EventType::LeaseExpiring);
+    let Some(v1::event::Subject::Term(reached)) = &told[1].subject else { panic!("not about a term") };
+    assert_eq!((reached.threshold_days, reached.days_left), (14, 10));
+
+    // A description is no matter of terms; a renewal out of the horizon is.
+    netbox.rest("PATCH", &path, Some(json!({ "description": "web tier" }))).await;
+    netbox.rest("PATCH", &path, Some(body(400))).await;
+    let event = loop {
+        match stream.message().await.unwrap().unwrap().item {
+            Some(Item::Event(event)) => break event,
+            other => assert!(matches!(other, Some(Item::Bookmark(_))), "{other:?}"),
+        }
+    };
+    assert_eq!(event.r#type(), v1::EventType::LeaseRenewed);
+    netbox.rest("PATCH", &path, Some(body(-1))).await;
+    within(std::time::Duration::from_secs(5), "an expired lease is in the snapshot", async || {
+        let mut late = server.leases.clone().watch_expiry(request.clone()).await.unwrap().into_inner();
+        match late.message().await.unwrap().unwrap().item {
+            Some(Item::Lease(lease)) => lease.days_left == Some(-1),
+            _ => false,
+        }
+    })
+    .await;
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_term_that_moves_is_watched() {
+    on_the_wire(&NetBox::emulated().await).await;
+}
+
+#[tokio::test]
+async fn a_term_that_moves_in_the_real_netbox_is_watched() {
+    if let Some(netbox) = NetBox::real("expiry::a_term_that_moves_in_the_real_netbox_is_watched").await {
+        on_the_wire(&netbox).await;
+    }
+}
