@@ -5,7 +5,7 @@
 //! - [`cli`]: one file a subcommand; every one but serve, demo, setup and emulate-netbox is a gRPC client.
 //! - [`server`]: wires it all.
 //! - [`rpc`], [`http`]: the edge. Parse, call, render; every error to one status.
-//! - [`lease`], [`allocation`], [`sync`], [`events`], [`expiry`]: the capabilities, policy apart from doing.
+//! - [`lease`], [`allocation`], [`sync`], [`events`], [`expiry`], [`notify`]: the capabilities, policy apart from doing.
 //! - [`cache`], [`ledger`], [`netbox`]: what it talks to, one room a peer.
 //! - [`model`]: the nouns. No I/O, no clock.
 //!
@@ -25,6 +25,7 @@ pub mod lease;
 pub mod ledger;
 pub mod model;
 pub mod netbox;
+pub mod notify;
 pub mod rpc;
 pub mod server;
 pub mod sync;

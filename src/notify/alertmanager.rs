@@ -1,0 +1,114 @@
+//! Prometheus' Alertmanager, API v2: an alert while a date is near, resolved by a renewal.
+
+use async_trait::async_trait;
+use jiff::{Span, Timestamp};
+use reqwest::Client;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::http;
+use super::message::Note;
+use super::route::Severity;
+use super::settings::SettingsError;
+use super::sink::{Failure, Sink};
+use crate::model::{EventKind, Subject, TermDate};
+
+/// An alert stands until it is resolved; this long at most, so that one whose end was lost does not stand for ever.
+const STANDS_FOR_DAYS: i64 = 120;
+
+const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
+
+/// An Alertmanager.
+pub struct Alertmanager {
+    http: Client,
+    url: Url,
+    token: Option<SecretString>,
+}
+
+impl Alertmanager {
+    /// The Alertmanager at a base URL.
+    pub fn new(url: &Url, token: Option<&SecretString>, allow_private: bool) -> Result<Self, SettingsError> {
+        let mut base = url.clone();
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let alerts = base.join("api/v2/alerts").map_err(|_| SettingsError::Url)?;
+        Ok(Self { http: http::client(url, allow_private)?, url: alerts, token: token.cloned() })
+    }
+}
+
+#[async_trait]
+impl Sink for Alertmanager {
+    fn kind(&self) -> &'static str {
+        "alertmanager"
+    }
+
+    fn batch(&self) -> u32 {
+        200
+    }
+
+    fn takes_back(&self) -> bool {
+        true
+    }
+
+    async fn send(&self, notes: &[Note], now: Timestamp) -> Result<(), Failure> {
+        let alerts: Vec<Value> = notes.iter().flat_map(|note| alerts(note, now)).collect();
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        let mut request = self.http.post(self.url.clone()).json(&alerts);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        http::send(request).await.map(drop)
+    }
+}
+
+/// The alerts that an event raises and resolves. Labels are an alert's identity, so nothing that changes by the day stands
+/// in them; the severity does, and what was raised under another one is resolved.
+pub fn alerts(note: &Note, now: Timestamp) -> Vec<Value> {
+    let ends = now.checked_add(Span::new().hours(24 * STANDS_FOR_DAYS)).unwrap_or(Timestamp::MAX);
+    let alert = |name: &str, severity: Severity, ends: Timestamp| {
+        let owner = note.event.happening.owner().unwrap_or_default();
+        let mut labels = json!({
+            "alertname": name, "severity": severity.as_str(), "service": "leasehold",
+        });
+        if let Value::Object(labels) = &mut labels {
+            let about = [("prefix", note.network()), ("owner", owner.to_owned())];
+            let vrf = note.table().vrf().map(|id| ("vrf_id", id.to_string()));
+            for (key, value) in about.into_iter().chain(vrf) {
+                // To Alertmanager an empty label is none.
+                if !value.is_empty() {
+                    labels.insert(key.to_owned(), json!(value));
+                }
+            }
+        }
+        json!({
+            "labels": labels,
+            "annotations": { "summary": note.line(), "description": note.advice() },
+            "startsAt": note.event.happening.time.to_string(),
+            "endsAt": ends.to_string(),
+        })
+    };
+    let raise = |name: &str| -> Vec<Value> {
+        ALL.iter()
+            .filter(|severity| **severity <= note.severity())
+            .map(|severity| alert(name, *severity, if *severity == note.severity() { ends } else { now }))
+            .collect()
+    };
+    let resolve = |names: &[&str]| -> Vec<Value> {
+        names.iter().flat_map(|name| ALL.iter().map(|severity| alert(name, *severity, now))).collect()
+    };
+    match (&note.event.happening.subject, note.kind()) {
+        (Subject::Term(reached), _) => raise(match reached.which {
+            TermDate::Expiry => "LeaseExpiry",
+            TermDate::Notice => "LeaseNotice",
+        }),
+        (_, EventKind::LeaseRenewed | EventKind::LeaseEnded) => resolve(&["LeaseExpiry", "LeaseNotice"]),
+        (_, EventKind::SyncLost) => raise("NetBoxSyncLost"),
+        (_, EventKind::SyncRegained) => resolve(&["NetBoxSyncLost"]),
+        // Anything else is news, and no state that an alert could stand for.
+        _ => Vec::new(),
+    }
+}
