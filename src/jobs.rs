@@ -43,7 +43,7 @@ struct Job {
 /// Runs jobs until it is stopped.
 #[derive(Clone)]
 pub struct Scheduler {
-    jobs: Arc<Mutex<BTreeMap<&'static str, Arc<Job>>>>,
+    jobs: Arc<Mutex<BTreeMap<Arc<str>, Arc<Job>>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -56,10 +56,11 @@ impl Default for Scheduler {
 
 impl Scheduler {
     /// Adds a job and starts it: its first run is at once.
-    pub fn add(&self, name: &'static str, interval: Duration, work: Work) {
+    pub fn add(&self, name: impl Into<Arc<str>>, interval: Duration, work: Work) {
+        let name = name.into();
         let (state, _) = watch::channel(JobState { interval, ..JobState::default() });
         let job = Arc::new(Job { trigger: Notify::new(), state });
-        self.locked().insert(name, job.clone());
+        self.locked().insert(name.clone(), job.clone());
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let mut wait = Duration::ZERO;
@@ -69,7 +70,7 @@ impl Scheduler {
                     () = tokio::time::sleep(wait) => {}
                     () = job.trigger.notified() => {}
                 }
-                run(name, &job, &work).await;
+                run(&name, &job, &work).await;
                 wait = jittered(interval);
                 job.state.send_modify(|state| state.next_run = Timestamp::now().checked_add(wait).ok());
             }
@@ -77,8 +78,8 @@ impl Scheduler {
     }
 
     /// Every job and what is known of it, by name.
-    pub fn states(&self) -> Vec<(&'static str, JobState)> {
-        self.locked().iter().map(|(name, job)| (*name, job.state.borrow().clone())).collect()
+    pub fn states(&self) -> Vec<(Arc<str>, JobState)> {
+        self.locked().iter().map(|(name, job)| (name.clone(), job.state.borrow().clone())).collect()
     }
 
     /// Runs a job now; if `wait` is set, returns when a run that began after this call has ended. `None` if there is no
@@ -106,12 +107,12 @@ impl Scheduler {
         self.tasks.wait().await;
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Arc<Job>>> {
+    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, Arc<Job>>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn run(name: &'static str, job: &Job, work: &Work) {
+async fn run(name: &str, job: &Job, work: &Work) {
     job.state.send_modify(|state| {
         state.running = true;
         state.last_start = Some(Timestamp::now());

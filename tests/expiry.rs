@@ -135,7 +135,7 @@ fn noon(day: Date) -> Timestamp {
 
 /// One server's life, from a visit on, until it is killed or the year is over.
 #[tokio::test]
-#[ignore = "the server that a_year_of_days kills: it is started by that test"]
+#[ignore = "run by a_year_of_days_over_ten_thousand_leases_agrees_with_a_model_event_for_event"]
 async fn a_server_that_looks_at_leases() {
     let path = std::env::var(DATABASE).unwrap();
     let from: usize = std::env::var(FROM).unwrap().parse().unwrap();

@@ -18,6 +18,7 @@ use crate::emulator::{Emulator, Listening};
 use crate::expiry::Schedule;
 use crate::ledger::LedgerSettings;
 use crate::netbox::{Client, NetBoxSettings, schema};
+use crate::notify::NotifySettings;
 use crate::rpc::proto::v1;
 use crate::rpc::proto::v1::admin_service_client::AdminServiceClient;
 use crate::rpc::proto::v1::allocation_service_client::AllocationServiceClient;
@@ -81,6 +82,8 @@ fn settings(netbox: NetBoxSettings, grpc_listen: SocketAddr) -> Settings {
         full_pass: Duration::from_hours(1),
         events: EventSettings::default(),
         expiry: Schedule::default(),
+        notify: NotifySettings::default(),
+        calendar_token: None,
         time_zone: jiff::tz::TimeZone::UTC,
         log_level: "error".to_owned(),
         log_format: LogFormat::Text,

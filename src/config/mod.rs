@@ -1,8 +1,9 @@
 //! Settings: a TOML file, over it the environment (`LEASEHOLD_SECTION__KEY`), over it the command line.
 //!
 //! Unknown keys are errors: a misspelt setting that is silently ignored is worse than none. Secrets may come from files
-//! (`netbox.token_file`, `ledger.postgres_url_file`) and are never printed.
+//! (`netbox.token_file`, `ledger.postgres_url_file`) and are never printed. What notifications go to is written in [`notify`].
 
+mod notify;
 mod written;
 
 use std::net::SocketAddr;
@@ -10,14 +11,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::expiry::{OwnerSchedule, Schedule, Thresholds};
 use crate::ledger::LedgerSettings;
 use crate::netbox::{FieldNames, NetBoxSettings};
-use written::{Written, WrittenExpiry};
+use crate::notify::NotifySettings;
+use written::{Hidden, Written, WrittenCalendar, WrittenExpiry};
 
 /// What the settings cannot mean.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +102,10 @@ pub struct Settings {
     pub events: EventSettings,
     /// When leases that run out are told of.
     pub expiry: Schedule,
+    /// Where events go.
+    pub notify: NotifySettings,
+    /// Who has it may read the calendar; `None` for no calendar.
+    pub calendar_token: Option<SecretString>,
     /// Log level or filter.
     pub log_level: String,
     /// How log lines look.
@@ -167,7 +173,7 @@ impl Draft {
         }
         if let Some(file) = flags.netbox_token_file {
             self.written.netbox.token_file = Some(file);
-            self.written.netbox.token.clear();
+            self.written.netbox.token = Hidden::default();
         }
         if let Some(listen) = flags.grpc_listen {
             self.written.server.grpc_listen = listen;
@@ -184,16 +190,7 @@ impl Draft {
 
     /// The effective settings as TOML, secrets masked.
     pub fn shown(&self) -> String {
-        let mut shown = self.written.clone();
-        for secret in [&mut shown.netbox.token, &mut shown.ledger.postgres_url] {
-            if !secret.is_empty() {
-                "(set)".clone_into(secret);
-            }
-        }
-        let json = serde_json::to_value(&shown).unwrap_or_default();
-        let mut text = String::new();
-        show("", &json, &mut text);
-        text
+        toml::to_string(&self.written).unwrap_or_else(|error| format!("# cannot be shown: {error}"))
     }
 
     /// How logs look and how much of them: needed before the rest is known to be right.
@@ -254,6 +251,8 @@ impl Draft {
                 keep_at_most: written.events.keep_at_most.max(1000),
             },
             expiry: expiry(&written.expiry)?,
+            notify: notify::check(&written.notify)?,
+            calendar_token: calendar_token(&written.calendar)?,
             log_level: written.log.level.clone(),
             log_format: written.log.format,
         })
@@ -341,7 +340,21 @@ fn expiry(written: &WrittenExpiry) -> Result<Schedule, Error> {
     })
 }
 
-fn secret(key: &'static str, value: &str, file: Option<&Path>) -> Result<Option<SecretString>, Error> {
+/// Long enough that nobody finds it by trying.
+const CALENDAR_TOKEN: usize = 16;
+
+fn calendar_token(written: &WrittenCalendar) -> Result<Option<SecretString>, Error> {
+    let token = secret("calendar.token", &written.token, written.token_file.as_deref())?;
+    match token {
+        Some(token) if token.expose_secret().len() < CALENDAR_TOKEN => Err(Error::Value {
+            key: "calendar.token",
+            why: format!("is shorter than {CALENDAR_TOKEN} characters: make one with `openssl rand -hex 24`"),
+        }),
+        token => Ok(token),
+    }
+}
+
+fn secret(key: &'static str, value: &Hidden, file: Option<&Path>) -> Result<Option<SecretString>, Error> {
     match file {
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|source| Error::SecretFile {
@@ -351,8 +364,8 @@ fn secret(key: &'static str, value: &str, file: Option<&Path>) -> Result<Option<
             })?;
             Ok(Some(SecretString::from(text.trim().to_owned())))
         }
-        None if value.is_empty() => Ok(None),
-        None => Ok(Some(SecretString::from(value.to_owned()))),
+        None if value.0.is_empty() => Ok(None),
+        None => Ok(Some(SecretString::from(value.0.clone()))),
     }
 }
 
@@ -362,31 +375,9 @@ fn default_directory() -> PathBuf {
     std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(home).unwrap_or_default().join("leasehold")
 }
 
-/// JSON as TOML: tables of scalars, one level of nesting more for `netbox.fields`.
-fn show(section: &str, json: &serde_json::Value, text: &mut String) {
-    use std::fmt::Write as _;
-    let Some(entries) = json.as_object() else { return };
-    let (tables, scalars): (Vec<_>, Vec<_>) = entries.iter().partition(|(_, value)| value.is_object());
-    if !section.is_empty() && !scalars.is_empty() {
-        let _ = writeln!(text, "\n[{section}]");
-    }
-    for (key, value) in scalars {
-        if value.is_null() {
-            let _ = writeln!(text, "# {key} is not set");
-        } else {
-            let _ = writeln!(text, "{key} = {value}");
-        }
-    }
-    for (key, value) in tables {
-        let below = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
-        show(&below, value, text);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret as _;
 
     struct Fixed(Vec<(&'static str, &'static str)>);
 

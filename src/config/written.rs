@@ -4,9 +4,27 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::LogFormat;
+use super::notify::WrittenNotify;
+
+/// A secret as written: shown as `(set)`, never as it is.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Hidden(pub(super) String);
+
+impl Serialize for Hidden {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.is_empty() { "" } else { "(set)" })
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
 
 /// Everything that can be set, as written.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -20,6 +38,8 @@ pub(super) struct Written {
     pub(super) lease: WrittenLease,
     pub(super) events: WrittenEvents,
     pub(super) expiry: WrittenExpiry,
+    pub(super) notify: WrittenNotify,
+    pub(super) calendar: WrittenCalendar,
     pub(super) log: WrittenLog,
 }
 
@@ -27,7 +47,7 @@ pub(super) struct Written {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WrittenNetBox {
     pub(super) url: String,
-    pub(super) token: String,
+    pub(super) token: Hidden,
     pub(super) token_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) read_timeout_seconds: u64,
@@ -41,7 +61,7 @@ impl Default for WrittenNetBox {
     fn default() -> Self {
         Self {
             url: String::new(),
-            token: String::new(),
+            token: Hidden::default(),
             token_file: None,
             ca_file: None,
             read_timeout_seconds: 30,
@@ -82,7 +102,7 @@ pub(super) struct WrittenStorage {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WrittenLedger {
-    pub(super) postgres_url: String,
+    pub(super) postgres_url: Hidden,
     pub(super) postgres_url_file: Option<PathBuf>,
 }
 
@@ -122,6 +142,13 @@ impl Default for WrittenLog {
     fn default() -> Self {
         Self { level: "info".to_owned(), format: LogFormat::Text }
     }
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WrittenCalendar {
+    pub(super) token: Hidden,
+    pub(super) token_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

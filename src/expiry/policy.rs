@@ -72,7 +72,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    fn of(&self, owner: Option<&String>, which: TermDate) -> &Thresholds {
+    /// Days before a date of a lease on which it is told of, ascending; that it has passed is always told.
+    pub fn days(&self, owner: Option<&str>, which: TermDate) -> &[i32] {
+        &self.of(owner, which).0
+    }
+
+    fn of(&self, owner: Option<&str>, which: TermDate) -> &Thresholds {
         let own = owner.and_then(|owner| self.owners.get(owner));
         match which {
             TermDate::Expiry => own.and_then(|own| own.expiry.as_ref()).unwrap_or(&self.expiry),
@@ -93,7 +98,7 @@ impl Schedule {
             let Some(date) = date else { continue };
             let term = Term { expiry: Some(date), ..Term::default() };
             let Some(left) = term.days_left(today) else { continue };
-            let Some(reached) = self.of(lease.owner.as_ref(), which).reached(left) else { continue };
+            let Some(reached) = self.of(lease.owner.as_deref(), which).reached(left) else { continue };
             if told(which, date).is_none_or(|told| reached < told) {
                 due.push((which, date, reached, left));
             }

@@ -8,16 +8,26 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use metrics::gauge;
 
+use super::calendar::{self, Calendar};
 use crate::cache::Cache;
 use crate::telemetry;
 
-/// All routes.
-pub fn router(cache: Arc<Cache>) -> Router {
-    Router::new()
+/// All routes; the calendar's only if there is one.
+pub fn router(cache: Arc<Cache>, calendar: Option<Calendar>) -> Router {
+    let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
-        .with_state(cache)
+        .with_state(cache);
+    match calendar {
+        Some(calendar) => router.merge(
+            Router::new()
+                .route("/calendar.ics", get(calendar::by_header))
+                .route("/calendar/{token}/calendar.ics", get(calendar::by_path))
+                .with_state(calendar),
+        ),
+        None => router,
+    }
 }
 
 async fn ready(State(cache): State<Arc<Cache>>) -> (StatusCode, &'static str) {

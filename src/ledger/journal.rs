@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::database::Error;
-use crate::model::{Event, Happening, Network, Subject, Table, TermDate, Threshold};
+use crate::model::{Event, Happening, Network, Subject, Table, TermDate, Threshold, fingerprint};
 
 /// How far the log reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +149,7 @@ fn told(record: Option<&impl Serialize>, revision: Option<Timestamp>) -> Result<
         None => return Ok(Told { revision: i64::MAX, digest: "gone".to_owned() }),
         Some(record) => {
             let json = serde_json::to_vec(record).map_err(|error| Error::Unreadable(error.to_string()))?;
-            Sha256::digest(&json).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+            fingerprint(json, 12)
         }
     };
     Ok(Told { revision, digest })

@@ -338,16 +338,16 @@ fn body(happening: &Happening) -> Result<String, Error> {
     serde_json::to_string(happening).map_err(|error| unreadable(&error))
 }
 
-fn event(sequence: i64, recorded: i64, body: String) -> Result<Event, Error> {
+fn event(sequence: i64, recorded: i64, body: &str) -> Result<Event, Error> {
     Ok(Event {
         sequence: from_sql(sequence),
         recorded: instant(recorded)?,
-        happening: serde_json::from_str(&body).map_err(|error| unreadable(&error))?,
+        happening: serde_json::from_str(body).map_err(|error| unreadable(&error))?,
     })
 }
 
-fn mark(prefix: i64, which: String, date: String, threshold: i64) -> Result<(MarkKey, Threshold), Error> {
-    let which = match which.as_str() {
+fn mark(prefix: i64, which: &str, date: &str, threshold: i64) -> Result<(MarkKey, Threshold), Error> {
+    let which = match which {
         "expiry" => TermDate::Expiry,
         "notice" => TermDate::Notice,
         other => return Err(unreadable(&format!("a term mark of {other:?}"))),

@@ -207,7 +207,10 @@ pub struct Event {
 impl Happening {
     /// A change of a prefix. `gone` is when it was deleted, if that is known.
     pub fn prefix(change: Change<Prefix>, gone: Option<Timestamp>, now: Timestamp) -> Self {
-        let revisions = (revision(&change.before, |p| &p.revision), revision(&change.after, |p| &p.revision));
+        let revisions = (
+            revision(change.before.as_ref(), |p| &p.revision),
+            revision(change.after.as_ref(), |p| &p.revision),
+        );
         Self {
             kind: prefix_kind(&change),
             time: time_of(revisions.0, revisions.1, gone, now),
@@ -217,7 +220,10 @@ impl Happening {
 
     /// A change of an address.
     pub fn address(change: Change<Address>, gone: Option<Timestamp>, now: Timestamp) -> Self {
-        let revisions = (revision(&change.before, |a| &a.revision), revision(&change.after, |a| &a.revision));
+        let revisions = (
+            revision(change.before.as_ref(), |a| &a.revision),
+            revision(change.after.as_ref(), |a| &a.revision),
+        );
         Self {
             kind: address_kind(&change),
             time: time_of(revisions.0, revisions.1, gone, now),
@@ -285,8 +291,8 @@ impl Happening {
     }
 }
 
-fn revision<T>(record: &Option<Arc<T>>, of: impl Fn(&T) -> &Revision) -> Option<Timestamp> {
-    record.as_ref().and_then(|record| of(record).instant())
+fn revision<T>(record: Option<&Arc<T>>, of: impl Fn(&T) -> &Revision) -> Option<Timestamp> {
+    record.and_then(|record| of(record).instant())
 }
 
 /// NetBox's time of the change; now where it gives none: a deletion seen in a full pass, a tenant that was renamed.

@@ -11,6 +11,7 @@ mod address;
 mod allocation_id;
 mod asn;
 mod event;
+mod fingerprint;
 mod lease;
 mod prefix;
 mod reference;
@@ -22,6 +23,7 @@ pub use asn::{Asn, AsnError};
 pub use event::{
     Change, Event, EventKind, Happening, Subject, TermDate, TermReached, Threshold, UnknownKind,
 };
+pub use fingerprint::fingerprint;
 pub use lease::{Lease, Reputation, RoaStatus, UnknownWord};
 pub use prefix::{Network, NetworkError, Prefix, parse_host};
 pub use reference::{AddressId, NamedRef, PrefixId, RangeId, Revision, Table, Vrf, VrfId, elsewhere};

@@ -10,12 +10,12 @@ use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
 
 use super::guard;
 use super::message::Note;
 use super::settings::{MailSettings, MailTls, SettingsError};
 use super::sink::{Failure, Sink};
+use crate::model::fingerprint;
 
 /// Mailboxes behind an SMTP server.
 pub struct Email {
@@ -85,8 +85,7 @@ impl Email {
         }
         // The same deliveries again are the same message: mail programs show it once.
         let ids: Vec<&str> = notes.iter().map(|note| note.id.as_str()).collect();
-        let digest = Sha256::digest(ids.join(" ").as_bytes());
-        let digest: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let digest = fingerprint(ids.join(" "), 12);
         let mut builder = Message::builder()
             .from(self.from.clone())
             .subject(subject)

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn patience_is_read_in_both_forms() {
-        assert_eq!(patience("120"), Some(Duration::from_secs(120)));
+        assert_eq!(patience("120"), Some(Duration::from_mins(2)));
         let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(90);
         let text = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap();
         let read = patience(&text).unwrap().as_secs();

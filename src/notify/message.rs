@@ -5,13 +5,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::route::{Severity, days_left};
 use crate::ledger::Delivery;
 use crate::model::{
     Asn, Event, EventKind, Happening, Lease, Prefix, PrefixId, Revision, Subject, Table, Term, TermDate,
-    TermReached, Threshold,
+    TermReached, Threshold, fingerprint,
 };
 
 /// An event for a sink.
@@ -135,9 +134,7 @@ impl Note {
 
     fn key_of(&self, which: &str) -> String {
         let id = self.happening().about_prefix().map_or(0, |prefix| prefix.id.0);
-        let digest = Sha256::digest(format!("{id}/{which}").as_bytes());
-        let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        format!("leasehold-{hex}")
+        format!("leasehold-{}", fingerprint(format!("{id}/{which}"), 6))
     }
 
     /// For programs: flat, and named as the API names things.

@@ -24,6 +24,6 @@ pub mod slack;
 pub mod ticket;
 pub mod webhook;
 
-pub use notifier::{Error, Notifier};
+pub use notifier::{Error, Notifier, SinkState};
 pub use route::{Route, Severity};
 pub use settings::{NotifySettings, SinkSettings, Target};

@@ -1,7 +1,7 @@
 //! Routes what happened, and sends what is due.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -46,15 +46,50 @@ pub enum Error {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    /// A sink does not take what is sent; it is tried again by itself.
+    #[error("{sink} does not take deliveries: {why}")]
+    Trouble {
+        /// Its name.
+        sink: String,
+        /// What it said last.
+        why: String,
+    },
 }
 
 struct Built {
     sink: Box<dyn Sink>,
     routes: Vec<Route>,
-    /// Not before this: the sink's own pace, or its trouble.
-    not_before: Mutex<Timestamp>,
+    /// Held for as long as the sink is spoken to: one conversation at a time.
+    talking: Mutex<()>,
+    manner: std::sync::Mutex<Manner>,
+}
+
+/// How a sink does.
+#[derive(Clone, Debug, Default)]
+struct Manner {
+    /// Not before this: its own pace, or its trouble.
+    not_before: Timestamp,
     /// How often it has failed in a row.
-    failures: std::sync::atomic::AtomicU32,
+    failures: u32,
+    /// What it said last, if it failed.
+    trouble: Option<String>,
+}
+
+impl Built {
+    fn manner(&self) -> MutexGuard<'_, Manner> {
+        self.manner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A sink, as people ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkState {
+    /// Its name.
+    pub name: String,
+    /// What it is. Example: `slack`.
+    pub kind: &'static str,
+    /// What it said last, if it failed.
+    pub trouble: Option<String>,
 }
 
 /// Routes what happened, and sends what is due.
@@ -87,12 +122,8 @@ impl Notifier {
             if routes.is_empty() {
                 routes.push(Route::by_default(&sink.name));
             }
-            let built = Built {
-                sink: built,
-                routes,
-                not_before: Mutex::new(Timestamp::MIN),
-                failures: std::sync::atomic::AtomicU32::new(0),
-            };
+            let built =
+                Built { sink: built, routes, talking: Mutex::default(), manner: std::sync::Mutex::default() };
             sinks.insert(sink.name.clone(), built);
         }
         if let Some(route) = settings.routes.iter().find(|route| !sinks.contains_key(&route.sink)) {
@@ -101,9 +132,14 @@ impl Notifier {
         Ok(Self { log, outbox, clock, sinks, epoch, routing: Mutex::new(()) })
     }
 
-    /// Names and kinds of the sinks.
-    pub fn sinks(&self) -> impl Iterator<Item = (&str, &'static str)> {
-        self.sinks.iter().map(|(name, built)| (name.as_str(), built.sink.kind()))
+    /// The sinks, by name.
+    pub fn sinks(&self) -> Vec<SinkState> {
+        let state = |(name, built): (&String, &Built)| SinkState {
+            name: name.clone(),
+            kind: built.sink.kind(),
+            trouble: built.manner().trouble.clone(),
+        };
+        self.sinks.iter().map(state).collect()
     }
 
     /// The outbox, for those who ask about it.
@@ -144,24 +180,20 @@ impl Notifier {
         }
     }
 
-    /// Sends what is due; how many deliveries were made. A sink that fails is left alone for a while, and holds up no other.
-    pub async fn deliver(&self) -> Result<usize, Error> {
-        let all = self.sinks.iter().map(|(name, built)| self.deliver_to(name, built));
-        let mut made = 0;
-        for outcome in futures::future::join_all(all).await {
-            made += outcome?;
-        }
-        Ok(made)
-    }
-
-    async fn deliver_to(&self, name: &str, built: &Built) -> Result<usize, Error> {
-        // Held for as long as this sink is spoken to: one conversation at a time.
-        let mut not_before = built.not_before.lock().await;
+    /// Sends what is due to a sink; how many deliveries were made. A sink that fails is left alone for a while, and says so
+    /// until it works again.
+    pub async fn deliver(&self, name: &str) -> Result<usize, Error> {
+        let built = self.sinks.get(name).ok_or_else(|| Error::NoSuchSink(name.to_owned()))?;
+        let _one = built.talking.lock().await;
         let mut made = 0;
         loop {
             let now = self.clock.now();
-            if now < *not_before {
-                return Ok(made);
+            let manner = built.manner().clone();
+            if now < manner.not_before {
+                return match manner.trouble {
+                    Some(why) => Err(Error::Trouble { sink: name.to_owned(), why }),
+                    None => Ok(made),
+                };
             }
             let until = now.checked_add(CLAIM).unwrap_or(Timestamp::MAX);
             let claimed = self.outbox.claim(name, now, until, built.sink.batch()).await?;
@@ -181,9 +213,9 @@ impl Notifier {
                 Ok(()) => {
                     self.outbox.settle(&ids, &Outcome::Sent, now).await?;
                     count("sent");
-                    built.failures.store(0, std::sync::atomic::Ordering::Relaxed);
                     made += ids.len();
-                    *not_before = now.checked_add(built.sink.pace()).unwrap_or(Timestamp::MAX);
+                    let not_before = now.checked_add(built.sink.pace()).unwrap_or(Timestamp::MAX);
+                    *built.manner() = Manner { not_before, ..Manner::default() };
                 }
                 Err(failure) => {
                     tracing::warn!(
@@ -197,11 +229,12 @@ impl Notifier {
                         self.outbox.settle(std::slice::from_ref(id), &outcome, now).await?;
                     }
                     count("failed");
-                    if let Failure::Later { after, .. } = &failure {
-                        let failures = built.failures.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+                    // A refusal is about what was sent, and says nothing of the next.
+                    if let Failure::Later { why, after } = failure {
+                        let failures = manner.failures.saturating_add(1);
                         let wait = after.unwrap_or_default().max(policy::wait(failures));
-                        *not_before = now.checked_add(wait).unwrap_or(Timestamp::MAX);
-                        return Ok(made);
+                        let not_before = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+                        *built.manner() = Manner { not_before, failures, trouble: Some(why) };
                     }
                 }
             }
@@ -229,7 +262,7 @@ impl Notifier {
         // Whoever replays has mended something: there is no reason to wait any longer.
         for (name, built) in &self.sinks {
             if sink.is_empty() || sink == name {
-                *built.not_before.lock().await = Timestamp::MIN;
+                built.manner().not_before = Timestamp::default();
             }
         }
         Ok(replayed)

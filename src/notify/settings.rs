@@ -51,7 +51,7 @@ pub enum Target {
         token: Option<SecretString>,
     },
     /// A tracker.
-    Ticket(TicketSettings),
+    Ticket(Box<TicketSettings>),
 }
 
 /// How mail is sent.
@@ -102,7 +102,7 @@ pub struct TicketSettings {
 #[derive(Clone, Debug)]
 pub struct Call {
     /// POST, PUT, PATCH or GET.
-    pub method: reqwest::Method,
+    pub method: http::Method,
     /// A template.
     pub url: String,
     /// A template: JSON whose texts are replaced.

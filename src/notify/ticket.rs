@@ -70,7 +70,7 @@ impl Ticket {
 
     async fn open(&self, note: &Note, now: Timestamp) -> Result<(), Failure> {
         let key = note.dedupe_key();
-        if self.outbox.ticket(&self.name, &key).await.map_err(unwritten)?.is_some() {
+        if self.outbox.ticket(&self.name, &key).await.map_err(|error| unwritten(&error))?.is_some() {
             return Ok(());
         }
         let words = words(note, &key, "");
@@ -86,25 +86,27 @@ impl Ticket {
                     .ok_or_else(|| Failure::never(format!("no {} in the answer", self.settings.reference)))?
             }
         };
-        self.outbox.open_ticket(&self.name, &key, &reference, now).await.map_err(unwritten)
+        self.outbox.open_ticket(&self.name, &key, &reference, now).await.map_err(|error| unwritten(&error))
     }
 
     async fn close(&self, note: &Note) -> Result<(), Failure> {
         for key in note.settled_keys() {
-            let Some(reference) = self.outbox.ticket(&self.name, &key).await.map_err(unwritten)? else {
+            let Some(reference) =
+                self.outbox.ticket(&self.name, &key).await.map_err(|error| unwritten(&error))?
+            else {
                 continue;
             };
             if let Some(close) = &self.settings.close {
                 self.call(close, &words(note, &key, &reference)).await?;
             }
-            self.outbox.close_ticket(&self.name, &key).await.map_err(unwritten)?;
+            self.outbox.close_ticket(&self.name, &key).await.map_err(|error| unwritten(&error))?;
         }
         Ok(())
     }
 }
 
 /// What was done at the tracker and could not be written down is found there by its key at the next try.
-fn unwritten(error: crate::ledger::Error) -> Failure {
+fn unwritten(error: &crate::ledger::Error) -> Failure {
     Failure::later(error.to_string())
 }
 

@@ -76,8 +76,7 @@ impl Admin {
         match self.facts.scheduler.trigger(job, wait).await {
             Some(state) => Ok(job_status(job, &state)),
             None => {
-                let names: Vec<&str> =
-                    self.facts.scheduler.states().into_iter().map(|(name, _)| name).collect();
+                let names: Vec<_> = self.facts.scheduler.states().into_iter().map(|(name, _)| name).collect();
                 let words = format!("no job {job:?}; there are {}", names.join(", "));
                 Err(Problem::new(Code::NotFound, "JOB_NOT_FOUND", words))
             }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::convert;
 use super::parse::Violations;
 use super::proto::v1;
 use super::proto::v1::allocation_service_server::AllocationService;
 use super::status::Problem;
+use super::{convert, page};
 use crate::allocation::requirement::Requirement;
 use crate::allocation::{AddressWish, Allocator, AssignWish, Origin, PrefixWish, RecordText, Release};
 use crate::cache::{Cache, Index};
@@ -429,7 +428,7 @@ impl AllocationService for Allocations {
                 None
             }
         };
-        let mut after = read_token(&mut violations, &request.page_token);
+        let mut after = page::read_newest(&mut violations, &request.page_token, |id| id.parse().ok());
         violations.finish()?;
         let parent = (request.parent_prefix_id != 0).then_some(PrefixId(request.parent_prefix_id));
         let mut allocations: Vec<v1::Allocation> = Vec::new();
@@ -455,25 +454,11 @@ impl AllocationService for Allocations {
                 let last_shown = intents.iter().take(size).next_back().map(|intent| &intent.request);
                 let at_end = !more && after.as_ref().map(|(_, id)| id) == last_shown;
                 if let (Some((created, id)), false) = (&after, at_end || intents.is_empty()) {
-                    next_page_token = format!("{:x}.{id}", created.as_microsecond());
+                    next_page_token = page::newest_token(*created, id);
                 }
                 break;
             }
         }
         Ok(Response::new(v1::ListAllocationsResponse { allocations, next_page_token }))
     }
-}
-
-fn read_token(violations: &mut Violations, token: &str) -> Option<(Timestamp, RequestId)> {
-    if token.is_empty() {
-        return None;
-    }
-    let parsed = token.split_once('.').and_then(|(created, id)| {
-        let micros = i64::from_str_radix(created, 16).ok()?;
-        Some((Timestamp::from_microsecond(micros).ok()?, id.parse().ok()?))
-    });
-    if parsed.is_none() {
-        violations.add("page_token", "is not a token of this server");
-    }
-    parsed
 }

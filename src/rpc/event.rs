@@ -125,9 +125,9 @@ impl EventService for Events {
         let messages = items.map(|item| {
             let (item, resume_token) = item?;
             let item = match item {
-                Item::Lease(lease) => Message::Lease(lease),
+                Item::Lease(lease) => Message::Lease(*lease),
                 Item::Synced => Message::Synced(v1::Synced {}),
-                Item::Event(event) => Message::Event(event),
+                Item::Event(event) => Message::Event(*event),
                 Item::Bookmark => Message::Bookmark(v1::Bookmark {}),
             };
             Ok(v1::WatchEventsResponse { item: Some(item), resume_token })

@@ -4,10 +4,10 @@
 //! it, whether or not that row still stands.
 
 use std::cmp::Ordering;
-use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -69,20 +69,11 @@ impl Anchor {
 
     fn token(&self) -> String {
         // An anchor is numbers and texts, which always serialise.
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        json.iter().fold(String::with_capacity(json.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex::encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
     fn parse(token: &str) -> Option<Self> {
-        let bytes: Option<Vec<u8>> = token
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-            .collect();
-        serde_json::from_slice(&bytes?).ok()
+        serde_json::from_slice(&hex::decode(token).ok()?).ok()
     }
 }
 
@@ -127,6 +118,30 @@ pub(super) fn cut<'a>(
 /// The order of prefixes: by table, then IPv4 before IPv6, by first address, the shorter before the longer, by id.
 pub(super) fn by_prefix(a: &Prefix, b: &Prefix) -> Ordering {
     (a.table, a.network, a.id).cmp(&(b.table, b.network, b.id))
+}
+
+/// Token of a list that gives the newest first.
+pub(super) fn newest_token(at: Timestamp, id: impl std::fmt::Display) -> String {
+    format!("{:x}.{id}", at.as_microsecond())
+}
+
+/// Reads such a token; `None` for the first page.
+pub(super) fn read_newest<T>(
+    violations: &mut Violations,
+    token: &str,
+    id: impl FnOnce(&str) -> Option<T>,
+) -> Option<(Timestamp, T)> {
+    if token.is_empty() {
+        return None;
+    }
+    let parsed = token.split_once('.').and_then(|(at, text)| {
+        let micros = i64::from_str_radix(at, 16).ok()?;
+        Some((Timestamp::from_microsecond(micros).ok()?, id(text)?))
+    });
+    if parsed.is_none() {
+        violations.add("page_token", "is not a token of this server");
+    }
+    parsed
 }
 
 #[cfg(test)]

@@ -12,7 +12,13 @@ pub mod google {
 /// leasehold.
 pub mod leasehold {
     /// Version 1 of the API.
-    #[allow(missing_docs, clippy::pedantic, unreachable_pub, clippy::allow_attributes)]
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        clippy::large_enum_variant
+    )]
     pub mod v1 {
         tonic::include_proto!("leasehold.v1");
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{allocation, events, lease, ledger, netbox};
+use crate::notify::sink::Failure;
+use crate::{allocation, events, lease, ledger, netbox, notify};
 
 /// The domain of every reason.
 const DOMAIN: &str = "leasehold";
@@ -247,6 +248,15 @@ impl From<ledger::Error> for Problem {
     }
 }
 
+impl From<notify::Error> for Problem {
+    fn from(error: notify::Error) -> Self {
+        match error {
+            notify::Error::Ledger(error) => error.into(),
+            error => Self::new(Code::FailedPrecondition, "SINK_REFUSED", error.to_string()),
+        }
+    }
+}
+
 impl From<events::Error> for Problem {
     fn from(error: events::Error) -> Self {
         use events::TokenError as T;
@@ -280,6 +290,19 @@ impl From<events::HistoryError> for Problem {
 }
 
 impl Problem {
+    /// A sink did not take what was sent.
+    pub(super) fn sink(name: &str, failure: &Failure) -> Self {
+        let words = format!("{name}: {}", failure.why());
+        match failure {
+            Failure::Later { after, .. } => Self::new(Code::Unavailable, "SINK_FAILED", words)
+                .with("sink", name)
+                .retry_in(after.unwrap_or(Duration::from_secs(15))),
+            Failure::Never { .. } => Self::new(Code::FailedPrecondition, "SINK_REFUSED", words)
+                .with("sink", name)
+                .precondition(name),
+        }
+    }
+
     /// A stream has ended; where to go on from.
     pub(super) fn watch_closed(closed: events::Closed, token: &events::Token) -> Self {
         use events::Closed as C;

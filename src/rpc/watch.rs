@@ -60,9 +60,9 @@ pub(super) fn token(violations: &mut Violations, text: &str) -> Option<Token> {
 
 /// What a stream sends, before it is put into its own message.
 pub(super) enum Item {
-    Lease(v1::Lease),
+    Lease(Box<v1::Lease>),
     Synced,
-    Event(v1::Event),
+    Event(Box<v1::Event>),
     Bookmark,
 }
 
@@ -116,7 +116,7 @@ impl Watcher {
             let next = index.leased_after(after).find(|prefix| filter.wants_prefix(prefix, today));
             let next = next.and_then(|prefix| {
                 let lease = super::convert::own_lease(prefix, today)?;
-                Some((Ok((Item::Lease(lease), String::new())), prefix.id))
+                Some((Ok((Item::Lease(Box::new(lease)), String::new())), prefix.id))
             });
             std::future::ready(next)
         })
@@ -135,7 +135,7 @@ impl Watcher {
                 Some(match told {
                     Ok(Told::Event(event)) => {
                         let event = event_convert::event(&cache.read(), &event, clock.today());
-                        (Ok((Item::Event(event), token.to_string())), Some(watch))
+                        (Ok((Item::Event(Box::new(event)), token.to_string())), Some(watch))
                     }
                     Ok(Told::Bookmark) => (Ok((Item::Bookmark, token.to_string())), Some(watch)),
                     Err(closed) => (Err(Problem::watch_closed(closed, &token).into()), None),

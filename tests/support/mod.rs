@@ -162,6 +162,8 @@ pub fn settings(netbox: &NetBox) -> Settings {
         full_pass: Duration::from_secs(3600),
         events: EventSettings::default(),
         expiry: leasehold::expiry::Schedule::default(),
+        notify: leasehold::notify::NotifySettings::default(),
+        calendar_token: None,
         time_zone: jiff::tz::TimeZone::UTC,
         log_level: "warn".to_owned(),
         log_format: LogFormat::Text,

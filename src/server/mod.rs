@@ -1,11 +1,14 @@
 //! Wires it all: the only place that knows every room. Start, run, drain, stop.
+//!
+//! A start needs nothing but the settings, the files and the ports: NetBox may be out of reach. A stop takes no more calls, ends
+//! the streams with their tokens, and waits for the writes that calls began. What is done on a timer stands in [`schedule`].
+
+mod schedule;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use jiff::Timestamp;
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,22 +19,26 @@ use crate::allocation::Allocator;
 use crate::cache::{self, Cache, Opened, StoreIdentity};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
-use crate::events::{EventLog, Historian, SyncWatch};
+use crate::events::{EventLog, Historian};
 use crate::expiry::Engine;
 use crate::jobs::Scheduler;
 use crate::lease::Registrar;
-use crate::ledger::{self, LedgerSettings, Retention};
+use crate::ledger::{self, LedgerSettings};
 use crate::netbox::{self, Client, Field};
+use crate::notify::{self, Notifier};
 use crate::rpc::proto::v1::admin_service_server::AdminServiceServer;
 use crate::rpc::proto::v1::allocation_service_server::AllocationServiceServer;
 use crate::rpc::proto::v1::event_service_server::EventServiceServer;
 use crate::rpc::proto::v1::lease_service_server::LeaseServiceServer;
+use crate::rpc::proto::v1::notification_service_server::NotificationServiceServer;
 use crate::rpc::proto::v1::prefix_service_server::PrefixServiceServer;
 use crate::rpc::{
-    Admin, Allocations, Events, Facts, Layers, Leases, MAX_REQUEST_BYTES, Prefixes, proto, report_health,
+    Admin, Allocations, Events, Facts, Layers, Leases, MAX_REQUEST_BYTES, Notifications, Prefixes, proto,
+    report_health,
 };
 use crate::sync::Syncer;
 use crate::{http, telemetry};
+use schedule::{Works, schedule};
 
 /// The server cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +60,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A sink cannot be made of its settings.
+    #[error(transparent)]
+    Notify(#[from] notify::Error),
     /// The port cannot be had.
     #[error("cannot listen on {listen}: {source}")]
     Listen {
@@ -66,14 +76,6 @@ pub enum Error {
     Reflection(String),
 }
 
-/// How often an intent that stayed open is settled, and health is told anew.
-const SETTLE_EVERY: Duration = Duration::from_secs(10);
-const HEALTH_EVERY: Duration = Duration::from_millis(500);
-/// How often it is looked whether NetBox is still followed, and what retention lets go.
-const SYNC_WATCH_EVERY: Duration = Duration::from_secs(1);
-/// How often it is looked which leases run out: a walk in memory, so that a term that is shortened is told at once.
-const EXPIRY_EVERY: Duration = Duration::from_secs(2);
-const COMPACT_EVERY: Duration = Duration::from_mins(10);
 /// No call lasts longer than this, whatever deadline it asks for.
 const LONGEST_CALL: Duration = Duration::from_mins(2);
 
@@ -133,37 +135,31 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     let historian = Arc::new(Historian::new(client.clone(), cache.clone(), log.clone()));
     let allocator = Arc::new(Allocator::new(client, cache.clone(), books.intents.clone(), clock.clone()));
 
+    let notifier =
+        Arc::new(Notifier::new(&settings.notify, log.clone(), books.outbox.clone(), clock.clone())?);
+
     let (health, health_service) = tonic_health::server::health_reporter();
     report_health(&health, &cache, &allocator).await;
     let scheduler = Scheduler::default();
-    schedule(&scheduler, &settings, &syncer, &allocator);
-    schedule_events(&scheduler, &settings, &cache, &log, &clock);
-    let engine = Arc::new(Engine::new(cache.clone(), log.clone(), clock.clone(), settings.expiry.clone()));
-    scheduler.add(
-        "expiry.look",
-        EXPIRY_EVERY,
-        Arc::new(move || {
-            let engine = engine.clone();
-            async move { engine.look().await.map(drop).map_err(|error| error.to_string()) }.boxed()
-        }),
-    );
+    let works = Works {
+        syncer: syncer.clone(),
+        allocator: allocator.clone(),
+        cache: cache.clone(),
+        log: log.clone(),
+        engine: Arc::new(Engine::new(cache.clone(), log.clone(), clock.clone(), settings.expiry.clone())),
+        notifier: notifier.clone(),
+        clock: clock.clone(),
+        health,
+    };
+    schedule(&scheduler, &settings, &works);
     tokio::spawn(log.clone().run());
-    {
-        let (cache, allocator) = (cache.clone(), allocator.clone());
-        scheduler.add(
-            "health",
-            HEALTH_EVERY,
-            Arc::new(move || {
-                let (health, cache, allocator) = (health.clone(), cache.clone(), allocator.clone());
-                async move {
-                    report_health(&health, &cache, &allocator).await;
-                    Ok(())
-                }
-                .boxed()
-            }),
-        );
-    }
 
+    let calendar = settings.calendar_token.clone().map(|token| http::Calendar {
+        token,
+        cache: cache.clone(),
+        alarms: settings.expiry.clone(),
+        netbox: settings.netbox.url.clone(),
+    });
     let facts = Facts {
         cache: cache.clone(),
         syncer,
@@ -214,7 +210,11 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
             .max_decoding_message_size(MAX_REQUEST_BYTES),
         )
         .add_service(
-            AllocationServiceServer::new(Allocations::new(cache.clone(), allocator.clone(), clock))
+            NotificationServiceServer::new(Notifications::new(notifier, cache.clone(), clock.clone()))
+                .max_decoding_message_size(MAX_REQUEST_BYTES),
+        )
+        .add_service(
+            AllocationServiceServer::new(Allocations::new(cache.clone(), allocator.clone(), clock.clone()))
                 .max_decoding_message_size(MAX_REQUEST_BYTES),
         )
         .add_service(AdminServiceServer::new(Admin::new(facts)).max_decoding_message_size(MAX_REQUEST_BYTES));
@@ -222,7 +222,7 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     let incoming = TcpIncoming::from(grpc_listener).with_nodelay(Some(true));
     let stopping = stop.clone();
     let http_stopping = stop.clone();
-    let http_router = http::router(cache.clone());
+    let http_router = http::router(cache.clone(), calendar);
     let edge = tokio::spawn(async move {
         let grpc = router.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned());
         let http = axum::serve(http_listener, http_router)
@@ -270,90 +270,6 @@ fn identity(client: &Client) -> StoreIdentity {
         }
     }
     StoreIdentity(text)
-}
-
-fn schedule(scheduler: &Scheduler, settings: &Settings, syncer: &Arc<Syncer>, allocator: &Arc<Allocator>) {
-    let poller = syncer.clone();
-    scheduler.add(
-        "sync.poll",
-        settings.poll,
-        Arc::new(move || {
-            let syncer = poller.clone();
-            async move { syncer.poll().await.map_err(|error| error.to_string()) }.boxed()
-        }),
-    );
-    let reader = syncer.clone();
-    let first = std::sync::atomic::AtomicBool::new(true);
-    scheduler.add(
-        "sync.full",
-        settings.full_pass,
-        Arc::new(move || {
-            let syncer = reader.clone();
-            // The first run, at start, is left to the poll: it makes a full pass only where one is needed.
-            let at_start = first.swap(false, std::sync::atomic::Ordering::Relaxed);
-            async move {
-                if at_start {
-                    return Ok(());
-                }
-                syncer.full_pass("on its timer, or asked for").await.map_err(|error| error.to_string())
-            }
-            .boxed()
-        }),
-    );
-    let settler = allocator.clone();
-    scheduler.add(
-        "allocation.settle",
-        SETTLE_EVERY,
-        Arc::new(move || {
-            let allocator = settler.clone();
-            async move { allocator.settle().await.map(drop).map_err(|error| error.to_string()) }.boxed()
-        }),
-    );
-}
-
-fn schedule_events(
-    scheduler: &Scheduler,
-    settings: &Settings,
-    cache: &Arc<Cache>,
-    log: &Arc<EventLog>,
-    clock: &Arc<dyn Clock>,
-) {
-    let watch = Arc::new(tokio::sync::Mutex::new(SyncWatch::default()));
-    let (watched, teller, told_by) = (cache.clone(), log.clone(), clock.clone());
-    scheduler.add(
-        "events.sync",
-        SYNC_WATCH_EVERY,
-        Arc::new(move || {
-            let (watch, cache, log, clock) =
-                (watch.clone(), watched.clone(), teller.clone(), told_by.clone());
-            async move {
-                let mut watch = watch.lock().await;
-                let mut next = *watch;
-                if let Some(kind) = next.look(cache.freshness().is_live(), clock.now()) {
-                    let trouble = cache.freshness().trouble().to_string();
-                    log.tell_sync(kind, trouble).await.map_err(|error| error.to_string())?;
-                }
-                // Only now: what could not be told is told at the next look.
-                *watch = next;
-                Ok(())
-            }
-            .boxed()
-        }),
-    );
-    let (journal, clock, keep) = (log.journal().clone(), clock.clone(), settings.events);
-    scheduler.add(
-        "events.compact",
-        COMPACT_EVERY,
-        Arc::new(move || {
-            let (journal, now) = (journal.clone(), clock.now());
-            async move {
-                let before = now.checked_sub(keep.keep).unwrap_or(Timestamp::MIN);
-                let retention = Retention { before, at_most: keep.keep_at_most };
-                journal.compact(retention).await.map(drop).map_err(|error| error.to_string())
-            }
-            .boxed()
-        }),
-    );
 }
 
 async fn listen(listen: SocketAddr) -> Result<TcpListener, Error> {

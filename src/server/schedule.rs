@@ -1,0 +1,149 @@
+//! Everything that is done on a timer.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use tokio::sync::Mutex;
+use tonic_health::server::HealthReporter;
+
+use crate::allocation::Allocator;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::events::{EventLog, SyncWatch};
+use crate::expiry::Engine;
+use crate::jobs::{Scheduler, Work};
+use crate::ledger::Retention;
+use crate::notify::Notifier;
+use crate::rpc::report_health;
+use crate::sync::Syncer;
+
+/// How often an intent that stayed open is settled, and health is told anew.
+const SETTLE_EVERY: Duration = Duration::from_secs(10);
+const HEALTH_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked whether NetBox is still followed, and what retention lets go.
+const SYNC_WATCH_EVERY: Duration = Duration::from_secs(1);
+const COMPACT_EVERY: Duration = Duration::from_mins(10);
+/// How often it is looked which leases run out: a walk in memory, so that a term that is shortened is told at once.
+const EXPIRY_EVERY: Duration = Duration::from_secs(2);
+/// How often new events are routed and what is due is sent; and what was sent long ago is forgotten.
+const ROUTE_EVERY: Duration = Duration::from_secs(1);
+const DELIVER_EVERY: Duration = Duration::from_secs(1);
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+
+/// What has work to do.
+pub(super) struct Works {
+    pub(super) syncer: Arc<Syncer>,
+    pub(super) allocator: Arc<Allocator>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) log: Arc<EventLog>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) notifier: Arc<Notifier>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) health: HealthReporter,
+}
+
+/// A job's work out of something shared and what is done with it.
+fn work<S, T, E, F>(shared: &Arc<S>, run: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Work
+where
+    S: Send + Sync + 'static,
+    E: ToString,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+{
+    let shared = shared.clone();
+    Arc::new(move || {
+        let running = run(shared.clone());
+        async move { running.await.map(drop).map_err(|error| error.to_string()) }.boxed()
+    })
+}
+
+/// Adds every job.
+pub(super) fn schedule(scheduler: &Scheduler, settings: &Settings, works: &Works) {
+    follow(scheduler, settings, works);
+    tell(scheduler, settings, works);
+    let (health, cache, allocator) = (works.health.clone(), works.cache.clone(), works.allocator.clone());
+    scheduler.add(
+        "health",
+        HEALTH_EVERY,
+        Arc::new(move || {
+            let (health, cache, allocator) = (health.clone(), cache.clone(), allocator.clone());
+            async move {
+                report_health(&health, &cache, &allocator).await;
+                Ok(())
+            }
+            .boxed()
+        }),
+    );
+}
+
+/// Keeps what NetBox says, and what was begun there.
+fn follow(scheduler: &Scheduler, settings: &Settings, works: &Works) {
+    scheduler.add(
+        "sync.poll",
+        settings.poll,
+        work(&works.syncer, |syncer| async move { syncer.poll().await }),
+    );
+    let first = Arc::new(AtomicBool::new(true));
+    let full = move |syncer: Arc<Syncer>| {
+        // The first run, at start, is left to the poll: it makes a full pass only where one is needed.
+        let at_start = first.swap(false, Ordering::Relaxed);
+        async move { if at_start { Ok(()) } else { syncer.full_pass("on its timer, or asked for").await } }
+    };
+    scheduler.add("sync.full", settings.full_pass, work(&works.syncer, full));
+    scheduler.add(
+        "allocation.settle",
+        SETTLE_EVERY,
+        work(&works.allocator, |allocator| async move { allocator.settle().await }),
+    );
+}
+
+/// Tells what happens: to the log, and from the log to people.
+fn tell(scheduler: &Scheduler, settings: &Settings, works: &Works) {
+    let watch = Arc::new(Mutex::new(SyncWatch::default()));
+    let (cache, log, clock) = (works.cache.clone(), works.log.clone(), works.clock.clone());
+    let look = move |watch: Arc<Mutex<SyncWatch>>| {
+        let (cache, log, clock) = (cache.clone(), log.clone(), clock.clone());
+        async move {
+            let mut watch = watch.lock().await;
+            let mut next = *watch;
+            if let Some(kind) = next.look(cache.freshness().is_live(), clock.now()) {
+                let trouble = cache.freshness().trouble().to_string();
+                log.tell_sync(kind, trouble).await?;
+            }
+            // Only now: what could not be told is told at the next look.
+            *watch = next;
+            Ok::<_, crate::events::Error>(())
+        }
+    };
+    scheduler.add("events.sync", SYNC_WATCH_EVERY, work(&watch, look));
+    let (clock, keep) = (works.clock.clone(), settings.events);
+    let compact = move |log: Arc<EventLog>| {
+        let before = clock.now().checked_sub(keep.keep).unwrap_or(Timestamp::MIN);
+        let retention = Retention { before, at_most: keep.keep_at_most };
+        async move { log.journal().compact(retention).await }
+    };
+    scheduler.add("events.compact", COMPACT_EVERY, work(&works.log, compact));
+    scheduler.add(
+        "expiry.look",
+        EXPIRY_EVERY,
+        work(&works.engine, |engine| async move { engine.look().await }),
+    );
+    // Without a sink, too: the log is compacted only as far as it is routed.
+    let route = |notifier: Arc<Notifier>| async move { notifier.route().await };
+    scheduler.add("notify.route", ROUTE_EVERY, work(&works.notifier, route));
+    let forget = |notifier: Arc<Notifier>| async move { notifier.forget().await };
+    scheduler.add("notify.forget", FORGET_EVERY, work(&works.notifier, forget));
+    // A job for each: a sink that hangs holds up no other, and status says which one is in trouble.
+    for sink in works.notifier.sinks() {
+        let name = sink.name.clone();
+        let deliver = move |notifier: Arc<Notifier>| {
+            let name = name.clone();
+            async move { notifier.deliver(&name).await }
+        };
+        scheduler.add(format!("notify.deliver.{}", sink.name), DELIVER_EVERY, work(&works.notifier, deliver));
+    }
+}
