@@ -61,7 +61,7 @@ fn visits() -> Vec<Date> {
             2 => 0,
             _ => 1,
         };
-        day = day + step.days();
+        day += step.days();
     }
     visits
 }

@@ -64,9 +64,9 @@ async fn suite(journal: Arc<dyn Journal>) {
 
     // A change is one event, however often and by whomever it is seen.
     let created = changed(None, Some(&first), 1);
-    let told = journal.append(&[created.clone()], at(1)).await.unwrap();
+    let told = journal.append(std::slice::from_ref(&created), at(1)).await.unwrap();
     assert_eq!(kinds(&told), [EventKind::PrefixCreated]);
-    assert!(journal.append(&[created.clone()], at(2)).await.unwrap().is_empty());
+    assert!(journal.append(std::slice::from_ref(&created), at(2)).await.unwrap().is_empty());
     let both = [changed(Some(&first), Some(&second), 3), changed(Some(&second), Some(&third), 3)];
     let told = journal.append(&both, at(3)).await.unwrap();
     assert_eq!(kinds(&told), [EventKind::PrefixChanged; 2]);
@@ -74,7 +74,10 @@ async fn suite(journal: Arc<dyn Journal>) {
     // What arrives late, from before, is no news; nor is anything after the end.
     assert!(journal.append(&[changed(Some(&first), Some(&second), 4)], at(4)).await.unwrap().is_empty());
     let gone = changed(Some(&third), None, 5);
-    assert_eq!(kinds(&journal.append(&[gone.clone()], at(5)).await.unwrap()), [EventKind::PrefixDeleted]);
+    assert_eq!(
+        kinds(&journal.append(std::slice::from_ref(&gone), at(5)).await.unwrap()),
+        [EventKind::PrefixDeleted]
+    );
     assert!(journal.append(&[gone, created], at(6)).await.unwrap().is_empty());
 
     // Of many that tell the same at once, one does.
