@@ -6,8 +6,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
 
+use super::events::EventsArgs;
+use super::expiring::ExpiringArgs;
+use super::history::{self, HistoryArgs};
+use super::notify::NotifyArgs;
+use super::watch::WatchArgs;
 use crate::config::Flags;
-use crate::model::{Asn, Network, RequestId};
+use crate::model::{Asn, RequestId};
 
 /// A gRPC sidecar to NetBox for leased IPv4 space.
 #[derive(Debug, Parser)]
@@ -33,12 +38,22 @@ pub(crate) enum Command {
     Lookup(LookupArgs),
     /// Register, show, list, renew and end leases
     Lease(LeaseArgs),
+    /// List leases that run out (exit 3 if one does within --fail-within)
+    Expiring(ExpiringArgs),
     /// Allocate addresses, a child prefix, or one named address
     Allocate(AllocateArgs),
     /// Show what a request allocated, or list allocations
     Allocations(AllocationsArgs),
     /// Give addresses back
     Release(ReleaseArgs),
+    /// Follow what happens: a JSON object a line
+    Watch(WatchArgs),
+    /// List what happened
+    Events(EventsArgs),
+    /// What happened to an address and to the prefixes that held it
+    History(HistoryArgs),
+    /// Look at, try and mend where events are sent to
+    Notify(NotifyArgs),
     /// Look at the settings
     Config(ConfigArgs),
     /// Print a completion script for a shell
@@ -144,19 +159,25 @@ pub(crate) struct EmulateArgs {
 
 /// How a client command reaches the server.
 #[derive(Debug, Args)]
-pub(crate) struct ClientArgs {
+pub(crate) struct ServerArgs {
     /// The server
     #[arg(long, env = "LEASEHOLD_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     pub(crate) server: String,
     /// Bearer token for a proxy before the server
     #[arg(long, env = "LEASEHOLD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
-    /// Table for people, JSON for programs (as grpcurl prints it)
-    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
-    pub(crate) output: Format,
     /// Longest wait for an answer, in seconds
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Table for people, JSON for programs (as grpcurl prints it)
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Format,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -183,6 +204,9 @@ pub(crate) struct LookupArgs {
     /// IPv4 or IPv6 addresses
     #[arg(required = true, value_name = "ADDRESS")]
     pub(crate) addresses: Vec<IpAddr>,
+    /// As of this instant instead of now: a date, a date and time (UTC), or RFC 3339 with an offset
+    #[arg(long, value_name = "TIME", value_parser = history::instant)]
+    pub(crate) at: Option<jiff::Timestamp>,
     /// VRF, by NetBox's id [default: the global table]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "ID")]
     pub(crate) vrf: u64,
@@ -467,23 +491,4 @@ pub(crate) struct ManArgs {
     /// Directory to write them to
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
-}
-
-/// A prefix, an address or an id, as people name things on a command line.
-pub(crate) enum Place {
-    Prefix(Network),
-    Address(IpAddr),
-    Id(u64),
-}
-
-impl Place {
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(id) = text.parse::<u64>() {
-            return Ok(Self::Id(id));
-        }
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::Address(address));
-        }
-        text.parse::<Network>().map(Self::Prefix).map_err(|error| error.to_string())
-    }
 }

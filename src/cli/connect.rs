@@ -10,10 +10,12 @@ use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 
 use super::Failure;
-use super::args::ClientArgs;
+use super::args::{ClientArgs, ServerArgs};
 use crate::rpc::proto::v1::admin_service_client::AdminServiceClient;
 use crate::rpc::proto::v1::allocation_service_client::AllocationServiceClient;
+use crate::rpc::proto::v1::event_service_client::EventServiceClient;
 use crate::rpc::proto::v1::lease_service_client::LeaseServiceClient;
+use crate::rpc::proto::v1::notification_service_client::NotificationServiceClient;
 use crate::rpc::proto::v1::prefix_service_client::PrefixServiceClient;
 
 /// A connection with what goes with every call.
@@ -23,7 +25,7 @@ pub(crate) type Connection = InterceptedService<Channel, Caller>;
 #[derive(Clone)]
 pub(crate) struct Caller {
     authorization: Option<MetadataValue<Ascii>>,
-    timeout: Duration,
+    timeout: Option<Duration>,
 }
 
 impl Interceptor for Caller {
@@ -31,13 +33,19 @@ impl Interceptor for Caller {
         if let Some(value) = &self.authorization {
             request.metadata_mut().insert("authorization", value.clone());
         }
-        request.set_timeout(self.timeout);
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
         Ok(request)
     }
 }
 
 /// Connects, or says how to.
-pub(crate) async fn connect(args: &ClientArgs) -> Result<Connection, Failure> {
+pub(crate) async fn connect(args: &ServerArgs) -> Result<Connection, Failure> {
+    connect_with(args, Some(Duration::from_secs(args.timeout))).await
+}
+
+async fn connect_with(args: &ServerArgs, timeout: Option<Duration>) -> Result<Connection, Failure> {
     let endpoint = Endpoint::from_shared(args.server.clone())
         .map_err(|_| {
             Failure::new(format!(
@@ -45,7 +53,10 @@ pub(crate) async fn connect(args: &ClientArgs) -> Result<Connection, Failure> {
                 args.server
             ))
         })?
-        .connect_timeout(Duration::from_secs(5));
+        .connect_timeout(Duration::from_secs(5))
+        // A server that is gone without a word is missed, though a stream be quiet.
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
     let channel = endpoint.connect().await.map_err(|error| {
         let mut cause: &dyn std::error::Error = &error;
         while let Some(source) = cause.source() {
@@ -66,23 +77,38 @@ pub(crate) async fn connect(args: &ClientArgs) -> Result<Connection, Failure> {
             Some(value)
         }
     };
-    Ok(InterceptedService::new(channel, Caller { authorization, timeout: Duration::from_secs(args.timeout) }))
+    Ok(InterceptedService::new(channel, Caller { authorization, timeout }))
+}
+
+/// A stream has no end that could be waited for.
+pub(crate) async fn endless(args: &ServerArgs) -> Result<Connection, Failure> {
+    connect_with(args, None).await
 }
 
 pub(crate) async fn prefixes(args: &ClientArgs) -> Result<PrefixServiceClient<Connection>, Failure> {
-    Ok(PrefixServiceClient::new(connect(args).await?).max_decoding_message_size(64 << 20))
+    Ok(PrefixServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
 pub(crate) async fn leases(args: &ClientArgs) -> Result<LeaseServiceClient<Connection>, Failure> {
-    Ok(LeaseServiceClient::new(connect(args).await?).max_decoding_message_size(64 << 20))
+    Ok(LeaseServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
 pub(crate) async fn allocations(args: &ClientArgs) -> Result<AllocationServiceClient<Connection>, Failure> {
-    Ok(AllocationServiceClient::new(connect(args).await?).max_decoding_message_size(64 << 20))
+    Ok(AllocationServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
 pub(crate) async fn admin(args: &ClientArgs) -> Result<AdminServiceClient<Connection>, Failure> {
-    Ok(AdminServiceClient::new(connect(args).await?))
+    Ok(AdminServiceClient::new(connect(&args.server).await?))
+}
+
+pub(crate) async fn events(args: &ClientArgs) -> Result<EventServiceClient<Connection>, Failure> {
+    Ok(EventServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
+}
+
+pub(crate) async fn notifications(
+    args: &ClientArgs,
+) -> Result<NotificationServiceClient<Connection>, Failure> {
+    Ok(NotificationServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
 /// A refusal as people read it: what was wrong, field by field, and whether to try again.

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::args::{ClientArgs, DemoArgs, Format};
+use super::args::{DemoArgs, ServerArgs};
 use super::connect::{self, Connection};
 use super::{Failure, Outcome, output, serve};
 use crate::config::{EventSettings, LogFormat, Settings};
@@ -43,12 +43,7 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     let grpc_listen = args.grpc_listen.unwrap_or(if args.exit { LOOPBACK } else { default });
     let running = server::start(settings(netbox, grpc_listen)).await?;
     say!("An emulated NetBox listens on {}, Leasehold on {}.", listening.url(), running.grpc);
-    let caller = ClientArgs {
-        server: format!("http://{}", running.grpc),
-        token: None,
-        output: Format::Table,
-        timeout: 20,
-    };
+    let caller = ServerArgs { server: format!("http://{}", running.grpc), token: None, timeout: 20 };
     let connection = connect::connect(&caller).await?;
     let mut story = Story {
         prefixes: PrefixServiceClient::new(connection.clone()),

@@ -1,13 +1,12 @@
 //! `leasehold lease …`.
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 
-use super::args::{
-    EndArgs, Format, LeaseArgs, LeaseCommand, ListArgs, Place, RegisterArgs, RenewArgs, ShowArgs,
-};
+use super::args::{EndArgs, Format, LeaseArgs, LeaseCommand, ListArgs, RegisterArgs, RenewArgs, ShowArgs};
 use super::connect::{leases, refusal};
 use super::{Failure, Outcome, output};
-use crate::model::{Reputation, RoaStatus};
+use crate::model::{Network, Reputation, RoaStatus};
 use crate::rpc::proto::v1;
 
 pub(crate) async fn run(args: LeaseArgs) -> Outcome {
@@ -205,5 +204,24 @@ fn carrier(text: &str) -> Result<Carrier, Failure> {
         Place::Address(address) => Err(Failure::new(format!(
             "{address} is an address; name the prefix that carries the lease (`leasehold lease show {address}` tells which)"
         ))),
+    }
+}
+
+/// A prefix, an address or an id, as people name things on a command line.
+enum Place {
+    Prefix(Network),
+    Address(IpAddr),
+    Id(u64),
+}
+
+impl Place {
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(id) = text.parse::<u64>() {
+            return Ok(Self::Id(id));
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self::Address(address));
+        }
+        text.parse::<Network>().map(Self::Prefix).map_err(|error| error.to_string())
     }
 }

@@ -10,7 +10,18 @@ use crate::rpc::proto::v1;
 pub(crate) async fn run(args: LookupArgs) -> Outcome {
     let mut client = prefixes(&args.client).await?;
     let mut results = Vec::with_capacity(args.addresses.len());
-    for chunk in args.addresses.chunks(1000) {
+    if let Some(at) = args.at {
+        for address in &args.addresses {
+            let request = v1::LookupAddressRequest {
+                address: address.to_string(),
+                vrf_id: args.vrf,
+                as_of: Some(output::to_instant(at)),
+            };
+            let answer = client.lookup_address(request).await.map_err(|status| refusal(&status))?;
+            results.push(answer.into_inner());
+        }
+    }
+    for chunk in args.addresses.chunks(1000).filter(|_| args.at.is_none()) {
         let request = v1::BatchLookupAddressesRequest {
             addresses: chunk.iter().map(ToString::to_string).collect(),
             vrf_id: args.vrf,
@@ -42,7 +53,10 @@ pub(crate) async fn run(args: LookupArgs) -> Outcome {
 }
 
 fn print(result: &v1::LookupAddressResponse) {
-    say!("{}", result.address);
+    match &result.as_of {
+        Some(at) => say!("{} as of {}", result.address, output::instant(Some(at))),
+        None => say!("{}", result.address),
+    }
     if result.chain.is_empty() {
         say!("  no prefix holds it");
     }
@@ -54,18 +68,19 @@ fn print(result: &v1::LookupAddressResponse) {
         say!("  {:indent$}{} ({}){lease}", "", prefix.prefix, prefix.status, indent = depth * 2);
     }
     if let Some(lease) = &result.lease {
-        say!(
-            "  lease    {} from {}, until {} ({})",
-            lease.prefix,
-            lease.owner,
-            output::date(lease.expiry.as_ref()),
-            output::days_left(lease)
-        );
+        // Days are counted from today: of a lease as it stood then, they say nothing.
+        let left =
+            if result.as_of.is_none() { format!(" ({})", output::days_left(lease)) } else { String::new() };
+        let until = output::date(lease.expiry.as_ref());
+        say!("  lease    {} from {}, until {until}{left}", lease.prefix, lease.owner);
     }
     if result.records.is_empty() {
         say!("  record   none");
     }
     for record in &result.records {
         say!("  record   {} {} {} {}", record.address, record.status, record.dns_name, record.description);
+    }
+    if let Some(since) = &result.known_since {
+        say!("  known    since {}", output::instant(Some(since)));
     }
 }

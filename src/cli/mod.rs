@@ -14,13 +14,18 @@ mod config;
 mod connect;
 mod demo;
 mod emulate;
+mod events;
+mod expiring;
+mod history;
 mod lease;
 mod lookup;
+mod notify;
 mod output;
 mod release;
 mod serve;
 mod setup;
 mod status;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -42,6 +47,11 @@ pub async fn run() -> ExitCode {
         Command::Allocate(command) => allocate::run(command).await,
         Command::Allocations(command) => allocate::show(command).await,
         Command::Release(command) => release::run(command).await,
+        Command::Expiring(command) => expiring::run(command).await,
+        Command::Watch(command) => watch::run(command).await,
+        Command::Events(command) => events::run(command).await,
+        Command::History(command) => history::run(command).await,
+        Command::Notify(command) => notify::run(command).await,
         Command::Config(command) => Ok(config::run(command)),
         Command::Completions(command) => Ok(completions::complete(&command, Arguments::command())),
         Command::Man(command) => completions::man(&command, &Arguments::command()),

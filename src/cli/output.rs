@@ -56,6 +56,10 @@ pub(crate) fn to_date(date: jiff::civil::Date) -> proto::Date {
     proto::Date { year: date.year().into(), month: date.month().into(), day: date.day().into() }
 }
 
+pub(crate) fn to_instant(at: jiff::Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}
+
 pub(crate) fn instant(at: Option<&prost_types::Timestamp>) -> String {
     at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok())
         .map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
