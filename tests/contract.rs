@@ -45,6 +45,7 @@ contract!(
     ids_are_found_and_missing_ones_left_out,
     cursor_pages_give_every_record_once,
     the_change_log_tells_create_update_and_delete,
+    the_change_log_holds_records_as_they_stood,
     a_bulk_delete_with_a_missing_id_deletes_nothing,
     field_errors_name_their_fields,
     an_unknown_custom_field_is_refused,
@@ -315,6 +316,45 @@ async fn the_change_log_tells_create_update_and_delete(netbox: &NetBox) {
     assert_eq!(told, [Action::Create, Action::Update, Action::Delete]);
     assert!(changes.iter().all(|change| !change.request.is_empty()));
     assert!(changes.windows(2).all(|pair| pair[0].id < pair[1].id));
+}
+
+async fn the_change_log_holds_records_as_they_stood(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let body = json!({ "address": "203.0.113.5/24", "vrf": vrf, "dns_name": "a.example" });
+    let id = netbox.post("ipam/ip-addresses/", body).await["id"].as_u64().unwrap();
+    let path = format!("ipam/ip-addresses/{id}/");
+    netbox.rest("PATCH", &path, Some(json!({ "dns_name": "b.example" }))).await;
+    netbox.rest("DELETE", &path, None).await;
+    let entries = async |filter: &str| {
+        let path = format!(
+            "core/object-changes/?changed_object_type=ipam.ipaddress&changed_object_id={id}&ordering=id&{filter}"
+        );
+        netbox.rest("GET", &path, None).await.1["results"].as_array().unwrap().clone()
+    };
+    let told = entries("").await;
+    let names = |state: &str| told.iter().map(|entry| entry[state]["dns_name"].clone()).collect::<Vec<_>>();
+    assert_eq!(names("prechange_data"), [Value::Null, json!("a.example"), json!("b.example")]);
+    assert_eq!(names("postchange_data"), [json!("a.example"), json!("b.example"), Value::Null]);
+    assert_eq!((&told[0]["prechange_data"], &told[2]["postchange_data"]), (&json!({}), &json!({})));
+    let stood = &told[0]["postchange_data"];
+    // As the database spells it: ids and words, where the REST API gives objects.
+    assert_eq!(
+        (&stood["vrf"], &stood["status"], &stood["tenant"]),
+        (&json!(vrf), &json!("active"), &Value::Null)
+    );
+    assert_eq!((&stood["address"], &stood["tags"]), (&json!("203.0.113.5/24"), &json!([])));
+    assert!(stood["custom_fields"].is_object(), "{stood}");
+
+    let last = told[2]["time"].as_str().unwrap();
+    let count = async |filter: &str| entries(filter).await.len();
+    assert_eq!(count("object_repr=203.0.113.5/24").await, 3);
+    assert_eq!(count("object_repr=203.0.113.5").await, 0);
+    assert_eq!(count("object_repr__isw=203.0.113.5/").await, 3);
+    assert_eq!(count("object_repr__isw=203.0.113.6/").await, 0);
+    assert_eq!(count("object_repr__isw=203.0.113.6/&object_repr__isw=203.0.113.5/").await, 3);
+    assert_eq!(count("time_after=2001-01-01T00:00:00Z").await, 3);
+    // Not before it, and itself: whoever walks back must count an entry of that very instant.
+    assert_eq!(count(&format!("time_after={last}")).await, 1);
 }
 
 async fn a_bulk_delete_with_a_missing_id_deletes_nothing(netbox: &NetBox) {

@@ -128,11 +128,14 @@ pub(super) fn logged(state: &State, kind: Kind, record: &Record) -> Value {
 
 /// An entry of the change log.
 pub(super) fn entry(entry: &Entry) -> Value {
+    // What did not stand is an empty object, not null.
+    let state = |state: &Value| if state.is_null() { json!({}) } else { state.clone() };
     json!({
         "id": entry.id, "time": instant(entry.time), "user_name": "emulator", "request_id": entry.request,
         "action": { "value": entry.action, "label": format!("{}d", label(entry.action)) },
         "changed_object_type": entry.kind.object_type(), "changed_object_id": entry.object,
-        "object_repr": entry.repr, "message": "", "prechange_data": entry.before, "postchange_data": entry.after,
+        "object_repr": entry.repr, "message": "", "prechange_data": state(&entry.before),
+        "postchange_data": state(&entry.after),
     })
 }
 

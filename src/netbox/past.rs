@@ -226,7 +226,8 @@ fn past_change<R: Logged>(
     let time = time.ok_or_else(|| malformed("an entry without time"))?;
     let record = |state: &str| -> Result<Option<R>> {
         match entry.get(state) {
-            Some(Value::Object(data)) => {
+            // A record that did not stand, or does no more, is an empty one.
+            Some(Value::Object(data)) if !data.is_empty() => {
                 let json = as_rest(object, data, names);
                 R::parse(&json, fields).map(Some).map_err(|cause| malformed(&cause))
             }

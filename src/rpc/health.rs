@@ -7,9 +7,11 @@ use tonic_health::server::HealthReporter;
 
 use super::proto::v1::admin_service_server::AdminServiceServer;
 use super::proto::v1::allocation_service_server::AllocationServiceServer;
+use super::proto::v1::event_service_server::EventServiceServer;
 use super::proto::v1::lease_service_server::LeaseServiceServer;
+use super::proto::v1::notification_service_server::NotificationServiceServer;
 use super::proto::v1::prefix_service_server::PrefixServiceServer;
-use super::{Admin, Allocations, Leases, Prefixes};
+use super::{Admin, Allocations, Events, Leases, Notifications, Prefixes};
 use crate::allocation::Allocator;
 use crate::cache::Cache;
 
@@ -22,6 +24,10 @@ pub async fn report_health(reporter: &HealthReporter, cache: &Arc<Cache>, alloca
     reporter.set_service_status("", reads).await;
     reporter.set_service_status(name::<PrefixServiceServer<Prefixes>>(), reads).await;
     reporter.set_service_status(name::<LeaseServiceServer<Leases>>(), reads).await;
+    reporter.set_service_status(name::<EventServiceServer<Events>>(), reads).await;
+    reporter
+        .set_service_status(name::<NotificationServiceServer<Notifications>>(), ServingStatus::Serving)
+        .await;
     reporter.set_service_status(name::<AllocationServiceServer<Allocations>>(), writes).await;
     reporter.set_service_status(name::<AdminServiceServer<Admin>>(), ServingStatus::Serving).await;
 }

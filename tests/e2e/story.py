@@ -3,89 +3,23 @@
 import json
 import os
 import pathlib
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 
-import pynetbox
-
-BINARY = os.environ["LEASEHOLD_TEST_BINARY"]
-GRPCURL = os.environ["LEASEHOLD_TEST_GRPCURL"]
-URL = os.environ["LEASEHOLD_TEST_NETBOX_URL"]
-# The token with exactly the permissions that `setup --print-permissions` lists: more must not be needed.
-TOKEN = os.environ["LEASEHOLD_TEST_NETBOX_TOKEN_MINIMAL"]
-ADMIN = os.environ["LEASEHOLD_TEST_NETBOX_TOKEN_V1"]
-failures = 0
+from stage import BINARY, GRPCURL, URL, Stage, check, exit_code, until
 
 
-def check(name, held, seen=None):
-    global failures
-    if held:
-        print(f"ok {name}", flush=True)
-    else:
-        failures += 1
-        print(f"not ok {name}: {seen!r}", flush=True)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Story:
-    def __init__(self, directory):
-        self.grpc = f"127.0.0.1:{free_port()}"
-        self.env = {
-            "PATH": os.environ["PATH"],
-            "LEASEHOLD_NETBOX__URL": URL,
-            "LEASEHOLD_NETBOX__TOKEN": TOKEN,
-            "LEASEHOLD_SERVER": f"http://{self.grpc}",
-            "LEASEHOLD_SERVER__GRPC_LISTEN": self.grpc,
-            "LEASEHOLD_SERVER__HTTP_LISTEN": f"127.0.0.1:{free_port()}",
-            "XDG_DATA_HOME": str(directory),
-        }
-        self.netbox = pynetbox.api(URL, token=ADMIN)
-        self.server = None
-
-    def leasehold(self, *arguments, code=0):
-        done = subprocess.run([BINARY, *arguments], env=self.env, capture_output=True, text=True, timeout=120)
-        check(f"leasehold {' '.join(arguments)[:70]} exits {code}", done.returncode == code,
-              (done.returncode, done.stdout, done.stderr))
-        return done.stdout
-
-    def json(self, *arguments):
-        text = self.leasehold(*arguments, "--output", "json")
-        return json.loads(text) if text.startswith("{") else {}
-
-    def grpcurl(self, *arguments):
-        done = subprocess.run([GRPCURL, "-plaintext", *arguments], capture_output=True, text=True, timeout=60)
-        return done.returncode, done.stdout + done.stderr
-
-    def until(self, name, held, limit):
-        began = time.monotonic()
-        while time.monotonic() - began < limit:
-            if held():
-                check(f"{name} (within {limit} s)", True)
-                return
-            time.sleep(0.05)
-        check(f"{name} (within {limit} s)", False)
-
+class Story(Stage):
     def tell(self):
         self.setup()
-        self.server = subprocess.Popen([BINARY, "serve"], env=self.env)
+        self.serve()
         try:
-            self.until("the server answers", lambda: self.grpcurl(self.grpc, "list")[0] == 0, 10)
-            self.leasehold("status", "--wait")
             self.main_job()
             self.with_grpcurl()
         finally:
-            self.server.send_signal(signal.SIGTERM)
-            check("the server stops on SIGTERM with 0", self.server.wait(30) == 0, self.server.returncode)
+            self.stop()
 
     def setup(self):
         needs = self.leasehold("setup", "--print-permissions")
@@ -140,13 +74,13 @@ class Story:
         ip = self.netbox.ipam.ip_addresses.get(address=hosts[0], vrf_id="null")
         ip.description = "changed by hand"
         ip.save()
-        self.until("a change made with pynetbox is in lookup",
+        until("a change made with pynetbox is in lookup",
                    lambda: self.quiet("lookup", host)["records"][0].get("description") == "changed by hand", 3)
         made = self.netbox.ipam.ip_addresses.create(address="203.0.113.200/24", description="by hand")
-        self.until("an address made with pynetbox is in lookup",
+        until("an address made with pynetbox is in lookup",
                    lambda: "records" in self.quiet("lookup", "203.0.113.200"), 3)
         made.delete()
-        self.until("an address deleted with pynetbox is gone",
+        until("an address deleted with pynetbox is gone",
                    lambda: "records" not in self.quiet("lookup", "203.0.113.200"), 3)
 
         self.leasehold("release", "--allocation", request)
@@ -157,17 +91,13 @@ class Story:
         self.leasehold("allocate", "--count", "1", code=1)
         self.leasehold("no-such-command", code=2)
 
-    def quiet(self, *arguments):
-        done = subprocess.run([BINARY, *arguments, "--output", "json"], env=self.env, capture_output=True, text=True,
-                              timeout=60)
-        return json.loads(done.stdout)
-
     def with_grpcurl(self):
         code, listed = self.grpcurl(self.grpc, "list")
         services = ["leasehold.v1.AdminService", "leasehold.v1.AllocationService", "leasehold.v1.LeaseService",
-                    "leasehold.v1.PrefixService", "grpc.health.v1.Health"]
+                    "leasehold.v1.PrefixService", "leasehold.v1.EventService", "leasehold.v1.NotificationService",
+                    "grpc.health.v1.Health"]
         check("grpcurl lists every service", code == 0 and all(name in listed for name in services), listed)
-        for service in services[:4]:
+        for service in services[:-1]:
             code, described = self.grpcurl(self.grpc, "describe", service)
             check(f"grpcurl describes {service}", code == 0 and "rpc" in described, described)
             code, health = self.grpcurl("-d", json.dumps({"service": service}), self.grpc, "grpc.health.v1.Health/Check")
@@ -186,4 +116,4 @@ class Story:
 
 with tempfile.TemporaryDirectory() as directory:
     Story(directory).tell()
-sys.exit(1 if failures else 0)
+sys.exit(exit_code())

@@ -10,6 +10,8 @@ import urllib.request
 
 from .place import CACHE, Locked, Missing, free_port, run, venv
 
+# What looks on from the other side: each an implementation that is not ours.
+CLIENTS = ["pynetbox==7.9.0", "icalendar==7.3.2", "standardwebhooks==1.1.0", "aiosmtpd==1.4.6"]
 VERSION = os.environ.get("LEASEHOLD_TEST_NETBOX_VERSION", "4.7.3")
 
 CONFIGURATION = """
@@ -61,7 +63,7 @@ class NetBox:
     def __init__(self, directory, postgres, redis):
         with Locked():
             self.venv = venv(f"netbox-{VERSION}", f"netbox=={VERSION}", "gunicorn")
-            self.pynetbox = venv("pynetbox", "pynetbox")
+            self.clients = venv("clients", *CLIENTS)
         self.directory = directory / "netbox"
         self.directory.mkdir()
         self.port = free_port()

@@ -51,7 +51,7 @@ class Peers:
         told = {f"LEASEHOLD_TEST_NETBOX_{name}": value for name, value in self.netbox.tokens.items()}
         told["LEASEHOLD_TEST_NETBOX_URL"] = self.netbox.url
         told["LEASEHOLD_TEST_POSTGRES_URL"] = f"postgres://postgres@127.0.0.1:{self.postgres.port}/ledger"
-        told["LEASEHOLD_TEST_PYTHON"] = str(self.netbox.pynetbox / "bin/python")
+        told["LEASEHOLD_TEST_PYTHON"] = str(self.netbox.clients / "bin/python")
         told["LEASEHOLD_TEST_GRPCURL"] = str(tools.grpcurl())
         return told
 
