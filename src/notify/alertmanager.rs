@@ -87,7 +87,8 @@ pub fn alerts(note: &Note, now: Timestamp) -> Vec<Value> {
         json!({
             "labels": labels,
             "annotations": { "summary": note.line(), "description": note.advice() },
-            "startsAt": note.event.happening.time.to_string(),
+            // NetBox's clock may be ahead of ours, and an alert that ends before it starts is refused.
+            "startsAt": note.event.happening.time.min(now).to_string(),
             "endsAt": ends.to_string(),
         })
     };

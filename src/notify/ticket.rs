@@ -212,8 +212,11 @@ pub fn jira(base: &str, project: &str, issue_type: &str, done: &str, auth: Ticke
         "project": { "key": project }, "issuetype": { "name": issue_type }, "summary": "{{title}}",
         "description": "{{body}}", "labels": ["leasehold", "{{key}}"],
     } });
+    // Jira Cloud has taken the search that Data Center has away, and has another one beside it.
+    let host = base.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let search = if host.ends_with(".atlassian.net") { "search/jql" } else { "search" };
     let search = format!(
-        "{base}/rest/api/2/search?jql=labels%20%3D%20%22{{{{key}}}}%22%20AND%20statusCategory%20!%3D%20Done&fields=key&maxResults=1"
+        "{base}/rest/api/2/{search}?jql=labels%20%3D%20%22{{{{key}}}}%22%20AND%20statusCategory%20!%3D%20Done&fields=key&maxResults=1"
     );
     let transition = json!({ "transition": { "id": done } });
     TicketSettings {
@@ -281,6 +284,15 @@ mod tests {
         assert_eq!(filled, json!({ "t": "a \"quote\", {{body}}!", "n": 1, "l": ["x", "{{nope}}", "{{"] }));
         let words = [("reference", "../../x?y=1&z".to_owned())];
         assert_eq!(fill_url("https://h/i/{{reference}}", &words), "https://h/i/..%2F..%2Fx%3Fy%3D1%26z");
+    }
+
+    #[test]
+    fn jira_cloud_is_searched_where_it_still_can_be() {
+        let find = |base| jira(base, "NET", "Task", "31", TicketAuth::None).find.unwrap().0.url;
+        let cloud = find("https://example.atlassian.net");
+        assert!(cloud.starts_with("https://example.atlassian.net/rest/api/2/search/jql?jql="), "{cloud}");
+        let own = find("https://jira.example.net/jira/");
+        assert!(own.starts_with("https://jira.example.net/jira/rest/api/2/search?jql="), "{own}");
     }
 
     #[test]
