@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::civil::{Date, date};
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::cache::{Batch, Cache, Position, StoreIdentity};
-use leasehold::clock::Clock;
+use leasehold::clock::Clock as _;
 use leasehold::events::EventLog;
 use leasehold::expiry::{Engine, Schedule};
 use leasehold::ledger::{self, LedgerSettings};
@@ -20,34 +20,12 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
+use crate::support::clock::SetClock;
 use crate::support::{NetBox, Server, directory, within};
 
 const LEASES: u64 = 10_000;
 const DATABASE: &str = "LEASEHOLD_TEST_EXPIRY_LEDGER";
 const FROM: &str = "LEASEHOLD_TEST_EXPIRY_FROM";
-
-/// Says what it was told to say.
-pub struct SetClock(std::sync::atomic::AtomicI64);
-
-impl SetClock {
-    pub fn at(now: Timestamp) -> Arc<Self> {
-        Arc::new(Self(std::sync::atomic::AtomicI64::new(now.as_second())))
-    }
-
-    pub fn set(&self, now: Timestamp) {
-        self.0.store(now.as_second(), std::sync::atomic::Ordering::SeqCst);
-    }
-}
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(std::sync::atomic::Ordering::SeqCst)).unwrap()
-    }
-
-    fn day_of(&self, at: Timestamp) -> Date {
-        at.to_zoned(jiff::tz::TimeZone::UTC).date()
-    }
-}
 
 /// The days on which somebody looks, in the order of looking: a year with downtime in it and clocks that jump back.
 fn visits() -> Vec<Date> {

@@ -26,6 +26,7 @@ mod journal;
 mod leases;
 mod ledger;
 mod lookup;
+mod notify;
 mod older;
 mod scale;
 mod support;

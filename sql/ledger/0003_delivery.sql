@@ -5,6 +5,8 @@ CREATE TABLE delivery (
     id         TEXT   NOT NULL PRIMARY KEY,
     sink       TEXT   NOT NULL,
     sequence   BIGINT NOT NULL,
+    -- What the event is about: of one matter, a sink hears in order.
+    matter     TEXT   NOT NULL,
     -- waiting, sent, dead
     state      TEXT   NOT NULL,
     attempts   BIGINT NOT NULL,
@@ -19,6 +21,7 @@ CREATE TABLE delivery (
 );
 
 CREATE INDEX delivery_due ON delivery (sink, due_at, id) WHERE state = 'waiting';
+CREATE INDEX delivery_in_order ON delivery (sink, matter, sequence) WHERE state = 'waiting';
 CREATE INDEX delivery_by_age ON delivery (created_at, id);
 
 -- Tickets that stand open at a tracker, by what they are about.

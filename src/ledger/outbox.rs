@@ -94,7 +94,8 @@ pub trait Outbox: Send + Sync {
     /// Adds deliveries and records, with them, up to which event all are routed. A delivery that is there stays as it is.
     async fn route(&self, upto: u64, deliveries: &[Delivery]) -> Result<(), Error>;
 
-    /// Takes deliveries of a sink that are due, the oldest first. They are due again at `until`, should this server die
+    /// Takes deliveries of a sink that are due, the oldest first; none while an earlier one of the same matter waits for a later
+    /// time, so that an end is never told before its beginning. They are due again at `until`, should this server die
     /// before it says what became of them.
     async fn claim(
         &self,

@@ -81,12 +81,13 @@ macro_rules! outbox_over {
                     }
                     QueryBuilder::<$database>::new(
                         "INSERT INTO delivery
-                             (id, sink, sequence, state, attempts, due_at, created_at, updated_at, error, body) ",
+                             (id, sink, sequence, matter, state, attempts, due_at, created_at, updated_at, error, body) ",
                     )
                     .push_values(rows, |mut row, (delivery, body)| {
                         row.push_bind(delivery.id.clone())
                             .push_bind(delivery.sink.clone())
                             .push_bind(to_sql(delivery.event.sequence))
+                            .push_bind(delivery.event.happening.matter())
                             .push_bind(delivery.state.as_str())
                             .push_bind(i64::from(delivery.attempts))
                             .push_bind(delivery.due.as_microsecond())
@@ -120,7 +121,12 @@ macro_rules! outbox_over {
                 let sql = format!(
                     "UPDATE delivery SET due_at = $3, attempts = attempts + 1, updated_at = $2
                      WHERE state = 'waiting' AND due_at <= $2 AND id IN (
-                         SELECT id FROM delivery WHERE sink = $1 AND state = 'waiting' AND due_at <= $2
+                         SELECT id FROM delivery AS due WHERE sink = $1 AND state = 'waiting' AND due_at <= $2
+                             AND NOT EXISTS (
+                                 SELECT 1 FROM delivery AS earlier
+                                 WHERE earlier.sink = due.sink AND earlier.matter = due.matter
+                                     AND earlier.sequence < due.sequence
+                                     AND earlier.state = 'waiting' AND earlier.due_at > $2)
                          ORDER BY sequence, id LIMIT $4)
                      RETURNING {COLUMNS}"
                 );

@@ -251,6 +251,19 @@ impl Happening {
         }
     }
 
+    /// What it is about, whatever is said of it: events of one matter are told in their order.
+    pub fn matter(&self) -> String {
+        match &self.subject {
+            Subject::Sync(_) => "sync".to_owned(),
+            Subject::Address(change) => {
+                change.latest().map_or_else(String::new, |address| format!("address/{}", address.id.0))
+            }
+            Subject::Prefix(_) | Subject::Term(_) => {
+                self.about_prefix().map_or_else(String::new, |prefix| format!("prefix/{}", prefix.id.0))
+            }
+        }
+    }
+
     /// The address that it is about, if it is about one.
     pub fn about_address(&self) -> Option<&Arc<Address>> {
         match &self.subject {

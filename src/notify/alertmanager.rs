@@ -1,5 +1,7 @@
 //! Prometheus' Alertmanager, API v2: an alert while a date is near, resolved by a renewal.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::{Span, Timestamp};
 use reqwest::Client;
@@ -16,6 +18,9 @@ use crate::model::{EventKind, Subject, TermDate};
 
 /// An alert stands until it is resolved; this long at most, so that one whose end was lost does not stand for ever.
 const STANDS_FOR_DAYS: i64 = 120;
+
+/// How far clocks may differ.
+const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
 
 const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
 
@@ -68,6 +73,9 @@ impl Sink for Alertmanager {
 /// The alerts that an event raises and resolves. Labels are an alert's identity, so nothing that changes by the day stands
 /// in them; the severity does, and what was raised under another one is resolved.
 pub fn alerts(note: &Note, now: Timestamp) -> Vec<Value> {
+    // What has ended has ended a while ago: to an Alertmanager whose clock is a moment behind ours, an end in its future is
+    // none, and the later end of what was raised before would hold.
+    let over = now.checked_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN);
     let ends = now.checked_add(Span::new().hours(24 * STANDS_FOR_DAYS)).unwrap_or(Timestamp::MAX);
     let alert = |name: &str, severity: Severity, ends: Timestamp| {
         let owner = note.event.happening.owner().unwrap_or_default();
@@ -88,18 +96,18 @@ pub fn alerts(note: &Note, now: Timestamp) -> Vec<Value> {
             "labels": labels,
             "annotations": { "summary": note.line(), "description": note.advice() },
             // NetBox's clock may be ahead of ours, and an alert that ends before it starts is refused.
-            "startsAt": note.event.happening.time.min(now).to_string(),
+            "startsAt": note.event.happening.time.min(over).to_string(),
             "endsAt": ends.to_string(),
         })
     };
     let raise = |name: &str| -> Vec<Value> {
         ALL.iter()
             .filter(|severity| **severity <= note.severity())
-            .map(|severity| alert(name, *severity, if *severity == note.severity() { ends } else { now }))
+            .map(|severity| alert(name, *severity, if *severity == note.severity() { ends } else { over }))
             .collect()
     };
     let resolve = |names: &[&str]| -> Vec<Value> {
-        names.iter().flat_map(|name| ALL.iter().map(|severity| alert(name, *severity, now))).collect()
+        names.iter().flat_map(|name| ALL.iter().map(|severity| alert(name, *severity, over))).collect()
     };
     match (&note.event.happening.subject, note.kind()) {
         (Subject::Term(reached), _) => raise(match reached.which {

@@ -33,6 +33,19 @@ pub(super) fn client(url: &Url, allow_private: bool) -> Result<Client, SettingsE
 
 /// Sends, and reads the answer; JSON, or null where it is none.
 pub(super) async fn send(request: RequestBuilder) -> Result<Value, Failure> {
+    exchange(request).await?.map_err(|(_, failure)| failure)
+}
+
+/// The same, for what may be gone: `None` then, which is all that was wanted.
+pub(super) async fn send_unless_gone(request: RequestBuilder) -> Result<Option<Value>, Failure> {
+    match exchange(request).await? {
+        Ok(answer) => Ok(Some(answer)),
+        Err((StatusCode::NOT_FOUND | StatusCode::GONE, _)) => Ok(None),
+        Err((_, failure)) => Err(failure),
+    }
+}
+
+async fn exchange(request: RequestBuilder) -> Result<Result<Value, (StatusCode, Failure)>, Failure> {
     let mut response = request.send().await.map_err(|error| broken(&error))?;
     let status = response.status();
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -44,10 +57,10 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Value, Failure> {
         body.extend_from_slice(&chunk);
     }
     if status.is_success() {
-        return Ok(serde_json::from_slice(&body).unwrap_or(Value::Null));
+        return Ok(Ok(serde_json::from_slice(&body).unwrap_or(Value::Null)));
     }
     let said: String = String::from_utf8_lossy(&body).chars().take(200).collect();
-    Err(judge(status, header.as_deref(), said.trim()))
+    Ok(Err((status, judge(status, header.as_deref(), said.trim()))))
 }
 
 /// 408, 425, 429 and 5xx pass; a redirect is a failure that a person mends; anything else is a refusal.

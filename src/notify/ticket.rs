@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use url::Url;
@@ -50,7 +50,7 @@ impl Ticket {
         })
     }
 
-    async fn call(&self, call: &Call, words: &[(&str, String)]) -> Result<Value, Failure> {
+    fn request(&self, call: &Call, words: &[(&str, String)]) -> Result<RequestBuilder, Failure> {
         let url: Url = fill_url(&call.url, words)
             .parse()
             .map_err(|_| Failure::never("the URL's template gives none"))?;
@@ -65,7 +65,11 @@ impl Ticket {
         if let Some(body) = &call.body {
             request = request.json(&fill(body, words));
         }
-        http::send(request).await
+        Ok(request)
+    }
+
+    async fn call(&self, call: &Call, words: &[(&str, String)]) -> Result<Value, Failure> {
+        http::send(self.request(call, words)?).await
     }
 
     async fn open(&self, note: &Note, now: Timestamp) -> Result<(), Failure> {
@@ -97,7 +101,8 @@ impl Ticket {
                 continue;
             };
             if let Some(close) = &self.settings.close {
-                self.call(close, &words(note, &key, &reference)).await?;
+                // A person may have deleted it: then nothing is left to close.
+                http::send_unless_gone(self.request(close, &words(note, &key, &reference))?).await?;
             }
             self.outbox.close_ticket(&self.name, &key).await.map_err(|error| unwritten(&error))?;
         }

@@ -1,5 +1,6 @@
 //! What the tests stand on: a NetBox (emulated or real), a server before it, and clients.
 
+pub mod clock;
 pub mod peers;
 pub mod proxy;
 

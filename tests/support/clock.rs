@@ -1,0 +1,31 @@
+//! A clock that tests set.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use leasehold::clock::Clock;
+
+/// Says what it was told to say.
+pub struct SetClock(AtomicI64);
+
+impl SetClock {
+    pub fn at(now: Timestamp) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(now.as_second())))
+    }
+
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_second(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+
+    fn day_of(&self, at: Timestamp) -> Date {
+        at.to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+}
