@@ -22,6 +22,7 @@ mod edge;
 mod errors;
 mod events;
 mod expiry;
+mod history;
 mod journal;
 mod leases;
 mod ledger;

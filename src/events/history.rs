@@ -126,9 +126,9 @@ impl Historian {
         since: Option<Timestamp>,
     ) -> Result<Vec<Happening>, HistoryError> {
         let prefixes = About::Prefixes(networks_over(host));
-        let standing = present.chain.iter().map(|prefix| prefix.id.0).collect();
+        let standing = present.chain.iter().map(|prefix| prefix.id.0);
         let prefixes: Vec<PastChange<Prefix>> = self.past_of(prefixes, standing, since).await?;
-        let standing = present.records.iter().map(|address| address.id.0).collect();
+        let standing = present.records.iter().map(|address| address.id.0);
         let addresses: Vec<PastChange<Address>> = self.past_of(About::Host(host), standing, since).await?;
         let mut changes: Vec<(u64, Happening)> = Vec::new();
         for past in prefixes {
@@ -148,21 +148,16 @@ impl Historian {
         Ok(changes.into_iter().map(|(_, happening)| happening).filter(here).collect())
     }
 
-    /// By name, then by the ids that this gave and those that stand: a record may have been called otherwise before.
+    /// Of records that were called so at any time, or stand: one may have been called otherwise when it changed.
     async fn past_of<R: Logged>(
         &self,
         about: About,
-        standing: Vec<u64>,
+        standing: impl Iterator<Item = u64> + Send,
         since: Option<Timestamp>,
     ) -> Result<Vec<PastChange<R>>, netbox::Error> {
-        let named = self.client.past_changes::<R>(&about, since).await?;
-        let mut ids: Vec<u64> = named.iter().map(|change| change.object).chain(standing).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        if ids.is_empty() {
-            return Ok(named);
-        }
-        self.client.past_changes::<R>(&About::Ids(ids), since).await
+        let mut ids = self.client.past_records::<R>(&about).await?;
+        ids.extend(standing);
+        self.client.past_changes::<R>(&ids, since).await
     }
 }
 
@@ -240,6 +235,74 @@ fn earliest<'a, T>(
         Some((held, _)) if *held <= time => {}
         _ => {
             first.insert(id, (time, change));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PrefixId, Revision};
+    use proptest::prelude::*;
+
+    const NETWORKS: [&str; 4] = ["203.0.113.0/24", "203.0.113.0/28", "203.0.113.128/25", "198.51.100.0/24"];
+
+    fn prefix(id: u64, network: usize, words: u8) -> Arc<Prefix> {
+        Arc::new(Prefix {
+            id: PrefixId(id),
+            network: NETWORKS[network].parse().unwrap(),
+            table: Table::Global,
+            status: "active".into(),
+            is_pool: false,
+            mark_utilized: false,
+            tenant: None,
+            role: None,
+            tags: Vec::new(),
+            description: words.to_string(),
+            lease: None,
+            allocation: None,
+            custom_fields: serde_json::Map::new(),
+            revision: Revision::default(),
+        })
+    }
+
+    fn second(second: usize) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + i64::try_from(second).unwrap()).unwrap()
+    }
+
+    fn held(world: &BTreeMap<u64, Arc<Prefix>>, host: IpAddr) -> Vec<Arc<Prefix>> {
+        let mut chain: Vec<_> =
+            world.values().filter(|prefix| prefix.network.contains_address(host)).cloned().collect();
+        chain.sort_by_key(|prefix| (prefix.network.length(), prefix.id));
+        chain
+    }
+
+    proptest! {
+        /// Whatever happened to a handful of records (made, changed, moved to another network, deleted), undoing it gives
+        /// the world that stood at each second.
+        #[test]
+        fn undoing_gives_what_stood(steps in prop::collection::vec((0u64..4, 0usize..4, any::<u8>(), 0u8..4), 1..60)) {
+            let host: IpAddr = "203.0.113.7".parse().unwrap();
+            let mut world: BTreeMap<u64, Arc<Prefix>> = BTreeMap::new();
+            let (mut worlds, mut changes) = (vec![world.clone()], Vec::new());
+            for (nth, (id, network, words, what)) in steps.into_iter().enumerate() {
+                let before = world.get(&id).cloned();
+                let after = (what > 0).then(|| prefix(id, network, words));
+                match &after {
+                    Some(after) => world.insert(id, after.clone()),
+                    None => world.remove(&id),
+                };
+                if before.is_some() || after.is_some() {
+                    let happening = Happening::prefix(Change { before, after }, None, second(nth + 1));
+                    changes.push(Happening { time: second(nth + 1), ..happening });
+                }
+                worlds.push(world.clone());
+            }
+            for (nth, then) in worlds.iter().enumerate() {
+                let present = Standing { chain: held(&world, host), records: Vec::new() };
+                let stood = undo(present, changes.iter(), Table::Global, host, second(nth));
+                prop_assert_eq!(stood.chain, held(then, host));
+            }
         }
     }
 }

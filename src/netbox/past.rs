@@ -48,15 +48,13 @@ impl Logged for Address {
     const OBJECT_TYPE: &'static str = "ipam.ipaddress";
 }
 
-/// Which entries are wanted: by what the record was called, or by its id.
+/// Which records are wanted, by what they were called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum About {
     /// Exactly these prefixes.
     Prefixes(Vec<Network>),
     /// This address, whatever its mask.
     Host(IpAddr),
-    /// Records with these ids.
-    Ids(Vec<u64>),
 }
 
 impl About {
@@ -64,7 +62,6 @@ impl About {
         match self {
             Self::Prefixes(networks) => networks.iter().map(|net| ("object_repr", net.to_string())).collect(),
             Self::Host(host) => vec![("object_repr__isw", format!("{host}/"))],
-            Self::Ids(ids) => ids.iter().map(|id| ("changed_object_id", id.to_string())).collect(),
         }
     }
 
@@ -74,9 +71,6 @@ impl About {
         match self {
             Self::Prefixes(networks) => repr.parse().is_ok_and(|net: Network| networks.contains(&net)),
             Self::Host(host) => repr.split('/').next().is_some_and(|text| text.parse() == Ok(*host)),
-            Self::Ids(ids) => {
-                entry.get("changed_object_id").and_then(Value::as_u64).is_some_and(|id| ids.contains(&id))
-            }
         }
     }
 }
@@ -99,15 +93,33 @@ impl Client {
         time.map(|text| text.parse().map_err(|_| malformed("a time that is none"))).transpose()
     }
 
-    /// Changes of records since an instant, in order. What was loaded past the API left no entry.
+    /// Ids of the records that were ever called so, as far as the change log reaches.
+    pub async fn past_records<R: Logged>(&self, about: &About) -> Result<BTreeSet<u64>> {
+        const FIELDS: &str = "id,changed_object_type,changed_object_id,object_repr";
+        let mut entries = BTreeMap::new();
+        for filters in about.filters().chunks(FILTERS) {
+            let wanted = |entry: &Value| about.wants(entry);
+            self.entries(R::OBJECT_TYPE, filters, FIELDS, wanted, &mut entries).await?;
+        }
+        Ok(entries.values().filter_map(|entry| entry.get("changed_object_id")?.as_u64()).collect())
+    }
+
+    /// Changes of these records since an instant, in order. What was loaded past the API left no entry.
     pub async fn past_changes<R: Logged>(
         &self,
-        about: &About,
+        ids: &BTreeSet<u64>,
         since: Option<Timestamp>,
     ) -> Result<Vec<PastChange<R>>> {
+        const FIELDS: &str = "id,time,changed_object_type,changed_object_id,prechange_data,postchange_data";
         let mut entries: BTreeMap<u64, Value> = BTreeMap::new();
-        for filters in about.filters().chunks(FILTERS) {
-            self.entries(R::OBJECT_TYPE, filters, since, |entry| about.wants(entry), &mut entries).await?;
+        let filters: Vec<_> = ids.iter().map(|id| ("changed_object_id", id.to_string())).collect();
+        for filters in filters.chunks(FILTERS) {
+            let mut filters = filters.to_vec();
+            filters.extend(since.map(|since| ("time_after", since.to_string())));
+            let wanted = |entry: &Value| {
+                entry.get("changed_object_id").and_then(Value::as_u64).is_some_and(|id| ids.contains(&id))
+            };
+            self.entries(R::OBJECT_TYPE, &filters, FIELDS, wanted, &mut entries).await?;
         }
         let names = self.names(entries.values()).await?;
         entries.into_iter().map(|(id, entry)| past_change(id, &entry, &names, self.fields())).collect()
@@ -117,7 +129,7 @@ impl Client {
         &self,
         kind: &str,
         filters: &[(&'static str, String)],
-        since: Option<Timestamp>,
+        fields: &str,
         wanted: impl Fn(&Value) -> bool,
         found: &mut BTreeMap<u64, Value>,
     ) -> Result<()> {
@@ -126,14 +138,9 @@ impl Client {
             let mut query = vec![
                 ("changed_object_type", kind.to_owned()),
                 ("limit", self.page_size().to_string()),
-                (
-                    "fields",
-                    "id,time,changed_object_type,changed_object_id,object_repr,prechange_data,postchange_data"
-                        .to_owned(),
-                ),
+                ("fields", fields.to_owned()),
             ];
             query.extend(filters.iter().map(|(name, value)| (*name, value.clone())));
-            query.extend(since.map(|since| ("time_after", since.to_string())));
             if self.capabilities().cursor_pages {
                 query.push(("start", from.to_string()));
             } else {
