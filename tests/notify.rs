@@ -358,7 +358,7 @@ async fn what_cannot_be_delivered_for_days_is_kept_for_a_person_and_goes_when_re
     world.receiver.set(Mood::Well);
     world.pass(&notifier, 3600).await;
     assert!(world.receiver.took().is_empty());
-    assert_eq!(notifier.replay("", &[id.clone()]).await.unwrap(), 1);
+    assert_eq!(notifier.replay("", std::slice::from_ref(&id)).await.unwrap(), 1);
     world.pass(&notifier, 1).await;
     assert_eq!(world.receiver.took(), [id]);
 }
