@@ -244,10 +244,10 @@ async fn flood(server: &Server, netbox: &str, leases: &mut LeaseServiceClient<Ch
     tokio::time::sleep(Duration::from_millis(500)).await;
     let http = reqwest::Client::new();
     let began = Instant::now();
-    for block in 0..FLOOD / 500 {
-        let body: Vec<_> = (0..500)
+    for block in 0..FLOOD / 250 {
+        let body: Vec<_> = (0..250)
             .map(|nth| {
-                json!({ "prefix": format!("10.{}.{}.0/24", block, nth % 250), "vrf": null,
+                json!({ "prefix": format!("10.{block}.{nth}.0/24"), "vrf": null,
                 "description": format!("{nth} {}", "x".repeat(100)) })
             })
             .collect();

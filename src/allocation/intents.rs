@@ -108,10 +108,11 @@ impl Allocator {
         }
     }
 
-    /// Readers see it when this returns; a cache file that cannot be written is told and does not undo an allocation.
+    /// Readers see it when this returns; a cache that cannot be written is told and does not undo an allocation.
     pub(super) async fn publish(&self, batch: Batch) {
         if let Err(error) = self.cache.apply(batch).await {
-            tracing::error!(%error, "the cache file is behind; memory is not");
+            // Without its event (the ledger is away) readers do not see it either; NetBox's change log brings both.
+            tracing::error!(%error, "what NetBox holds now is not kept here yet");
         }
     }
 
