@@ -29,6 +29,7 @@ mod ledger;
 mod lookup;
 mod notify;
 mod older;
+mod rpki;
 mod scale;
 mod support;
 mod sync;

@@ -3,7 +3,8 @@
 //! A [`Prefix`] and an [`Address`] are NetBox's records, parsed once so that nothing after checks again. A [`Lease`] is
 //! what a prefix says when it carries `lease_owner` or `lease_expiry`; its [`Term`] does the calendar arithmetic. An
 //! [`AllocationId`] is the identity that a write leaves in the record itself (a [`RequestId`] and an index), so that the
-//! record alone can tell a retry from a new wish. An [`Event`] says what happened to any of them.
+//! record alone can tell a retry from a new wish. An [`Event`] says what happened to any of them. A [`RouteVerdict`] is what the
+//! RPKI says of a [`Route`]; an answer of a peer is [`Observed`], and that there was none is [`CouldNotCheck`], never a verdict.
 //!
 //! Nothing in this room does I/O, is async, or reads a clock: where time matters it is passed in.
 
@@ -13,8 +14,10 @@ mod asn;
 mod event;
 mod fingerprint;
 mod lease;
+mod observed;
 mod prefix;
 mod reference;
+mod route;
 mod term;
 
 pub use address::{Address, IpRange};
@@ -25,6 +28,8 @@ pub use event::{
 };
 pub use fingerprint::fingerprint;
 pub use lease::{Lease, Reputation, RoaStatus, UnknownWord};
+pub use observed::{Cause, CouldNotCheck, Observed};
 pub use prefix::{Network, NetworkError, Prefix, parse_host};
 pub use reference::{AddressId, NamedRef, PrefixId, RangeId, Revision, Table, Vrf, VrfId, elsewhere};
+pub use route::{InvalidReason, Route, RouteState, RouteVerdict, Vrp, VrpError};
 pub use term::{Phase, Term, TermError};

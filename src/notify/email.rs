@@ -11,11 +11,11 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::guard;
 use super::message::Note;
 use super::settings::{MailSettings, MailTls, SettingsError};
 use super::sink::{Failure, Sink};
 use crate::model::fingerprint;
+use crate::web::guard;
 
 /// Mailboxes behind an SMTP server.
 pub struct Email {

@@ -7,9 +7,9 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value;
 use url::Url;
 
-use super::guard;
 use super::settings::SettingsError;
 use super::sink::Failure;
+use crate::web::guard;
 
 /// How long a receiver may take.
 const PATIENCE: Duration = Duration::from_secs(15);

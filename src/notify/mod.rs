@@ -7,12 +7,11 @@
 //! once, under an id that never changes.
 //!
 //! [`policy`], [`route`] and [`message`] are pure; each sink is one file and one [`sink::Sink`]. Sinks go to addresses that a
-//! person configured, over the network of a server that others may configure: [`guard`] keeps them off private and loopback
+//! person configured, over the network of a server that others may configure: [`crate::web::guard`] keeps them off private and loopback
 //! addresses unless told.
 
 pub mod alertmanager;
 pub mod email;
-pub mod guard;
 mod http;
 pub mod message;
 mod notifier;

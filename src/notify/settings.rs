@@ -3,8 +3,8 @@
 use secrecy::SecretString;
 use url::Url;
 
-use super::guard::Refused;
 use super::route::Route;
+use crate::web::guard::Refused;
 
 /// Where events go.
 #[derive(Clone, Debug, Default)]

@@ -13,13 +13,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::guard;
 use super::http;
 use super::message::Note;
 use super::settings::{Call, SettingsError, TicketAuth, TicketSettings};
 use super::sink::{Failure, Sink};
 use crate::ledger::Outbox;
 use crate::model::{EventKind, Subject};
+use crate::web::guard;
 
 /// A tracker.
 pub struct Ticket {

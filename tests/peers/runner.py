@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from . import tools
+from . import routing, tools
 from .netbox import NetBox
 from .place import ROOT, Missing
 from .postgres import Postgres
@@ -30,7 +30,7 @@ class Tally:
 
 
 class Peers:
-    """PostgreSQL, Redis and NetBox, and what the tests are told of them."""
+    """PostgreSQL, Redis, NetBox and IRRd, and what the tests are told of them."""
 
     def __init__(self, directory):
         self.started = []
@@ -38,6 +38,7 @@ class Peers:
             self.postgres = self._keep(Postgres(directory))
             self.redis = self._keep(Redis(directory))
             self.netbox = self._keep(NetBox(directory, self.postgres, self.redis))
+            self.irrd = self._keep(routing.Irrd(directory, self.postgres, self.redis))
             self.postgres.sql("CREATE DATABASE ledger")
         except BaseException:
             self.stop()
@@ -51,6 +52,8 @@ class Peers:
         told = {f"LEASEHOLD_TEST_NETBOX_{name}": value for name, value in self.netbox.tokens.items()}
         told["LEASEHOLD_TEST_NETBOX_URL"] = self.netbox.url
         told["LEASEHOLD_TEST_POSTGRES_URL"] = f"postgres://postgres@127.0.0.1:{self.postgres.port}/ledger"
+        told["LEASEHOLD_TEST_IRRD"] = f"127.0.0.1:{self.irrd.port}"
+        told.update(routing.programs())
         told["LEASEHOLD_TEST_PYTHON"] = str(self.netbox.clients / "bin/python")
         told["LEASEHOLD_TEST_GRPCURL"] = str(tools.grpcurl())
         return told
@@ -222,7 +225,7 @@ def main(words):
     try:
         if not arguments.quick and NEED_PEERS & set(steps):
             began = time.monotonic()
-            print("-- starting PostgreSQL, Redis and NetBox", flush=True)
+            print("-- starting PostgreSQL, Redis, NetBox and IRRd", flush=True)
             runner.peers = Peers(directory)
             runner.env.update(runner.peers.env())
             print(f"== peers up ({time.monotonic() - began:.0f} s)", flush=True)

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod peers;
+pub mod process;
 pub mod proxy;
 
 use std::net::SocketAddr;

@@ -1,0 +1,38 @@
+//! RIPEstat's rpki-validation. What it says, it says of now: it gives no time of its data.
+
+use serde_json::Value;
+
+use crate::model::{InvalidReason, Network, Route, RouteState, RouteVerdict, Vrp};
+use crate::ripestat::{self, Error, RipeStat};
+
+/// Asks for one route.
+pub async fn validation(stat: &RipeStat, route: Route) -> Result<RouteVerdict, Error> {
+    let (resource, prefix) = (route.origin.to_string(), route.prefix.to_string());
+    let data = stat.data("rpki-validation", &[("resource", &resource), ("prefix", &prefix)]).await?;
+    read(route, &data)
+}
+
+fn read(route: Route, data: &Value) -> Result<RouteVerdict, Error> {
+    let roas = data.get("validating_roas").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    // Evidence that cannot be read is left out; the state is what was asked for.
+    let mut verdict = RouteVerdict::of(route, roas.iter().filter_map(vrp_of));
+    verdict.state = match (data.get("status").and_then(Value::as_str), verdict.state) {
+        (Some("valid"), _) => RouteState::Valid,
+        (Some("invalid_asn" | "invalid_length" | "invalid"), known @ RouteState::Invalid(_)) => known,
+        (Some("invalid_length"), _) => RouteState::Invalid(InvalidReason::Length),
+        (Some("invalid_asn" | "invalid"), _) => RouteState::Invalid(InvalidReason::Origin),
+        (Some("unknown"), _) => RouteState::NotFound,
+        (status, _) => return Err(Error::Odd(format!("status {status:?}"))),
+    };
+    Ok(verdict)
+}
+
+fn vrp_of(roa: &Value) -> Option<Vrp> {
+    let prefix: Network = roa.get("prefix")?.as_str()?.parse().ok()?;
+    let max_length = match roa.get("max_length") {
+        Some(Value::Number(number)) => Some(u8::try_from(number.as_u64()?).ok()?),
+        Some(Value::String(text)) => Some(text.parse().ok()?),
+        _ => None,
+    };
+    Vrp::new(prefix, max_length, ripestat::asn(roa.get("origin")?)?).ok()
+}

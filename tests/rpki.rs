@@ -1,0 +1,539 @@
+//! Origin validation: the RFCs' worked cases, an implementation that is not ours, and RTR with peers that misbehave.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use leasehold::clock::{Clock, SystemClock};
+use leasehold::model::{Asn, CouldNotCheck, InvalidReason, Network, Route, RouteState, RouteVerdict, Vrp};
+use leasehold::ripestat::{RipeStat, RipeStatSettings};
+use leasehold::rpki::feed::{FeedSettings, Place};
+use leasehold::rpki::guard::Guard;
+use leasehold::rpki::rtr::RtrSettings;
+use leasehold::rpki::{RpkiSettings, Source, Validator, VrpSet};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use rpki::rtr::payload::{Action, Payload, PayloadRef, Timing};
+use rpki::rtr::server::{NotifySender, PayloadDiff, PayloadSet, PayloadSource, Server};
+use rpki::rtr::state::{Serial, State};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::support::peers::variable;
+use crate::support::process::{StayRtr, free_port, until};
+
+fn vrp(prefix: &str, max_length: impl Into<Option<u8>>, asn: u32) -> Vrp {
+    Vrp::new(prefix.parse().unwrap(), max_length.into(), asn).unwrap()
+}
+
+fn route(prefix: &str, origin: u32) -> Route {
+    Route { prefix: prefix.parse().unwrap(), origin: Asn::try_from(origin).unwrap() }
+}
+
+fn state(vrps: &[Vrp], asked: Route) -> RouteState {
+    let set: VrpSet = vrps.iter().copied().collect();
+    let state = set.state(asked);
+    assert_eq!(state, set.validate(asked).state);
+    state
+}
+
+const LENGTH: RouteState = RouteState::Invalid(InvalidReason::Length);
+const ORIGIN: RouteState = RouteState::Invalid(InvalidReason::Origin);
+const AS0: RouteState = RouteState::Invalid(InvalidReason::As0);
+
+#[test]
+fn rfc_6811_section_2() {
+    let covering = vrp("192.0.2.0/24", None, 64500);
+    // "Covered": the VRP's length is less or equal, and the bits up to it are identical.
+    assert_eq!(state(&[covering], route("192.0.2.0/23", 64500)), RouteState::NotFound);
+    assert_eq!(state(&[covering], route("192.0.3.0/24", 64500)), RouteState::NotFound);
+    // "Matched": covered, no longer than maxLength, and of this AS.
+    assert_eq!(state(&[covering], route("192.0.2.0/24", 64500)), RouteState::Valid);
+    assert_eq!(
+        state(&[covering], route("192.0.2.0/25", 64500)),
+        LENGTH,
+        "absent maxLength is the prefix's own length"
+    );
+    // "No VRP with AS0 can match any route", and any one match makes it Valid whatever the others say.
+    let nobody = vrp("192.0.2.0/24", 32, 0);
+    assert_eq!(state(&[nobody], route("192.0.2.0/24", 64500)), AS0);
+    assert_eq!(state(&[nobody, covering], route("192.0.2.0/24", 64500)), RouteState::Valid);
+    // Of another address family nothing is covered.
+    assert_eq!(state(&[vrp("0.0.0.0/0", 32, 64500)], route("::/0", 64500)), RouteState::NotFound);
+    assert_eq!(state(&[vrp("::/0", 128, 64500)], route("2001:db8::/128", 64500)), RouteState::Valid);
+    assert_eq!(state(&[vrp("0.0.0.0/0", 32, 64500)], route("203.0.113.9/32", 64500)), RouteState::Valid);
+}
+
+/// Sections 7.1.8 to 7.1.12 are of routes whose path ends in an AS_SET: those have no origin (RFC 6811), and a `Route` has one.
+#[test]
+fn rfc_6907_section_7_1() {
+    let quarters = ["10.1.0.0/18", "10.1.64.0/18", "10.1.128.0/18", "10.1.192.0/18"];
+    let quarters = quarters.map(|quarter| vrp(quarter, 20, 64496));
+    let cases: &[(&str, &[Vrp], Route, RouteState)] = &[
+        ("7.1.1", &[vrp("10.1.0.0/16", 20, 64496)], route("10.1.0.0/17", 64496), RouteState::Valid),
+        ("7.1.2", &[vrp("10.1.0.0/16", 20, 64496)], route("10.1.0.0/22", 64496), LENGTH),
+        ("7.1.3", &[vrp("10.1.0.0/16", 24, 64496)], route("10.1.88.0/24", 64511), ORIGIN),
+        ("7.1.4", &[vrp("10.1.0.0/16", 22, 64496)], route("10.1.88.0/24", 64511), ORIGIN),
+        ("7.1.5", &[], route("10.1.3.0/24", 64511), RouteState::NotFound),
+        ("7.1.6", &[vrp("10.1.0.0/16", 32, 0)], route("10.1.5.0/24", 64511), AS0),
+        ("7.1.7", &quarters, route("10.1.0.0/16", 64496), RouteState::NotFound),
+    ];
+    for (section, vrps, asked, expected) in cases {
+        assert_eq!(state(vrps, *asked), *expected, "section {section}");
+    }
+}
+
+/// Revocation (7.2.1 to 7.2.4) and expiry (7.2.5 to 7.2.8) both reach us as a VRP that is withdrawn.
+#[test]
+fn rfc_6907_section_7_2() {
+    let asked = route("10.1.3.0/24", 64496);
+    let cases: &[(&str, Vrp, &[Vrp], RouteState)] = &[
+        ("7.2.1 and 7.2.5", vrp("10.1.0.0/22", 24, 64496), &[], RouteState::NotFound),
+        ("7.2.2 and 7.2.6", vrp("10.1.3.0/24", 24, 64496), &[vrp("10.1.0.0/22", 24, 64511)], ORIGIN),
+        (
+            "7.2.3 and 7.2.7",
+            vrp("10.1.3.0/24", 24, 64496),
+            &[vrp("10.1.0.0/22", 24, 64496)],
+            RouteState::Valid,
+        ),
+        (
+            "7.2.4 and 7.2.8",
+            vrp("10.1.0.0/20", 24, 64496),
+            &[vrp("10.1.0.0/22", 24, 64496)],
+            RouteState::Valid,
+        ),
+    ];
+    for (section, revoked, others, expected) in cases {
+        let before: VrpSet = others.iter().chain([revoked]).copied().collect();
+        assert_eq!(before.state(asked), RouteState::Valid, "section {section}, before");
+        assert_eq!(before.changed([(false, *revoked)]).unwrap().state(asked), *expected, "section {section}");
+    }
+}
+
+#[test]
+fn rfc_9319_sections_4_and_5() {
+    let loose = vrp("192.168.0.0/16", 24, 64496);
+    let minimal = [vrp("192.168.0.0/16", None, 64496), vrp("192.168.225.0/24", None, 64496)];
+    // Section 4: the forged-origin hijack of a sub-prefix that nobody announces is Valid by the loose ROA ...
+    let hijack = route("192.168.0.0/24", 64496);
+    assert_eq!(state(&[loose], hijack), RouteState::Valid);
+    let verdict = |vrps: &[Vrp], asked| RouteVerdict::of(asked, vrps.iter().copied());
+    assert_eq!(verdict(&[loose], hijack).loose(), Some(loose));
+    assert_eq!(verdict(&[loose], route("192.168.0.0/16", 64496)).loose(), Some(loose));
+    // ... and Invalid by the minimal one, by which what is announced is still Valid, and nothing is to be warned of.
+    assert_eq!(state(&minimal, hijack), LENGTH);
+    for announced in ["192.168.0.0/16", "192.168.225.0/24"] {
+        let verdict = verdict(&minimal, route(announced, 64496));
+        assert_eq!((verdict.state, verdict.loose()), (RouteState::Valid, None), "{announced}");
+    }
+    // Section 5.1: a mitigation service needs a ROA of its own.
+    assert_eq!(state(&minimal, route("192.168.0.0/22", 64500)), ORIGIN);
+    let service = [minimal[0], minimal[1], vrp("192.168.0.0/22", None, 64500)];
+    assert_eq!(state(&service, route("192.168.0.0/22", 64500)), RouteState::Valid);
+    assert_eq!(state(&service, route("192.168.0.0/24", 64500)), LENGTH);
+    let finer = [minimal[0], minimal[1], vrp("192.168.0.0/22", 24, 64500)];
+    assert_eq!(state(&finer, route("192.168.0.0/24", 64500)), RouteState::Valid);
+}
+
+fn random_prefix(random: &mut StdRng) -> Network {
+    // A narrow space, so that prefixes lie in each other and ASes meet.
+    let net = if random.random_bool(0.7) {
+        let length = random.random_range(16..=28);
+        ipnet::IpNet::new(
+            std::net::Ipv4Addr::from(0x0A00_0000 | random.random::<u32>() & 0x003F_FFFF).into(),
+            length,
+        )
+    } else {
+        let bits = 0x2001_0db8_u128 << 96 | u128::from(random.random::<u16>() & 0xfff) << 80;
+        ipnet::IpNet::new(std::net::Ipv6Addr::from(bits).into(), random.random_range(36..=48))
+    };
+    Network::containing(net.unwrap())
+}
+
+/// rtrlib, which routers are built with, over the same VRPs, by way of a real StayRTR.
+#[tokio::test]
+async fn an_implementation_that_is_not_ours_agrees_on_120_000_routes() {
+    let name = "an_implementation_that_is_not_ours_agrees_on_120_000_routes";
+    let Some(stayrtr) = variable(name, "LEASEHOLD_TEST_STAYRTR", "StayRTR") else { return };
+    let Some(rov) = variable(name, "LEASEHOLD_TEST_RPKI_ROV", "rtrlib's rpki-rov") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let mut seen = [0u32; 3];
+    for seed in 0..6u64 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let vrps: Vec<Vrp> = (0..100 * (seed + 1))
+            .map(|_| {
+                let prefix = random_prefix(&mut random);
+                let more = if random.random_bool(0.5) { 0 } else { random.random_range(0..=8) };
+                let longest = (prefix.length() + more).min(prefix.max_length());
+                Vrp::new(prefix, Some(longest), random.random_range(0..12)).unwrap()
+            })
+            .collect();
+        let rows: Vec<_> = vrps
+            .iter()
+            .map(|vrp| {
+                let asn = vrp.asn.map_or(0, Asn::number);
+                json!({ "prefix": vrp.prefix.to_string(), "maxLength": vrp.max_length, "asn": asn, "ta": "test" })
+            })
+            .collect();
+        let file = directory.path().join("vrps.json");
+        std::fs::write(&file, json!({ "roas": rows }).to_string()).unwrap();
+        let cache = StayRtr::start(&stayrtr, &file, free_port());
+        until("StayRTR listens", true, || async {
+            tokio::net::TcpStream::connect(("127.0.0.1", cache.rtr)).await.is_ok()
+        })
+        .await;
+        let asked: Vec<Route> = (0..20_000)
+            .map(|_| Route {
+                prefix: random_prefix(&mut random),
+                origin: Asn::try_from(random.random_range(1..12)).unwrap(),
+            })
+            .collect();
+        let set: VrpSet = vrps.into_iter().collect();
+        let theirs = {
+            let (rov, port, asked) = (rov.clone(), cache.rtr, asked.clone());
+            tokio::task::spawn_blocking(move || rtrlib(&rov, port, &asked)).await.unwrap()
+        };
+        assert_eq!(theirs.len(), asked.len());
+        for (asked, theirs) in asked.iter().zip(theirs) {
+            let ours = match set.state(*asked) {
+                RouteState::Valid => 0,
+                RouteState::NotFound => 1,
+                RouteState::Invalid(_) => 2,
+            };
+            assert_eq!(ours, theirs, "seed {seed}: {asked}");
+            seen[ours] += 1;
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 5_000), "not every state is well tried: {seen:?}");
+}
+
+/// rpki-rov: `IP LENGTH ASN` a line; answers `…|state`, 0 valid, 1 not found, 2 invalid.
+fn rtrlib(program: &str, port: u16, asked: &[Route]) -> Vec<usize> {
+    let mut process = Command::new(program)
+        .args(["127.0.0.1", &port.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = process.stdin.take().unwrap();
+    let mut lines = String::new();
+    for route in asked {
+        let (prefix, origin) = (route.prefix, route.origin.number());
+        lines.push_str(&format!("{} {} {origin}\n", prefix.first(), prefix.length()));
+    }
+    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
+    let output = process.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.rsplit_once('|')?.1.parse().ok()).collect()
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new(jiff::tz::TimeZone::UTC))
+}
+
+fn nowhere() -> RipeStat {
+    RipeStat::new(RipeStatSettings {
+        url: "http://127.0.0.1:1/".parse().unwrap(),
+        source_app: "tests".into(),
+    })
+    .unwrap()
+}
+
+fn validator(sources: Vec<Source>) -> Validator {
+    Validator::start(&RpkiSettings { sources, guard: Guard::default() }, &nowhere(), clock()).unwrap()
+}
+
+fn rtr(port: u16) -> Source {
+    let silence = Duration::from_secs(1);
+    Source::Rtr(RtrSettings { server: format!("127.0.0.1:{port}"), expire: None, silence })
+}
+
+/// The state of the one route that these tests ask for; `Err` with the first cause if it could not be checked.
+async fn asked(validator: &Validator) -> Result<RouteState, String> {
+    let found = validator.validate(route("203.0.113.0/24", 64500)).await;
+    found.map(|observed| observed.value.state).map_err(|CouldNotCheck { causes }| causes[0].why.clone())
+}
+
+async fn becomes(validator: &Validator, wanted: RouteState) {
+    until("the route", Ok(wanted), || asked(validator)).await;
+}
+
+fn roas(asns: &[u32]) -> String {
+    let rows: Vec<_> =
+        asns.iter().map(|asn| json!({ "prefix": "203.0.113.0/24", "maxLength": 24, "asn": asn })).collect();
+    json!({ "roas": rows }).to_string()
+}
+
+#[tokio::test]
+async fn a_real_cache_is_followed_restarted_and_outlived() {
+    let name = "a_real_cache_is_followed_restarted_and_outlived";
+    let Some(stayrtr) = variable(name, "LEASEHOLD_TEST_STAYRTR", "StayRTR") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vrps.json");
+    std::fs::write(&file, roas(&[64500, 64501])).unwrap();
+    let port = free_port();
+    let validator = validator(vec![rtr(port)]);
+    assert!(asked(&validator).await.is_err(), "nothing was received yet");
+    let cache = StayRtr::start(&stayrtr, &file, port);
+    becomes(&validator, RouteState::Valid).await;
+    // A serial update.
+    std::fs::write(&file, roas(&[64501, 64502])).unwrap();
+    becomes(&validator, ORIGIN).await;
+    // A restart: another session, which begins with other data.
+    drop(cache);
+    std::fs::write(&file, roas(&[64500])).unwrap();
+    assert_eq!(asked(&validator).await, Ok(ORIGIN), "data outlives the connection until it expires");
+    let _cache = StayRtr::start(&stayrtr, &file, port);
+    becomes(&validator, RouteState::Valid).await;
+    assert_eq!(validator.states()[0].vrps, Some(1));
+}
+
+/// What a cache of ours serves: VRPs, a session, a serial, and what the last change was, if it still knows.
+#[derive(Clone)]
+struct Cache(Arc<Mutex<Held>>);
+
+struct Held {
+    state: State,
+    vrps: Vec<Vrp>,
+    last: Option<Vec<(Vrp, Action)>>,
+    expire: u32,
+    ready: bool,
+}
+
+struct List(Vec<(Payload, Action)>, usize);
+
+impl PayloadSet for List {
+    fn next(&mut self) -> Option<PayloadRef<'_>> {
+        self.1 += 1;
+        self.0.get(self.1 - 1).map(|(payload, _)| payload.as_ref())
+    }
+}
+
+impl PayloadDiff for List {
+    fn next(&mut self) -> Option<(PayloadRef<'_>, Action)> {
+        self.1 += 1;
+        self.0.get(self.1 - 1).map(|(payload, action)| (payload.as_ref(), *action))
+    }
+}
+
+fn payload(vrp: &Vrp) -> Payload {
+    let prefix = rpki::resources::addr::Prefix::new(vrp.prefix.first(), vrp.prefix.length()).unwrap();
+    let prefix = rpki::resources::addr::MaxLenPrefix::new(prefix, Some(vrp.max_length)).unwrap();
+    Payload::origin(prefix, vrp.asn.map_or(0, Asn::number).into())
+}
+
+impl PayloadSource for Cache {
+    type Set = List;
+    type Diff = List;
+
+    fn ready(&self) -> bool {
+        self.0.lock().unwrap().ready
+    }
+
+    fn notify(&self) -> State {
+        self.0.lock().unwrap().state
+    }
+
+    fn full(&self) -> (State, List) {
+        let held = self.0.lock().unwrap();
+        (held.state, List(held.vrps.iter().map(|vrp| (payload(vrp), Action::Announce)).collect(), 0))
+    }
+
+    fn diff(&self, state: State) -> Option<(State, List)> {
+        let held = self.0.lock().unwrap();
+        let last = held.last.as_ref()?;
+        let known = state.session() == held.state.session() && state.serial().add(1) == held.state.serial();
+        known.then(|| {
+            (held.state, List(last.iter().map(|(vrp, action)| (payload(vrp), *action)).collect(), 0))
+        })
+    }
+
+    fn timing(&self) -> Timing {
+        Timing { refresh: 1, retry: 1, expire: self.0.lock().unwrap().expire }
+    }
+}
+
+impl Cache {
+    /// Starts one that serves these.
+    async fn start(vrps: &[Vrp], expire: u32) -> (Self, u16, tokio::task::JoinHandle<()>) {
+        let state = State::from_parts(7, Serial(1));
+        let cache =
+            Self(Arc::new(Mutex::new(Held { state, vrps: vrps.to_vec(), last: None, expire, ready: true })));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+        let server = Server::new(incoming, NotifySender::new(), cache.clone());
+        (cache, port, tokio::spawn(async move { server.run().await.unwrap() }))
+    }
+
+    fn change(&self, session: u16, serial: u32, vrps: &[Vrp], last: Option<Vec<(Vrp, Action)>>) {
+        let mut held = self.0.lock().unwrap();
+        held.state = State::from_parts(session, Serial(serial));
+        held.vrps = vrps.to_vec();
+        held.last = last;
+    }
+}
+
+#[tokio::test]
+async fn a_cache_that_resets_or_begins_a_new_session_is_reloaded_whole() {
+    let (mine, other) = (vrp("203.0.113.0/24", None, 64500), vrp("203.0.113.0/24", None, 64501));
+    let (cache, port, _task) = Cache::start(&[mine], 600).await;
+    let validator = validator(vec![rtr(port)]);
+    becomes(&validator, RouteState::Valid).await;
+    // It knows the difference.
+    cache.change(7, 2, &[mine, other], Some(vec![(other, Action::Announce)]));
+    until("two VRPs", Some(2), || async { validator.states()[0].vrps }).await;
+    // It no longer knows it: Cache Reset, and all again.
+    cache.change(7, 9, &[other], None);
+    becomes(&validator, ORIGIN).await;
+    // Another session.
+    cache.change(8, 1, &[mine], None);
+    becomes(&validator, RouteState::Valid).await;
+    // A withdrawal of what was never announced: we are not of one mind, and all is asked for again.
+    let third = vrp("203.0.113.0/24", None, 64502);
+    cache.change(8, 2, &[third], Some(vec![(other, Action::Withdraw)]));
+    becomes(&validator, ORIGIN).await;
+    assert_eq!(validator.states()[0].vrps, Some(1));
+}
+
+#[tokio::test]
+async fn data_past_its_expiry_is_not_used() {
+    let (cache, port, _task) = Cache::start(&[vrp("203.0.113.0/24", None, 64500)], 2).await;
+    let validator = validator(vec![rtr(port)]);
+    becomes(&validator, RouteState::Valid).await;
+    // From now on it says that it has no data.
+    cache.0.lock().unwrap().ready = false;
+    assert_eq!(asked(&validator).await, Ok(RouteState::Valid), "until it expires, it is used");
+    until("expired", true, || async {
+        asked(&validator).await.is_err_and(|why| why.contains("have expired"))
+    })
+    .await;
+}
+
+/// Caches that say what no cache says. After each, a good source further down the list answers.
+#[tokio::test]
+async fn a_cache_that_talks_nonsense_answers_nothing() {
+    // Cache Response of version 1, session 7; an IPv4 Prefix PDU: announce 203.0.113.0/24-24 AS64500.
+    let response = [1, 3, 0, 7, 0, 0, 0, 8];
+    let prefix = [1, 4, 0, 0, 0, 0, 0, 20, 1, 24, 24, 0, 203, 0, 113, 0, 0, 0, 0xfb, 0xf4];
+    let bad_length = [1, 4, 0, 0, 0, 0, 0, 20, 1, 24, 8, 0, 203, 0, 113, 0, 0, 0, 0xfb, 0xf4];
+    let half = |bytes: &[u8]| [response.as_slice(), bytes].concat();
+    let cases: Vec<(&str, Vec<u8>, bool)> = vec![
+        ("garbage", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), false),
+        ("an end in the middle", half(&prefix), false),
+        ("silence in the middle", half(&prefix), true),
+        ("a maxLength shorter than its prefix", half(&bad_length), true),
+        ("silence from the beginning", Vec::new(), true),
+    ];
+    for (what, bytes, stays) in cases {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let bytes = bytes.clone();
+                tokio::spawn(async move {
+                    let mut query = [0; 8];
+                    let _ = stream.read_exact(&mut query).await;
+                    assert_eq!(query[0], 1, "it begins with version 1");
+                    let _ = stream.write_all(&bytes).await;
+                    if stays {
+                        tokio::time::sleep(Duration::from_secs(60)).await;
+                    }
+                });
+            }
+        });
+        let validator = validator(vec![rtr(port)]);
+        let silent = what == "silence from the beginning";
+        // There the protocol library's own ten seconds hold.
+        let patience = if silent { Duration::from_millis(300) } else { Duration::from_secs(20) };
+        let told = tokio::time::timeout(patience, async {
+            loop {
+                let trouble = validator.states()[0].trouble.clone();
+                if trouble.starts_with("127.0.0.1") {
+                    break trouble;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        assert_eq!(told.await.is_ok(), !silent, "{what}: {:?}", validator.states());
+        assert!(asked(&validator).await.is_err(), "{what}: half an answer is none");
+    }
+}
+
+#[tokio::test]
+async fn a_collapse_is_an_alarm_and_no_news() {
+    let many: Vec<Vrp> = (0..2000u32)
+        .map(|nth| vrp(&format!("10.{}.{}.0/24", nth / 256, nth % 256), None, 64501))
+        .chain([vrp("203.0.113.0/24", None, 64500)])
+        .collect();
+    let (cache, port, _task) = Cache::start(&many, 600).await;
+    let validator = validator(vec![rtr(port)]);
+    becomes(&validator, RouteState::Valid).await;
+    cache.change(7, 2, &many[..100], None);
+    until("the alarm", true, || async { validator.states()[0].trouble.contains("only 100 are left") }).await;
+    assert_eq!(asked(&validator).await, Ok(RouteState::Valid), "what stood stays");
+    assert_eq!(validator.states()[0].vrps, Some(2001));
+    // It comes back, with what really changed.
+    cache.change(7, 3, &many[..2000], None);
+    becomes(&validator, RouteState::NotFound).await;
+    assert_eq!(validator.states()[0].trouble, "");
+}
+
+fn feed(place: Place) -> Source {
+    Source::Feed(FeedSettings { place, expire: Duration::from_secs(3600) })
+}
+
+#[tokio::test]
+async fn a_file_is_read_again_when_it_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let file: PathBuf = directory.path().join("vrps.json");
+    let validator = validator(vec![feed(Place::File(file.clone()))]);
+    assert!(validator.look().await.unwrap_err().contains("vrps.json"));
+    assert!(asked(&validator).await.unwrap_err().contains("vrps.json"));
+    std::fs::write(&file, roas(&[64500])).unwrap();
+    validator.look().await.unwrap();
+    assert_eq!(asked(&validator).await, Ok(RouteState::Valid));
+    let count = *validator.changed().borrow();
+    validator.look().await.unwrap();
+    assert_eq!(*validator.changed().borrow(), count, "an unchanged file is no change");
+    // Half a file, an empty one: what stood stays, and the trouble is told.
+    for wrong in ["{\"roas\": [{\"asn\": 1, \"prefix\"", "{\"roas\": []}"] {
+        std::fs::write(&file, wrong).unwrap();
+        validator.look().await.unwrap_err();
+        assert_eq!(asked(&validator).await, Ok(RouteState::Valid), "{wrong}");
+    }
+    std::fs::write(&file, roas(&[64501, 64502])).unwrap();
+    validator.look().await.unwrap();
+    assert_eq!(asked(&validator).await, Ok(ORIGIN));
+    // Data that was made too long ago answers nothing.
+    let old = json!({ "metadata": { "generated": 1_500_000_000 }, "roas": [] }).to_string();
+    std::fs::write(&file, old).unwrap();
+    assert!(validator.look().await.unwrap_err().contains("too old"));
+}
+
+#[tokio::test]
+async fn the_first_source_that_can_answer_does() {
+    let name = "the_first_source_that_can_answer_does";
+    let Some(stayrtr) = variable(name, "LEASEHOLD_TEST_STAYRTR", "StayRTR") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vrps.json");
+    std::fs::write(&file, roas(&[64500])).unwrap();
+    let cache = StayRtr::start(&stayrtr, &file, free_port());
+    // StayRTR's own export is the URL, with its ETag.
+    let url = format!("http://127.0.0.1:{}/rpki.json", cache.http).parse().unwrap();
+    let validator = validator(vec![rtr(free_port()), feed(Place::Url(url))]);
+    until("the export", true, || async { validator.look().await.is_ok() }).await;
+    let observed = validator.validate(route("203.0.113.0/24", 64500)).await.unwrap();
+    assert_eq!(observed.value.state, RouteState::Valid);
+    assert_eq!(observed.source, "vrps 127.0.0.1/rpki.json");
+    // Nobody to ask: every source says why.
+    let nobody = self::validator(vec![rtr(free_port()), Source::RipeStat]);
+    let causes = nobody.validate(route("203.0.113.0/24", 64500)).await.unwrap_err().causes;
+    let sources: Vec<&str> = causes.iter().map(|cause| cause.source.split(' ').next().unwrap()).collect();
+    assert_eq!(sources, ["rtr", "ripestat"]);
+}

@@ -1,0 +1,69 @@
+//! Peers that a test starts for itself.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A process that ends with the test.
+pub struct Spawned(Child);
+
+impl Spawned {
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A real StayRTR over a file of VRPs, looked at every second.
+pub struct StayRtr {
+    _process: Spawned,
+    pub rtr: u16,
+    pub http: u16,
+}
+
+impl StayRtr {
+    pub fn start(program: &str, file: &Path, rtr: u16) -> Self {
+        let http = free_port();
+        let process = Spawned::start(Command::new(program).current_dir(file.parent().unwrap()).args([
+            "-bind",
+            &format!("127.0.0.1:{rtr}"),
+            "-cache",
+            file.to_str().unwrap(),
+            "-checktime=false",
+            "-refresh",
+            "1",
+            "-metrics.addr",
+            &format!("127.0.0.1:{http}"),
+        ]));
+        Self { _process: process, rtr, http }
+    }
+}
+
+/// Waits until something holds; fails after a while with what it last was.
+pub async fn until<T: PartialEq + std::fmt::Debug, F: Future<Output = T>>(
+    what: &str,
+    wanted: T,
+    mut look: impl FnMut() -> F,
+) {
+    let mut last = None;
+    for _ in 0..400 {
+        let now = look().await;
+        if now == wanted {
+            return;
+        }
+        last = Some(now);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}: wanted {wanted:?}, it is {last:?}");
+}
