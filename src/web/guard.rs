@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 /// An address that a sink may not go to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is a private, loopback or link-local address; set allow_private on the sink if it is meant")]
+#[error("{0} is a private, loopback or link-local address; set allow_private if it is meant")]
 pub struct Refused(pub String);
 
 /// Whether an address is on the Internet at large.
