@@ -1,7 +1,8 @@
 //! The one scheduler that every timed job uses.
 //!
 //! A job has a name, an interval and something to do that takes no input and may be done twice: it runs on its timer and
-//! whenever it is triggered, never twice at once. What became of the last run can be asked at any time.
+//! whenever it is triggered, never twice at once, and no longer than its deadline. What became of the last run can be asked
+//! at any time, and stands in the metrics.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use metrics::{counter, gauge};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +29,8 @@ pub struct JobState {
     pub last_start: Option<Timestamp>,
     /// How long the last finished run took.
     pub last_took: Option<Duration>,
+    /// When a run last ended well.
+    pub last_success: Option<Timestamp>,
     /// The last error, empty if the last run went well.
     pub last_error: String,
     /// When it runs next.
@@ -35,7 +39,26 @@ pub struct JobState {
     pub finished: u64,
 }
 
+/// When a job runs and how long it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Time between two runs.
+    pub every: Duration,
+    /// A run that has not ended by then is stopped and has failed.
+    pub deadline: Duration,
+}
+
+/// Longer than the longest full pass over a NetBox of millions: for jobs that say nothing of their own.
+const DEADLINE: Duration = Duration::from_hours(2);
+
+impl From<Duration> for Timing {
+    fn from(every: Duration) -> Self {
+        Self { every, deadline: DEADLINE }
+    }
+}
+
 struct Job {
+    deadline: Duration,
     trigger: Notify,
     state: watch::Sender<JobState>,
 }
@@ -56,10 +79,11 @@ impl Default for Scheduler {
 
 impl Scheduler {
     /// Adds a job and starts it: its first run is at once.
-    pub fn add(&self, name: impl Into<Arc<str>>, interval: Duration, work: Work) {
+    pub fn add(&self, name: impl Into<Arc<str>>, timing: impl Into<Timing>, work: Work) {
         let name = name.into();
+        let Timing { every: interval, deadline } = timing.into();
         let (state, _) = watch::channel(JobState { interval, ..JobState::default() });
-        let job = Arc::new(Job { trigger: Notify::new(), state });
+        let job = Arc::new(Job { deadline, trigger: Notify::new(), state });
         self.locked().insert(name.clone(), job.clone());
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
@@ -119,7 +143,17 @@ async fn run(name: &str, job: &Job, work: &Work) {
         state.next_run = None;
     });
     let started = Instant::now();
-    let outcome = work().await;
+    let outcome = match tokio::time::timeout(job.deadline, work()).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(format!("it did not end within {} s and was stopped", job.deadline.as_secs())),
+    };
+    let (job_name, well) = (name.to_owned(), outcome.is_ok());
+    counter!("leasehold_job_runs_total", "job" => job_name.clone(), "outcome" => if well { "ok" } else { "error" })
+        .increment(1);
+    if well {
+        gauge!("leasehold_job_last_success_seconds", "job" => job_name)
+            .set(Timestamp::now().as_duration().as_secs_f64());
+    }
     let failed_before = !job.state.borrow().last_error.is_empty();
     match &outcome {
         Err(error) if !failed_before => tracing::warn!(job = name, %error, "a job failed"),
@@ -130,6 +164,9 @@ async fn run(name: &str, job: &Job, work: &Work) {
     job.state.send_modify(|state| {
         state.running = false;
         state.last_took = Some(started.elapsed());
+        if well {
+            state.last_success = Some(Timestamp::now());
+        }
         state.last_error = outcome.err().unwrap_or_default();
         state.finished += 1;
     });
@@ -162,6 +199,18 @@ mod tests {
         let state = scheduler.trigger("test.job", true).await.unwrap();
         assert_eq!(state.last_error, format!("run {}", runs.load(Ordering::SeqCst)));
         assert!(scheduler.trigger("no.such.job", true).await.is_none());
+        assert_eq!(state.last_success, None);
+        scheduler.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_does_not_end_is_stopped_and_has_failed() {
+        let scheduler = Scheduler::default();
+        let timing = Timing { every: Duration::from_hours(1), deadline: Duration::from_secs(30) };
+        scheduler.add("test.hang", timing, Arc::new(|| Box::pin(std::future::pending())));
+        let state = scheduler.trigger("test.hang", true).await.unwrap();
+        assert!(state.last_error.contains("30 s"), "{}", state.last_error);
+        assert!(!state.running);
         scheduler.stop().await;
     }
 }

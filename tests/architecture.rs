@@ -36,7 +36,22 @@ const BESIDE: &[(&str, &[&str])] = &[
     ("ripestat", &["web"]),
     ("jobs", &[]),
     ("telemetry", &["config"]),
-    ("config", &["netbox", "ledger", "expiry", "notify", "model"]),
+    (
+        "config",
+        &[
+            "netbox",
+            "ledger",
+            "expiry",
+            "notify",
+            "allocation",
+            "validation",
+            "rpki",
+            "irr",
+            "dnsbl",
+            "ripestat",
+            "model",
+        ],
+    ),
 ];
 
 fn floor(room: &str) -> Option<u8> {

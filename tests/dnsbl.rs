@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use leasehold::dnsbl::{Class, DnsblSettings, Failure, Listing, Lists, Zone};
+use leasehold::dnsbl::{DnsblSettings, Failure, Lists, Zone};
+use leasehold::model::{Class, Listing};
 use tokio::net::UdpSocket;
 
 use crate::support::peers::variable;

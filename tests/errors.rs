@@ -111,6 +111,29 @@ async fn each_refusal_is_clear_and_its_own() {
         vrf_id: 0,
     };
     note("no lease over an address", server.leases.lookup_lease(lookup).await.unwrap_err());
+    let route = |prefix: &str| v1::ValidateRouteRequest { prefix: prefix.to_owned(), ..Default::default() };
+    let status = server.validation.validate_route(route("203.0.113.0/29")).await.unwrap_err();
+    note("a route of which nobody says the origin", status);
+    let announce = v1::PreflightRequest {
+        prefix: "203.0.113.0/29".to_owned(),
+        announce: vec!["203.0.113.0/24".to_owned(), "203.0.113.1/30".to_owned()],
+        min_days_left: Some(-1),
+        ..Default::default()
+    };
+    note("a preflight that cannot be", server.validation.preflight(announce).await.unwrap_err());
+    let large = v1::CheckReputationRequest {
+        target: Some(v1::check_reputation_request::Target::Prefix("10.0.0.0/8".to_owned())),
+        ..Default::default()
+    };
+    note("too many addresses to ask about", server.validation.check_reputation(large).await.unwrap_err());
+    let fields = json!({ "lease_owner": "ACME-LIR", "lease_expiry": "2001-01-01", "reputation": "listed" });
+    netbox.post("ipam/prefixes/", json!({ "prefix": "192.0.2.0/28", "custom_fields": fields })).await;
+    server.run("sync.poll").await;
+    let refused = v1::AllocateAddressesRequest {
+        purpose: v1::AllocationPurpose::Mail.into(),
+        ..addresses(0, "192.0.2.0/28", 1, "refused")
+    };
+    note("a block that policy refuses", server.allocate(refused).await.unwrap_err());
     let job = v1::TriggerCheckRequest { job: "sync.ful".to_owned(), wait: false };
     note("an unknown job", server.admin.trigger_check(job).await.unwrap_err());
     let page = v1::ListLeasesRequest {

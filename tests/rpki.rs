@@ -245,7 +245,7 @@ fn nowhere() -> RipeStat {
 }
 
 fn validator(sources: Vec<Source>) -> Validator {
-    Validator::start(&RpkiSettings { sources, guard: Guard::default() }, &nowhere(), clock()).unwrap()
+    Validator::start(&RpkiSettings { sources, guard: Guard::default() }, Some(&nowhere()), clock()).unwrap()
 }
 
 fn rtr(port: u16) -> Source {

@@ -60,8 +60,12 @@ fn stat(url: &url::Url) -> RipeStat {
 
 fn validator(source: Source, url: &url::Url) -> Validator {
     let clock = Arc::new(SystemClock::new(jiff::tz::TimeZone::UTC));
-    Validator::start(&RpkiSettings { sources: vec![source], ..RpkiSettings::default() }, &stat(url), clock)
-        .unwrap()
+    Validator::start(
+        &RpkiSettings { sources: vec![source], ..RpkiSettings::default() },
+        Some(&stat(url)),
+        clock,
+    )
+    .unwrap()
 }
 
 fn route() -> Route {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::error::Error;
 use super::intents::Start;
-use super::pick::{self, Limits};
-use super::requirement::{self, Need};
+use super::pick::{self, Limits, Resting};
+use super::policy::{Policy, Purpose};
+use super::requirement::{self, House, Need};
 use super::wish::{AddressWish, Origin};
 use crate::cache::{Batch, Cache, Index};
 use crate::clock::Clock;
@@ -28,6 +30,7 @@ pub struct Allocator {
     pub(super) cache: Arc<Cache>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) policy: Policy,
     /// Held for the whole of a write. NetBox takes one global lock for them anyway, so parallel writes gain nothing, and
     /// two picks from one snapshot would pick the same.
     pub(super) one_at_a_time: Mutex<()>,
@@ -61,12 +64,19 @@ pub struct AllocatedPrefix {
 
 impl Allocator {
     /// An allocator that serves no writes until [`Allocator::settle`] has run.
-    pub fn new(client: Client, cache: Arc<Cache>, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        client: Client,
+        cache: Arc<Cache>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+    ) -> Self {
         Self {
             client,
             cache,
             ledger,
             clock,
+            policy,
             one_at_a_time: Mutex::new(()),
             settled: AtomicBool::new(false),
             tasks: TaskTracker::new(),
@@ -95,11 +105,30 @@ impl Allocator {
     }
 
     /// What [`Allocator::allocate`] would hand out now. Binds nobody.
-    pub fn preview(&self, wish: &AddressWish) -> Result<(Vec<IpNet>, Arc<Prefix>), Error> {
+    pub async fn preview(&self, wish: &AddressWish) -> Result<(Vec<IpNet>, Arc<Prefix>), Error> {
+        let resting = self.resting(wish.include_resting).await?;
         let index = self.index()?;
-        let parent = self.addresses_parent(&index, wish)?;
-        let chosen = self.choose(&index, &parent, wish)?;
+        let parent = self.addresses_parent(&index, wish, &resting)?;
+        let chosen = self.choose(&index, &parent, wish, &resting)?;
         Ok((chosen, parent))
+    }
+
+    /// What rests now; nothing if the caller takes it all the same.
+    pub(super) async fn resting(&self, included: bool) -> Result<Resting, Error> {
+        if included || self.policy.quarantine.is_zero() {
+            return Ok(Resting::default());
+        }
+        Ok(self.ledger.resting(self.rested()).await?.into_iter().collect())
+    }
+
+    /// What was given back before this instant has rested.
+    fn rested(&self) -> Timestamp {
+        self.clock.now().checked_sub(self.policy.quarantine).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Forgets what has rested.
+    pub async fn wake(&self) -> Result<(), Error> {
+        Ok(self.ledger.wake(self.rested()).await?)
     }
 
     pub(super) async fn detached<T, F>(
@@ -122,9 +151,14 @@ impl Allocator {
     }
 
     /// Limits of a wish, with what this NetBox version makes of ranges.
-    pub(super) fn limits<'a>(&self, exclude: &'a [Network], include_children: bool) -> Limits<'a> {
+    pub(super) fn limits<'a>(
+        &self,
+        exclude: &'a [Network],
+        resting: &'a Resting,
+        include_children: bool,
+    ) -> Limits<'a> {
         let only_populated_ranges = self.client.capabilities().only_populated_ranges_count;
-        Limits { exclude, include_children, only_populated_ranges }
+        Limits { exclude, resting, include_children, only_populated_ranges }
     }
 
     async fn allocate_now(&self, wish: &AddressWish) -> Result<Allocated, Error> {
@@ -134,8 +168,9 @@ impl Allocator {
         if let Some(Start::Repeat(intent)) = known {
             return self.again(&intent).await;
         }
+        let resting = self.resting(wish.include_resting).await?;
         let index = self.index()?;
-        let parent = self.addresses_parent(&index, wish)?;
+        let parent = self.addresses_parent(&index, wish, &resting)?;
         let detail = Detail { wanted: wish.count, ..Detail::default() };
         let start = match known {
             Some(start) => start,
@@ -148,7 +183,7 @@ impl Allocator {
             Start::Proceed { detail, uncertain } => (detail, uncertain),
         };
         let drafts = wish.text.address_drafts(&wish.request, wish.count);
-        let written = self.write_addresses(&parent, wish, &drafts, uncertain).await;
+        let written = self.write_addresses(&parent, wish, &resting, &drafts, uncertain).await;
         let addresses = self.conclude(&wish.request, detail, written).await?;
         Ok(Allocated { addresses, parent: Some(parent), repeated: false })
     }
@@ -158,19 +193,21 @@ impl Allocator {
         &self,
         parent: &Arc<Prefix>,
         wish: &AddressWish,
+        resting: &Resting,
         drafts: &[AddressDraft],
         mut uncertain: bool,
     ) -> Result<Vec<Address>, Error> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let index = self.index()?;
-            // NetBox's own choice knows nothing of children and excludes; with neither it is the freshest there is.
-            let theirs =
-                wish.exclude.is_empty() && (wish.include_children || !pick::has_children(&index, parent));
+            // NetBox's own choice knows nothing of children, excludes and rest; with none of them it is the freshest there is.
+            let theirs = wish.exclude.is_empty()
+                && (wish.include_children || !pick::has_children(&index, parent))
+                && resting.within(parent).next().is_none();
             let (chosen, answer) = if theirs {
                 (Vec::new(), self.client.allocate_available(parent.id, drafts).await)
             } else {
-                let chosen = match self.choose(&index, parent, wish) {
+                let chosen = match self.choose(&index, parent, wish, resting) {
                     Ok(chosen) => chosen,
                     Err(error) => return Err(Self::unless_uncertain(uncertain, &wish.request, error)),
                 };
@@ -197,7 +234,7 @@ impl Allocator {
             match error.certainty() {
                 Certainty::NotDone => {
                     let error = match error {
-                        crate::netbox::Error::Full { .. } => self.full(parent, wish),
+                        crate::netbox::Error::Full { .. } => self.full(parent, wish, resting),
                         other => other.into(),
                     };
                     return Err(Self::unless_uncertain(uncertain, &wish.request, error));
@@ -218,57 +255,84 @@ impl Allocator {
         Err(Self::unless_uncertain(uncertain, &wish.request, error))
     }
 
-    fn addresses_parent(&self, index: &Index, wish: &AddressWish) -> Result<Arc<Prefix>, Error> {
-        let limits = self.limits(&wish.exclude, wish.include_children);
-        self.parent(index, &wish.origin, Need::Addresses(wish.count), limits)
+    fn addresses_parent(
+        &self,
+        index: &Index,
+        wish: &AddressWish,
+        resting: &Resting,
+    ) -> Result<Arc<Prefix>, Error> {
+        let limits = self.limits(&wish.exclude, resting, wish.include_children);
+        self.parent(index, &wish.origin, Need::Addresses(wish.count), limits, wish.purpose)
     }
 
-    /// The prefix that a wish names or that fits it best.
+    /// The prefix that a wish names or that fits it best, if policy lets anything be handed out of it.
     pub(super) fn parent(
         &self,
         index: &Index,
         origin: &Origin,
         need: Need,
         limits: Limits<'_>,
+        purpose: Purpose,
     ) -> Result<Arc<Prefix>, Error> {
-        match origin {
-            Origin::Id(id) => index.prefix(*id).cloned().ok_or(Error::PrefixIdNotFound { id: *id }),
-            Origin::Prefix(table, network) => match index.prefixes_at(*table, *network) {
-                [] => Err(Error::PrefixNotFound {
-                    network: *network,
-                    table: *table,
-                    elsewhere: index.tables_with(*network),
-                }),
-                [only] => Ok(only.clone()),
-                several => Err(Error::PrefixAmbiguous {
-                    network: *network,
-                    table: *table,
-                    ids: several.iter().map(|prefix| prefix.id).collect(),
-                }),
-            },
+        let house = House { policy: &self.policy, purpose, today: self.clock.today() };
+        let named = match origin {
             Origin::Any(requirement) => {
-                requirement::choose(index, requirement, need, limits, self.clock.today())
-                    .map_err(|why| Error::NothingFits { why })
+                return requirement::choose(index, requirement, need, limits, house)
+                    .map_err(|why| Error::NothingFits { why });
             }
-        }
+            Origin::Id(id) => index.prefix(*id).cloned().ok_or(Error::PrefixIdNotFound { id: *id })?,
+            Origin::Prefix(table, network) => match index.prefixes_at(*table, *network) {
+                [] => {
+                    return Err(Error::PrefixNotFound {
+                        network: *network,
+                        table: *table,
+                        elsewhere: index.tables_with(*network),
+                    });
+                }
+                [only] => only.clone(),
+                several => {
+                    return Err(Error::PrefixAmbiguous {
+                        network: *network,
+                        table: *table,
+                        ids: several.iter().map(|prefix| prefix.id).collect(),
+                    });
+                }
+            },
+        };
+        let refused = self.policy.refusals(index, &named, purpose, house.today);
+        if refused.is_empty() { Ok(named) } else { Err(Error::Refused { network: named.network, refused }) }
     }
 
     /// Picks the addresses here.
-    fn choose(&self, index: &Index, parent: &Prefix, wish: &AddressWish) -> Result<Vec<IpNet>, Error> {
-        let taken = pick::taken_addresses(index, parent, self.limits(&wish.exclude, wish.include_children));
+    fn choose(
+        &self,
+        index: &Index,
+        parent: &Prefix,
+        wish: &AddressWish,
+        resting: &Resting,
+    ) -> Result<Vec<IpNet>, Error> {
+        let limits = self.limits(&wish.exclude, resting, wish.include_children);
+        let taken = pick::taken_addresses(index, parent, limits);
         let picked = pick::lowest_free(parent, &taken, wish.count);
         if picked.len() < usize::try_from(wish.count).unwrap_or(usize::MAX) {
             let free = pick::count_free(parent, &taken);
-            return Err(Error::Full { network: parent.network, wanted: wish.count, free });
+            let resting = resting.within(parent).count();
+            return Err(Error::Full { network: parent.network, wanted: wish.count, free, resting });
         }
         Ok(picked.into_iter().map(|address| with_mask(address, parent.network)).collect())
     }
 
-    fn full(&self, parent: &Prefix, wish: &AddressWish) -> Error {
+    fn full(&self, parent: &Prefix, wish: &AddressWish, resting: &Resting) -> Error {
         let index = self.cache.snapshot();
-        let taken = pick::taken_addresses(&index, parent, self.limits(&wish.exclude, wish.include_children));
+        let limits = self.limits(&wish.exclude, resting, wish.include_children);
+        let taken = pick::taken_addresses(&index, parent, limits);
         let free = pick::count_free(parent, &taken).min(u128::from(wish.count.saturating_sub(1)));
-        Error::Full { network: parent.network, wanted: wish.count, free }
+        Error::Full {
+            network: parent.network,
+            wanted: wish.count,
+            free,
+            resting: resting.within(parent).count(),
+        }
     }
 
     /// Where NetBox does not enforce uniqueness, somebody may have recorded the same address at the same moment. The lower

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::policy::Refused;
 use crate::model::{Network, PrefixId, RequestId, Table};
 use crate::{cache, ledger, netbox};
 
@@ -70,8 +71,16 @@ pub enum Error {
         /// The ids there are.
         ids: Vec<PrefixId>,
     },
+    /// Policy says that nothing is handed out of it.
+    #[error("nothing is handed out of {network}: {}", words(refused))]
+    Refused {
+        /// The prefix.
+        network: Network,
+        /// Everything that speaks against it.
+        refused: Vec<Refused>,
+    },
     /// Not enough is free.
-    #[error("{network} has {free} addresses free of the {wanted} asked for")]
+    #[error("{network} has {free} addresses free of the {wanted} asked for{}", rests(*resting))]
     Full {
         /// The prefix.
         network: Network,
@@ -79,6 +88,8 @@ pub enum Error {
         wanted: u32,
         /// Addresses that are left.
         free: u128,
+        /// Addresses that will be free when they have rested.
+        resting: usize,
     },
     /// No free block of the length.
     #[error("{network} has no free /{length}{}", largest.map_or(String::new(), |l| format!("; the largest free block is a /{l}")))]
@@ -154,6 +165,14 @@ pub enum Error {
     /// The task that carried the write was lost: a defect, told rather than hidden.
     #[error("the write was cut short inside the server; the same request id again settles it")]
     CutShort,
+}
+
+fn words(refused: &[Refused]) -> String {
+    refused.iter().map(|refused| refused.words.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+fn rests(resting: usize) -> String {
+    if resting == 0 { String::new() } else { format!("; {resting} more rest after they were given back") }
 }
 
 fn list(addresses: &[IpAddr]) -> String {

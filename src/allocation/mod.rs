@@ -6,8 +6,8 @@
 //! open is answered by the record ([`settle`]): either NetBox has records with that identity or it has none, and a write
 //! that arrives late is refused by NetBox itself.
 //!
-//! Policy is apart and pure: [`pick`] says which addresses and blocks of a prefix are free, [`requirement`] which prefix
-//! fits a wish. NetBox's own `available-ips` would hand out addresses inside a customer's child prefix, so it is used
+//! Policy is apart and pure: [`pick`] says which addresses and blocks of a prefix are free, [`policy`] out of which blocks
+//! anything is handed out at all, [`requirement`] which prefix fits a wish. What is given back rests before it is handed out again. NetBox's own `available-ips` would hand out addresses inside a customer's child prefix, so it is used
 //! only where the prefix has none and nothing is excluded; otherwise the addresses are picked here and a rival who was
 //! quicker is found after the write, and yielded to.
 //!
@@ -21,6 +21,7 @@ mod assign;
 mod error;
 mod intents;
 pub mod pick;
+pub mod policy;
 mod prefixes;
 mod release;
 pub mod requirement;
@@ -30,5 +31,6 @@ mod wish;
 pub use allocator::{Allocated, AllocatedPrefix, Allocator};
 pub use assign::Assigned;
 pub use error::Error;
+pub use policy::{Policy, Purpose};
 pub use release::{Release, Released};
 pub use wish::{AddressWish, AssignWish, Origin, PrefixWish, RecordText};

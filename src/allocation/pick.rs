@@ -3,22 +3,48 @@
 //! What is taken is a list of intervals, merged and in order; what is free lies between them. IPv4 and IPv6 are the same
 //! here: numbers.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use crate::cache::Index;
-use crate::model::{Network, Prefix};
+use crate::model::{Network, Prefix, Table};
 
 /// What may not be handed out of a prefix, besides what is recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits<'a> {
     /// Excluded by the caller.
     pub exclude: &'a [Network],
+    /// Given back a while ago and not to be handed out yet.
+    pub resting: &'a Resting,
     /// Whether addresses inside child prefixes may be handed out.
     pub include_children: bool,
     /// Whether only ranges marked as populated take their addresses (NetBox 4.3 and later), or every range.
     pub only_populated_ranges: bool,
+}
+
+/// Addresses that rest after they were given back, by table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resting(HashMap<Table, Vec<IpAddr>>);
+
+impl Resting {
+    /// Those of a prefix.
+    pub fn within(&self, parent: &Prefix) -> impl Iterator<Item = IpAddr> + '_ {
+        let network = parent.network;
+        let of_table = self.0.get(&parent.table).into_iter().flatten().copied();
+        of_table.filter(move |address| network.contains_address(*address))
+    }
+}
+
+impl FromIterator<(Table, IpAddr)> for Resting {
+    fn from_iter<I: IntoIterator<Item = (Table, IpAddr)>>(addresses: I) -> Self {
+        let mut by_table: HashMap<Table, Vec<IpAddr>> = HashMap::new();
+        for (table, address) in addresses {
+            by_table.entry(table).or_default().push(address);
+        }
+        Self(by_table)
+    }
 }
 
 /// Intervals of addresses, both ends inclusive, merged and in order.
@@ -83,18 +109,20 @@ pub fn taken_addresses(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Ta
     taken.extend(index.addresses_within(table, network).map(|address| one(address.host())));
     taken.extend(ranges(index, parent, limits.only_populated_ranges));
     taken.extend(excluded(limits.exclude, network));
+    taken.extend(limits.resting.within(parent).map(one));
     if !limits.include_children {
         taken.extend(children(index, parent));
     }
     Taken::new(taken)
 }
 
-/// What is taken of a prefix, for handing out a block: every child, every recorded address, every range.
-pub fn taken_blocks(index: &Index, parent: &Prefix, exclude: &[Network]) -> Taken {
+/// What is taken of a prefix, for handing out a block: every child, every recorded or resting address, every range.
+pub fn taken_blocks(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Taken {
     let mut taken: Vec<(u128, u128)> = Vec::new();
     taken.extend(index.addresses_within(parent.table, parent.network).map(|address| one(address.host())));
     taken.extend(ranges(index, parent, false));
-    taken.extend(excluded(exclude, parent.network));
+    taken.extend(excluded(limits.exclude, parent.network));
+    taken.extend(limits.resting.within(parent).map(one));
     taken.extend(children(index, parent));
     Taken::new(taken)
 }
@@ -241,7 +269,13 @@ mod tests {
     fn an_excluded_network_of_the_other_family_takes_nothing() {
         let parent = parent("0.0.0.0/8", true);
         let exclude = ["::/104".parse().unwrap()];
-        let limits = Limits { exclude: &exclude, include_children: false, only_populated_ranges: true };
+        let resting = Resting::default();
+        let limits = Limits {
+            exclude: &exclude,
+            resting: &resting,
+            include_children: false,
+            only_populated_ranges: true,
+        };
         let taken = taken_addresses(&Index::default(), &parent, limits);
         assert_eq!(count_free(&parent, &taken), 1 << 24);
     }

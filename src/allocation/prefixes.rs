@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::allocator::{ATTEMPTS, AllocatedPrefix, Allocator};
 use super::error::Error;
 use super::intents::Start;
-use super::pick;
+use super::pick::{self, Limits, Resting};
 use super::requirement::Need;
 use super::wish::PrefixWish;
 use crate::cache::{Batch, Index};
@@ -20,15 +20,21 @@ impl Allocator {
     }
 
     /// What [`Allocator::allocate_prefix`] would hand out now. Binds nobody.
-    pub fn preview_prefix(&self, wish: &PrefixWish) -> Result<(Network, Arc<Prefix>), Error> {
+    pub async fn preview_prefix(&self, wish: &PrefixWish) -> Result<(Network, Arc<Prefix>), Error> {
+        let resting = self.resting(false).await?;
+        let limits = self.limits(&wish.exclude, &resting, false);
         let index = self.index()?;
-        let parent = self.block_parent(&index, wish)?;
-        Ok((free_block(&index, &parent, wish)?, parent))
+        let parent = self.block_parent(&index, wish, limits)?;
+        Ok((free_block(&index, &parent, wish.length, limits)?, parent))
     }
 
-    fn block_parent(&self, index: &Index, wish: &PrefixWish) -> Result<Arc<Prefix>, Error> {
-        let limits = self.limits(&wish.exclude, false);
-        let parent = self.parent(index, &wish.origin, Need::Block(wish.length), limits)?;
+    fn block_parent(
+        &self,
+        index: &Index,
+        wish: &PrefixWish,
+        limits: Limits<'_>,
+    ) -> Result<Arc<Prefix>, Error> {
+        let parent = self.parent(index, &wish.origin, Need::Block(wish.length), limits, wish.purpose)?;
         if wish.length <= parent.network.length() || wish.length > parent.network.max_length() {
             return Err(Error::Length { network: parent.network, length: wish.length });
         }
@@ -42,8 +48,9 @@ impl Allocator {
         if let Some(Start::Repeat(intent)) = known {
             return self.prefix_again(&intent).await;
         }
+        let resting = self.resting(false).await?;
         let index = self.index()?;
-        let parent = self.block_parent(&index, wish)?;
+        let parent = self.block_parent(&index, wish, self.limits(&wish.exclude, &resting, false))?;
         let detail = Detail { wanted: 1, ..Detail::default() };
         let start = match known {
             Some(start) => start,
@@ -53,7 +60,7 @@ impl Allocator {
             Start::Repeat(intent) => return self.prefix_again(&intent).await,
             Start::Proceed { detail, uncertain } => (detail, uncertain),
         };
-        match self.write_prefix(&parent, wish, uncertain).await {
+        match self.write_prefix(&parent, wish, &resting, uncertain).await {
             Ok(prefix) => {
                 detail.made = vec![prefix.id.0];
                 self.publish(Batch::from(vec![prefix.clone()])).await;
@@ -68,12 +75,14 @@ impl Allocator {
         &self,
         parent: &Prefix,
         wish: &PrefixWish,
+        resting: &Resting,
         mut uncertain: bool,
     ) -> Result<Prefix, Error> {
         let draft = wish.text.prefix_draft(&wish.request);
+        let limits = self.limits(&wish.exclude, resting, false);
         let mut last = None;
         for _ in 0..ATTEMPTS {
-            let block = match free_block(&*self.index()?, parent, wish) {
+            let block = match free_block(&*self.index()?, parent, wish.length, limits) {
                 Ok(block) => block,
                 Err(error) => return Err(Self::unless_uncertain(uncertain, &wish.request, error)),
             };
@@ -153,11 +162,11 @@ impl Allocator {
     }
 }
 
-fn free_block(index: &Index, parent: &Prefix, wish: &PrefixWish) -> Result<Network, Error> {
-    let taken = pick::taken_blocks(index, parent, &wish.exclude);
-    pick::lowest_block(parent, &taken, wish.length).ok_or_else(|| Error::NoBlock {
+fn free_block(index: &Index, parent: &Prefix, length: u8, limits: Limits<'_>) -> Result<Network, Error> {
+    let taken = pick::taken_blocks(index, parent, limits);
+    pick::lowest_block(parent, &taken, length).ok_or_else(|| Error::NoBlock {
         network: parent.network,
-        length: wish.length,
+        length,
         largest: pick::largest_block(parent, &taken),
     })
 }

@@ -1,5 +1,6 @@
 //! Giving addresses back.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -67,6 +68,8 @@ impl Allocator {
                 }
             }
         };
+        // Before they go: from the moment on that they are free they rest, also if this server dies in between.
+        self.rest(&detail.released).await?;
         let ids: Vec<u64> = detail.released.iter().map(|record| record.id.0).collect();
         let mut left: Vec<AddressId> = ids.iter().copied().map(AddressId).collect();
         let mut outcome = Err(Error::Unsettled { request: request.clone() });
@@ -110,6 +113,20 @@ impl Allocator {
         self.publish(Batch { gone_addresses: ids, ..Batch::default() }).await;
         self.ledger.set(request, IntentState::Done, &detail, self.clock.now()).await?;
         Ok(done(&detail))
+    }
+}
+
+impl Allocator {
+    /// Lets addresses rest that are given back.
+    async fn rest(&self, released: &[Address]) -> Result<(), Error> {
+        let mut by_table: BTreeMap<Table, Vec<IpAddr>> = BTreeMap::new();
+        for address in released {
+            by_table.entry(address.table).or_default().push(address.host());
+        }
+        for (table, addresses) in by_table {
+            self.ledger.rest(table, &addresses, self.clock.now()).await?;
+        }
+        Ok(())
     }
 }
 

@@ -7,8 +7,9 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::pick::{self, Limits};
+use super::policy::{Policy, Purpose, Refusal};
 use crate::cache::Index;
-use crate::model::{Lease, Phase, Prefix, Reputation, Table};
+use crate::model::{Lease, Prefix, Reputation, Table};
 
 /// What a block must offer. All that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -41,9 +42,8 @@ pub enum Need {
 /// Why a prefix does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Unfit {
-    Expired,
+    Refused(Refusal),
     ExpiresTooSoon,
-    NotYetInForce,
     NotClean,
     Full,
 }
@@ -51,13 +51,23 @@ enum Unfit {
 impl Unfit {
     fn words(self) -> &'static str {
         match self {
-            Self::Expired => "expired",
+            Self::Refused(refusal) => refusal.words(),
             Self::ExpiresTooSoon => "with too few days left",
-            Self::NotYetInForce => "not yet in force",
             Self::NotClean => "not recorded as clean",
             Self::Full => "without enough free space",
         }
     }
+}
+
+/// What every block is held against, whatever is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct House<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The date.
+    pub today: Date,
 }
 
 /// Days left, negated so that the most comes first; free addresses; id.
@@ -70,7 +80,7 @@ pub fn choose(
     wanted: &Requirement,
     need: Need,
     limits: Limits<'_>,
-    today: Date,
+    house: House<'_>,
 ) -> Result<Arc<Prefix>, String> {
     let mut unfit: BTreeMap<Unfit, usize> = BTreeMap::new();
     let mut best: Option<(Rank, &Arc<Prefix>)> = None;
@@ -80,7 +90,7 @@ pub fn choose(
             continue;
         }
         let lease = index.covering_lease(prefix.table, prefix.network).map(|(_, lease)| lease);
-        match fitness(index, prefix, lease, wanted, need, limits, today) {
+        match fitness(index, prefix, lease, wanted, need, limits, house) {
             Err(why) => *unfit.entry(why).or_default() += 1,
             Ok((days_left, free)) => {
                 // Most days left first, then the tightest fit, then the lowest id so that the choice is repeatable.
@@ -116,17 +126,20 @@ fn fitness(
     wanted: &Requirement,
     need: Need,
     limits: Limits<'_>,
-    today: Date,
+    house: House<'_>,
 ) -> Result<(i64, u128), Unfit> {
+    // Out of term first, then what the caller lacks, then what else the house says: the nearest reason is the one to tell.
+    let refusals = house.policy.refusals(index, prefix, house.purpose, house.today);
+    let mut refusals = refusals.into_iter().map(|refused| refused.refusal).peekable();
+    if let Some(out_of_term) =
+        refusals.next_if(|first| matches!(first, Refusal::Expired | Refusal::NotYetInForce))
+    {
+        return Err(Unfit::Refused(out_of_term));
+    }
     let days_left = match lease {
         None => i64::MAX,
         Some(lease) => {
-            match lease.term.phase(today) {
-                Phase::Expired => return Err(Unfit::Expired),
-                Phase::Upcoming => return Err(Unfit::NotYetInForce),
-                Phase::InForce | Phase::Unrecorded => {}
-            }
-            let days_left = lease.term.days_left(today);
+            let days_left = lease.term.days_left(house.today);
             if let Some(least) = wanted.min_days_left
                 && days_left.is_none_or(|left| left < least)
             {
@@ -138,9 +151,12 @@ fn fitness(
     if wanted.clean && lease.and_then(|lease| lease.reputation) != Some(Reputation::Clean) {
         return Err(Unfit::NotClean);
     }
+    if let Some(refusal) = refusals.next() {
+        return Err(Unfit::Refused(refusal));
+    }
     let taken = match need {
         Need::Addresses(_) => pick::taken_addresses(index, prefix, limits),
-        Need::Block(_) => pick::taken_blocks(index, prefix, limits.exclude),
+        Need::Block(_) => pick::taken_blocks(index, prefix, limits),
     };
     let free = pick::count_free(prefix, &taken);
     let enough = match need {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::policy::Purpose;
 use super::requirement::Requirement;
 use crate::model::{Network, PrefixId, RequestId, Table};
 use crate::netbox::{AddressDraft, FieldChange, PrefixDraft};
@@ -76,6 +77,12 @@ pub struct AddressWish {
     pub exclude: Vec<Network>,
     /// Addresses inside child prefixes too.
     pub include_children: bool,
+    /// What they are for.
+    #[serde(skip_serializing_if = "Purpose::is_general")]
+    pub purpose: Purpose,
+    /// Addresses that rest after they were given back, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub include_resting: bool,
     /// The caller's id of it.
     #[serde(skip)]
     pub request: RequestId,
@@ -92,6 +99,9 @@ pub struct PrefixWish {
     pub text: RecordText,
     /// Not to be overlapped.
     pub exclude: Vec<Network>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Purpose::is_general")]
+    pub purpose: Purpose,
     /// The caller's id of it.
     #[serde(skip)]
     pub request: RequestId,

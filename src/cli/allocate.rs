@@ -1,14 +1,104 @@
 //! `leasehold allocate` and `leasehold allocations`.
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 
-use super::args::{AllocateArgs, AllocationsArgs, Format};
+use clap::Args;
+
+use super::args::{ClientArgs, Format};
 use super::connect::{allocations, refusal};
 use super::{Failure, Outcome, output};
 use crate::model::RequestId;
 use crate::rpc::proto::v1;
 use crate::rpc::proto::v1::allocate_addresses_request::Source as AddressSource;
 use crate::rpc::proto::v1::allocate_prefix_request::Source as PrefixSource;
+
+#[derive(Debug, Args)]
+pub(crate) struct AllocateArgs {
+    /// Prefix to take from; without one, any block that fits the requirement
+    #[arg(long, value_name = "PREFIX", conflicts_with_all = ["owner", "tag_wanted", "role_wanted", "min_days_left", "clean"])]
+    pub(crate) prefix: Option<String>,
+    /// VRF, by NetBox's id [default: the global table; with a requirement: every table]
+    #[arg(long, value_name = "ID")]
+    pub(crate) vrf: Option<u64>,
+    /// How many addresses, 1 to 1000
+    #[arg(long, default_value_t = 1, conflicts_with_all = ["length", "address"])]
+    pub(crate) count: i32,
+    /// Allocate a child prefix of this length instead of addresses
+    #[arg(long, value_name = "LENGTH", conflicts_with = "address")]
+    pub(crate) length: Option<i32>,
+    /// Record this very address
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["prefix", "owner", "tag_wanted", "role_wanted"])]
+    pub(crate) address: Option<IpAddr>,
+    /// Requirement: lease owner
+    #[arg(long)]
+    pub(crate) owner: Option<String>,
+    /// Requirement: tag on the block, by slug
+    #[arg(long = "with-tag", value_name = "SLUG", id = "tag_wanted")]
+    pub(crate) with_tag: Option<String>,
+    /// Requirement: role of the block, by slug
+    #[arg(long = "with-role", value_name = "SLUG", id = "role_wanted")]
+    pub(crate) with_role: Option<String>,
+    /// Requirement: days that the lease must have left
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) min_days_left: Option<i32>,
+    /// Requirement: recorded reputation is clean
+    #[arg(long)]
+    pub(crate) clean: bool,
+    /// Requirement: IPv6
+    #[arg(long)]
+    pub(crate) ipv6: bool,
+    /// Description of each record
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) description: String,
+    /// DNS name of each record
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
+    pub(crate) dns_name: String,
+    /// NetBox's status value
+    #[arg(long, default_value = "active")]
+    pub(crate) status: String,
+    /// Tenant of each record, by slug
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
+    pub(crate) tenant: String,
+    /// Tag of each record, by slug; may be repeated
+    #[arg(long = "tag", value_name = "SLUG")]
+    pub(crate) tags: Vec<String>,
+    /// Prefix or address not to hand out; may be repeated
+    #[arg(long, value_name = "PREFIX|ADDRESS")]
+    pub(crate) exclude: Vec<String>,
+    /// Addresses inside child prefixes too
+    #[arg(long)]
+    pub(crate) include_child_prefixes: bool,
+    /// Addresses that rest after they were given back, too
+    #[arg(long)]
+    pub(crate) include_resting: bool,
+    /// For sending mail: only out of space that is kept for it
+    #[arg(long, conflicts_with = "address")]
+    pub(crate) mail: bool,
+    /// Identity of this request, so that a retry is known as one [default: a new one, printed before it is sent]
+    #[arg(long, value_name = "ID")]
+    pub(crate) request_id: Option<RequestId>,
+    /// Print what would be handed out, without writing
+    #[arg(long)]
+    pub(crate) validate_only: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AllocationsArgs {
+    /// Show this one; without it, list the newest
+    #[arg(value_name = "REQUEST_ID")]
+    pub(crate) request_id: Option<RequestId>,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+impl AllocateArgs {
+    fn purpose(&self) -> v1::AllocationPurpose {
+        if self.mail { v1::AllocationPurpose::Mail } else { v1::AllocationPurpose::General }
+    }
+}
 
 pub(crate) async fn run(args: AllocateArgs) -> Outcome {
     let mut client = allocations(&args.client).await?;
@@ -41,6 +131,7 @@ pub(crate) async fn run(args: AllocateArgs) -> Outcome {
     }
     if let Some(length) = args.length {
         let request = v1::AllocatePrefixRequest {
+            purpose: args.purpose().into(),
             source: Some(match source(&args)? {
                 From::Prefix(text) => PrefixSource::Prefix(text),
                 From::Requirement(wanted) => PrefixSource::Requirement(wanted),
@@ -67,6 +158,8 @@ pub(crate) async fn run(args: AllocateArgs) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let request = v1::AllocateAddressesRequest {
+        purpose: args.purpose().into(),
+        include_resting: args.include_resting,
         source: Some(match source(&args)? {
             From::Prefix(text) => AddressSource::Prefix(text),
             From::Requirement(wanted) => AddressSource::Requirement(wanted),

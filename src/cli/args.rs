@@ -6,10 +6,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
 
+use super::allocate::{AllocateArgs, AllocationsArgs};
 use super::events::EventsArgs;
 use super::expiring::ExpiringArgs;
 use super::history::{self, HistoryArgs};
+use super::irr::IrrArgs;
 use super::notify::NotifyArgs;
+use super::preflight::PreflightArgs;
+use super::release::ReleaseArgs;
+use super::reputation::ReputationArgs;
+use super::validate::ValidateArgs;
 use super::watch::WatchArgs;
 use crate::config::Flags;
 use crate::model::{Asn, RequestId};
@@ -40,6 +46,14 @@ pub(crate) enum Command {
     Lease(LeaseArgs),
     /// List leases that run out (exit 3 if one does within --fail-within)
     Expiring(ExpiringArgs),
+    /// May this block be announced? (exit 3 if it is BLOCKED)
+    Preflight(PreflightArgs),
+    /// Does the RPKI authorise this announcement? (exit 3 unless it is valid)
+    Validate(ValidateArgs),
+    /// Do the registries hold a route object for it? (exit 3 unless they do)
+    Irr(IrrArgs),
+    /// What the blocklists say of a block or an address (exit 3 if it is listed)
+    Reputation(ReputationArgs),
     /// Allocate addresses, a child prefix, or one named address
     Allocate(AllocateArgs),
     /// Show what a request allocated, or list allocations
@@ -363,105 +377,6 @@ pub(crate) struct EndArgs {
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "ID")]
     pub(crate) vrf: u64,
     /// Check and print what would happen, without writing
-    #[arg(long)]
-    pub(crate) validate_only: bool,
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AllocateArgs {
-    /// Prefix to take from; without one, any block that fits the requirement
-    #[arg(long, value_name = "PREFIX", conflicts_with_all = ["owner", "tag_wanted", "role_wanted", "min_days_left", "clean"])]
-    pub(crate) prefix: Option<String>,
-    /// VRF, by NetBox's id [default: the global table; with a requirement: every table]
-    #[arg(long, value_name = "ID")]
-    pub(crate) vrf: Option<u64>,
-    /// How many addresses, 1 to 1000
-    #[arg(long, default_value_t = 1, conflicts_with_all = ["length", "address"])]
-    pub(crate) count: i32,
-    /// Allocate a child prefix of this length instead of addresses
-    #[arg(long, value_name = "LENGTH", conflicts_with = "address")]
-    pub(crate) length: Option<i32>,
-    /// Record this very address
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["prefix", "owner", "tag_wanted", "role_wanted"])]
-    pub(crate) address: Option<IpAddr>,
-    /// Requirement: lease owner
-    #[arg(long)]
-    pub(crate) owner: Option<String>,
-    /// Requirement: tag on the block, by slug
-    #[arg(long = "with-tag", value_name = "SLUG", id = "tag_wanted")]
-    pub(crate) with_tag: Option<String>,
-    /// Requirement: role of the block, by slug
-    #[arg(long = "with-role", value_name = "SLUG", id = "role_wanted")]
-    pub(crate) with_role: Option<String>,
-    /// Requirement: days that the lease must have left
-    #[arg(long, value_name = "DAYS")]
-    pub(crate) min_days_left: Option<i32>,
-    /// Requirement: recorded reputation is clean
-    #[arg(long)]
-    pub(crate) clean: bool,
-    /// Requirement: IPv6
-    #[arg(long)]
-    pub(crate) ipv6: bool,
-    /// Description of each record
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub(crate) description: String,
-    /// DNS name of each record
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
-    pub(crate) dns_name: String,
-    /// NetBox's status value
-    #[arg(long, default_value = "active")]
-    pub(crate) status: String,
-    /// Tenant of each record, by slug
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
-    pub(crate) tenant: String,
-    /// Tag of each record, by slug; may be repeated
-    #[arg(long = "tag", value_name = "SLUG")]
-    pub(crate) tags: Vec<String>,
-    /// Prefix or address not to hand out; may be repeated
-    #[arg(long, value_name = "PREFIX|ADDRESS")]
-    pub(crate) exclude: Vec<String>,
-    /// Addresses inside child prefixes too
-    #[arg(long)]
-    pub(crate) include_child_prefixes: bool,
-    /// Identity of this request, so that a retry is known as one [default: a new one, printed before it is sent]
-    #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<RequestId>,
-    /// Print what would be handed out, without writing
-    #[arg(long)]
-    pub(crate) validate_only: bool,
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AllocationsArgs {
-    /// Show this one; without it, list the newest
-    #[arg(value_name = "REQUEST_ID")]
-    pub(crate) request_id: Option<RequestId>,
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReleaseArgs {
-    /// Addresses to give back
-    #[arg(value_name = "ADDRESS", required_unless_present = "allocation")]
-    pub(crate) addresses: Vec<IpAddr>,
-    /// All addresses that this request allocated
-    #[arg(long, value_name = "REQUEST_ID", conflicts_with = "addresses")]
-    pub(crate) allocation: Option<RequestId>,
-    /// VRF, by NetBox's id [default: the global table]
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "ID")]
-    pub(crate) vrf: u64,
-    /// Also addresses that Leasehold did not allocate
-    #[arg(long)]
-    pub(crate) allow_foreign: bool,
-    /// Identity of this release, so that a retry is known as one [default: a new one]
-    #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<RequestId>,
-    /// Print what would be released, without writing
     #[arg(long)]
     pub(crate) validate_only: bool,
     #[command(flatten)]

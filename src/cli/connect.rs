@@ -17,6 +17,7 @@ use crate::rpc::proto::v1::event_service_client::EventServiceClient;
 use crate::rpc::proto::v1::lease_service_client::LeaseServiceClient;
 use crate::rpc::proto::v1::notification_service_client::NotificationServiceClient;
 use crate::rpc::proto::v1::prefix_service_client::PrefixServiceClient;
+use crate::rpc::proto::v1::validation_service_client::ValidationServiceClient;
 
 /// A connection with what goes with every call.
 pub(crate) type Connection = InterceptedService<Channel, Caller>;
@@ -103,6 +104,10 @@ pub(crate) async fn admin(args: &ClientArgs) -> Result<AdminServiceClient<Connec
 
 pub(crate) async fn events(args: &ClientArgs) -> Result<EventServiceClient<Connection>, Failure> {
     Ok(EventServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
+}
+
+pub(crate) async fn validations(args: &ClientArgs) -> Result<ValidationServiceClient<Connection>, Failure> {
+    Ok(ValidationServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
 pub(crate) async fn notifications(

@@ -13,7 +13,8 @@ use tonic_types::StatusExt as _;
 use super::args::{DemoArgs, ServerArgs};
 use super::connect::{self, Connection};
 use super::{Failure, Outcome, output, serve};
-use crate::config::{EventSettings, LogFormat, Settings};
+use crate::allocation::Policy;
+use crate::config::{CheckSettings, EventSettings, LogFormat, Settings};
 use crate::emulator::{Emulator, Listening};
 use crate::expiry::Schedule;
 use crate::ledger::LedgerSettings;
@@ -78,6 +79,8 @@ fn settings(netbox: NetBoxSettings, grpc_listen: SocketAddr) -> Settings {
         events: EventSettings::default(),
         expiry: Schedule::default(),
         notify: NotifySettings::default(),
+        checks: CheckSettings::default(),
+        allocation: Policy::default(),
         calendar_token: None,
         time_zone: jiff::tz::TimeZone::UTC,
         log_level: "error".to_owned(),

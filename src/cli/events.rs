@@ -178,6 +178,10 @@ pub(super) fn what(event: &v1::Event) -> String {
                 left => format!("{network}{owner} {date}, {left} days left"),
             }
         }
+        Some(Subject::Verdict(change)) => {
+            let network = change.lease.as_ref().map(|lease| lease.prefix.clone()).unwrap_or_default();
+            format!("{network}{owner} {} (was {}): {}", change.after, change.before, change.reason)
+        }
         Some(Subject::Sync(change)) => change.reason.clone(),
         None => String::new(),
     }

@@ -17,14 +17,18 @@ mod emulate;
 mod events;
 mod expiring;
 mod history;
+mod irr;
 mod lease;
 mod lookup;
 mod notify;
 mod output;
+mod preflight;
 mod release;
+mod reputation;
 mod serve;
 mod setup;
 mod status;
+mod validate;
 mod watch;
 
 use std::process::ExitCode;
@@ -47,6 +51,10 @@ pub async fn run() -> ExitCode {
         Command::Allocate(command) => allocate::run(command).await,
         Command::Allocations(command) => allocate::show(command).await,
         Command::Release(command) => release::run(command).await,
+        Command::Preflight(command) => preflight::run(command).await,
+        Command::Validate(command) => validate::run(command).await,
+        Command::Irr(command) => irr::run(command).await,
+        Command::Reputation(command) => reputation::run(command).await,
         Command::Expiring(command) => expiring::run(command).await,
         Command::Watch(command) => watch::run(command).await,
         Command::Events(command) => events::run(command).await,

@@ -95,6 +95,18 @@ fn print(status: &v1::GetStatusResponse) {
         ("ledger", format!("{}, {} intents open", ledger.backend, ledger.pending_intents)),
         ("writes", if status.writes_served { "served" } else { "NOT SERVED" }.to_owned()),
     ]);
+    if !status.sources.is_empty() {
+        let mut table = output::table(&["source", "VRPs", "as of", "trouble"]);
+        for source in &status.sources {
+            table.add_row([
+                source.name.clone(),
+                source.records.map(|count| count.to_string()).unwrap_or_default(),
+                output::instant(source.time.as_ref()),
+                source.trouble.clone(),
+            ]);
+        }
+        say!("{table}");
+    }
     let mut table = output::table(&["job", "every", "last start", "last error"]);
     for job in &status.jobs {
         table.add_row([

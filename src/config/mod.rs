@@ -1,9 +1,12 @@
 //! Settings: a TOML file, over it the environment (`LEASEHOLD_SECTION__KEY`), over it the command line.
 //!
 //! Unknown keys are errors: a misspelt setting that is silently ignored is worse than none. Secrets may come from files
-//! (`netbox.token_file`, `ledger.postgres_url_file`) and are never printed. What notifications go to is written in [`notify`].
+//! (`netbox.token_file`, `ledger.postgres_url_file`) and are never printed. What notifications go to is written in [`notify`], who is
+//! asked about a block in [`checks`], what follows in [`policies`].
 
+mod checks;
 mod notify;
+mod policies;
 mod written;
 
 use std::net::SocketAddr;
@@ -15,10 +18,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::allocation::Policy;
 use crate::expiry::{OwnerSchedule, Schedule, Thresholds};
 use crate::ledger::LedgerSettings;
 use crate::netbox::{FieldNames, NetBoxSettings};
 use crate::notify::NotifySettings;
+pub use checks::CheckSettings;
 use written::{Hidden, Written, WrittenCalendar, WrittenExpiry};
 
 /// What the settings cannot mean.
@@ -104,6 +109,10 @@ pub struct Settings {
     pub expiry: Schedule,
     /// Where events go.
     pub notify: NotifySettings,
+    /// Whom to ask about a block.
+    pub checks: CheckSettings,
+    /// Which blocks addresses are handed out of.
+    pub allocation: Policy,
     /// Who has it may read the calendar; `None` for no calendar.
     pub calendar_token: Option<SecretString>,
     /// Log level or filter.
@@ -252,6 +261,8 @@ impl Draft {
             },
             expiry: expiry(&written.expiry)?,
             notify: notify::check(&written.notify)?,
+            checks: checks::check(written.checks())?,
+            allocation: policies::allocation(&written.allocation)?,
             calendar_token: calendar_token(&written.calendar)?,
             log_level: written.log.level.clone(),
             log_format: written.log.format,
@@ -266,15 +277,7 @@ impl Draft {
                 "is required: NetBox's address; set it in the file, or LEASEHOLD_NETBOX__URL".to_owned();
             return Err(Error::Value { key: "netbox.url", why });
         }
-        let url: Url = written
-            .url
-            .parse()
-            .ok()
-            .filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| Error::Value {
-                key: "netbox.url",
-                why: format!("{:?} is not an address such as https://netbox.internal", written.url),
-            })?;
+        let url = http_url("netbox.url", &written.url)?;
         let token =
             secret("netbox.token", &written.token, written.token_file.as_deref())?.ok_or_else(|| {
                 let why =
@@ -337,6 +340,15 @@ fn expiry(written: &WrittenExpiry) -> Result<Schedule, Error> {
         expiry: read("expiry.thresholds", &written.thresholds)?,
         notice: read("expiry.notice_thresholds", &written.notice_thresholds)?,
         owners,
+    })
+}
+
+fn http_url(key: &'static str, text: &str) -> Result<Url, Error> {
+    let url: Option<Url> = text.parse().ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| Error::Value {
+        key,
+        why: format!("{text:?} is not a URL such as https://host.example"),
     })
 }
 

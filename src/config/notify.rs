@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::written::Hidden;
-use super::{Error, secret};
+use super::{Error, http_url, secret};
 use crate::notify::settings::{Call, MailSettings, MailTls, TicketAuth, TicketSettings};
 use crate::notify::{NotifySettings, Route, SinkSettings, Target, ticket};
 
@@ -305,10 +305,7 @@ fn all_secrets(values: &[Hidden], file: Option<&Path>) -> Result<Vec<SecretStrin
 }
 
 fn address(text: &str) -> Result<Url, Error> {
-    text.parse()
-        .ok()
-        .filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| wrong(SINKS, format!("{text:?} is not a URL such as https://hooks.example/leases")))
+    http_url(SINKS, text)
 }
 
 fn call(written: &WrittenCall) -> Result<Call, Error> {

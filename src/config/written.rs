@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::LogFormat;
+use super::checks::{WrittenBgp, WrittenChecks, WrittenDnsbl, WrittenIrr, WrittenRipeStat, WrittenRpki};
 use super::notify::WrittenNotify;
+use super::policies::{WrittenAllocation, WrittenValidation};
 
 /// A secret as written: shown as `(set)`, never as it is.
 #[derive(Clone, Default, Deserialize)]
@@ -40,7 +42,27 @@ pub(super) struct Written {
     pub(super) expiry: WrittenExpiry,
     pub(super) notify: WrittenNotify,
     pub(super) calendar: WrittenCalendar,
+    pub(super) allocation: WrittenAllocation,
+    pub(super) rpki: WrittenRpki,
+    pub(super) irr: WrittenIrr,
+    pub(super) bgp: WrittenBgp,
+    pub(super) dnsbl: WrittenDnsbl,
+    pub(super) ripestat: WrittenRipeStat,
+    pub(super) validation: WrittenValidation,
     pub(super) log: WrittenLog,
+}
+
+impl Written {
+    pub(super) fn checks(&self) -> WrittenChecks<'_> {
+        WrittenChecks {
+            rpki: &self.rpki,
+            irr: &self.irr,
+            bgp: &self.bgp,
+            dnsbl: &self.dnsbl,
+            ripestat: &self.ripestat,
+            validation: &self.validation,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -4,18 +4,8 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::zone::{Class, Zone, is_error};
-
-/// An address is on a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing {
-    /// The gravest class of its codes.
-    pub class: Class,
-    /// What the zone answered.
-    pub codes: Vec<Ipv4Addr>,
-    /// Its TXT record, empty if it has none.
-    pub reason: String,
-}
+use super::zone::{Zone, is_error};
+use crate::model::Class;
 
 /// An answer that says nothing about the address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -12,8 +12,9 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
-use super::answer::{self, Failure, Listing, Reply};
+use super::answer::{self, Failure, Reply};
 use super::zone::Zone;
+use crate::model::Listing;
 
 /// Which lists, and through whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

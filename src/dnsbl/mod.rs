@@ -12,6 +12,6 @@ pub mod answer;
 mod lists;
 pub mod zone;
 
-pub use answer::{Failure, Listing};
-pub use lists::{DnsblSettings, Lists, ZoneState};
-pub use zone::{Class, CodeRange, Zone};
+pub use answer::Failure;
+pub use lists::{DnsblSettings, Lists, NoResolver, ZoneState};
+pub use zone::{CodeRange, Zone};

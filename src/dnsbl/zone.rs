@@ -4,43 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-/// What kind of thing a listing says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Class {
-    /// Good to know: a country, a network's size.
-    Informational,
-    /// The owner of the space says that no mail should come from it: no abuse.
-    Policy,
-    /// Something was done from it.
-    Abuse,
-}
-
-impl Class {
-    /// Its word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Informational => "informational",
-            Self::Policy => "policy",
-            Self::Abuse => "abuse",
-        }
-    }
-}
-
-impl FromStr for Class {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        match word {
-            "informational" => Ok(Self::Informational),
-            "policy" => Ok(Self::Policy),
-            "abuse" => Ok(Self::Abuse),
-            other => Err(format!("{other:?} is none of abuse, policy, informational")),
-        }
-    }
-}
+use crate::model::Class;
 
 /// Answers of a zone, from the first to the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

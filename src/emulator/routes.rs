@@ -196,6 +196,7 @@ fn collection(state: &mut State, kind: Kind, request: &Request<'_>) -> Answer {
             },
         },
         Method::DELETE => delete_list(state, kind, request),
+        Method::PATCH => patch_list(state, kind, request),
         _ => Answer::detail(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed."),
     }
 }
@@ -245,6 +246,43 @@ fn create_list(state: &mut State, kind: Kind, bodies: &[Value], request: &str) -
     }
     let rows = made.iter().filter_map(|id| state.get(kind, *id)).map(|row| render::record(state, kind, row));
     Answer::new(StatusCode::CREATED, rows.collect())
+}
+
+/// All or none.
+fn patch_list(state: &mut State, kind: Kind, request: &Request<'_>) -> Answer {
+    let Some(bodies) = request.body.as_array() else {
+        return Answer::detail(
+            StatusCode::BAD_REQUEST,
+            "Expected a list of objects, but no data was submitted.",
+        );
+    };
+    let (mut changed, mut failed) = (Vec::new(), Vec::new());
+    for (index, body) in bodies.iter().enumerate() {
+        let id = body.get("id").and_then(Value::as_u64);
+        let Some(record) = id.and_then(|id| state.get(kind, id)).cloned() else {
+            failed.push(json!({ "index": index, "errors": { "id": ["Object does not exist"] } }));
+            continue;
+        };
+        let before = record.clone();
+        let checked = writes::read(state, kind, body, record, false)
+            .and_then(|record| writes::validate(state, kind, &record).map(|()| record));
+        match checked {
+            Ok(record) => changed.push((before, record)),
+            Err(errors) => failed.push(json!({ "index": index, "errors": errors })),
+        }
+    }
+    if !failed.is_empty() {
+        let words = format!("{} of {} objects could not be updated.", failed.len(), bodies.len());
+        return Answer::bad(json!({ "detail": words, "errors": failed }));
+    }
+    let mut rows = Vec::new();
+    for (before, mut record) in changed {
+        record.last_updated = Some(state.now());
+        let id = state.put(kind, record);
+        state.log(request.id, "update", kind, id, Some(&before));
+        rows.extend(state.get(kind, id).map(|row| render::record(state, kind, row)));
+    }
+    Answer::ok(rows.into())
 }
 
 fn delete_list(state: &mut State, kind: Kind, request: &Request<'_>) -> Answer {

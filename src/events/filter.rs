@@ -38,6 +38,7 @@ impl Filter {
         match &happening.subject {
             Subject::Sync(_) => self.is_about_anything(),
             Subject::Term(reached) => self.wants_prefix(&reached.prefix, today),
+            Subject::Verdict(change) => !self.terms_only && self.wants_prefix(&change.prefix, today),
             Subject::Prefix(change) if self.terms_only && !moves_a_term(change) => false,
             Subject::Prefix(change) => {
                 change.before.iter().chain(&change.after).any(|prefix| self.wants_prefix(prefix, today))

@@ -202,7 +202,7 @@ pub fn undo<'a>(
                     earliest(&mut first_address, latest.id.0, happening.time, change);
                 }
             }
-            Subject::Term(_) | Subject::Sync(_) => {}
+            Subject::Term(_) | Subject::Verdict(_) | Subject::Sync(_) => {}
         }
     }
     for (id, (_, change)) in first_prefix {

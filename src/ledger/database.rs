@@ -1,22 +1,24 @@
 //! The ledger in SQLite and in PostgreSQL: one text of SQL for both.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::Row as _;
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
+use sqlx::{Postgres, QueryBuilder, Row as _, Sqlite};
 use tempfile::TempDir;
 
 use super::intent::{Begun, Detail, Fingerprint, Intent, IntentState, Ledger, ListIntents};
 use super::journal::Journal;
+use super::observation::Observations;
 use super::outbox::Outbox;
-use crate::model::{PrefixId, RequestId};
+use crate::model::{PrefixId, RequestId, Table};
 
 /// The ledger cannot be used, or says what it cannot mean.
 #[derive(Debug, thiserror::Error)]
@@ -55,11 +57,18 @@ pub struct Books {
     pub journal: Arc<dyn Journal>,
     /// What is to be told to whom.
     pub outbox: Arc<dyn Outbox>,
+    /// What was observed of leased blocks.
+    pub observations: Arc<dyn Observations>,
 }
 
 impl Books {
-    fn of(database: Arc<impl Ledger + Journal + Outbox + 'static>) -> Self {
-        Self { intents: database.clone(), journal: database.clone(), outbox: database }
+    fn of(database: Arc<impl Ledger + Journal + Outbox + Observations + 'static>) -> Self {
+        Self {
+            intents: database.clone(),
+            journal: database.clone(),
+            outbox: database.clone(),
+            observations: database,
+        }
     }
 }
 
@@ -127,7 +136,7 @@ const COLUMNS: &str =
     "SELECT request_id, kind, fingerprint, state, parent, detail, created_at, updated_at FROM intent";
 
 macro_rules! ledger_over {
-    ($ledger:ident, $row:ident, $backend:literal) => {
+    ($ledger:ident, $database:ident, $row:ident, $backend:literal) => {
         #[async_trait]
         impl Ledger for $ledger {
             fn backend(&self) -> &'static str {
@@ -185,6 +194,44 @@ macro_rules! ledger_over {
                 let sql = format!("{COLUMNS} WHERE state = 'pending' ORDER BY created_at");
                 let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
                 rows.iter().map(|row| read(&Columns::of(row)?)).collect()
+            }
+
+            async fn rest(&self, table: Table, addresses: &[IpAddr], now: Timestamp) -> Result<(), Error> {
+                for chunk in addresses.chunks(500) {
+                    let mut query = QueryBuilder::<$database>::new("INSERT INTO resting (vrf, address, released_at) ");
+                    query.push_values(chunk, |mut values, address| {
+                        values
+                            .push_bind(to_sql(table.number()))
+                            .push_bind(address.to_string())
+                            .push_bind(now.as_microsecond());
+                    });
+                    query.push(" ON CONFLICT (vrf, address) DO UPDATE SET released_at = excluded.released_at");
+                    query.build().execute(&self.pool).await?;
+                }
+                Ok(())
+            }
+
+            async fn resting(&self, since: Timestamp) -> Result<Vec<(Table, IpAddr)>, Error> {
+                let rows = sqlx::query("SELECT vrf, address FROM resting WHERE released_at > $1")
+                    .bind(since.as_microsecond())
+                    .fetch_all(&self.pool)
+                    .await?;
+                rows.iter()
+                    .map(|row| {
+                        let (vrf, text): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+                        let address =
+                            text.parse().map_err(|_| Error::Unreadable(format!("{text:?} is no address")))?;
+                        Ok((Table::from_number(u64::try_from(vrf).unwrap_or_default()), address))
+                    })
+                    .collect()
+            }
+
+            async fn wake(&self, before: Timestamp) -> Result<(), Error> {
+                sqlx::query("DELETE FROM resting WHERE released_at <= $1")
+                    .bind(before.as_microsecond())
+                    .execute(&self.pool)
+                    .await?;
+                Ok(())
             }
 
             async fn list(&self, wanted: &ListIntents) -> Result<Vec<Intent>, Error> {
@@ -245,8 +292,8 @@ trait TryFromRow<R>: Sized {
     fn of(row: &R) -> Result<Self, Error>;
 }
 
-ledger_over!(SqliteLedger, SqliteRow, "sqlite");
-ledger_over!(PostgresLedger, PgRow, "postgres");
+ledger_over!(SqliteLedger, Sqlite, SqliteRow, "sqlite");
+ledger_over!(PostgresLedger, Postgres, PgRow, "postgres");
 
 fn read(columns: &Columns) -> Result<Intent, Error> {
     let unreadable = |error: &dyn std::fmt::Display| Error::Unreadable(error.to_string());

@@ -1,6 +1,7 @@
 //! An intent, and what a ledger does with it.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::database::Error;
-use crate::model::{Address, PrefixId, RequestId};
+use crate::model::{Address, PrefixId, RequestId, Table};
 
 /// What kind of write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +162,15 @@ pub trait Ledger: Send + Sync {
 
     /// Those whose outcome is not known, the oldest first.
     async fn pending(&self) -> Result<Vec<Intent>, Error>;
+
+    /// Says that these were released now: they are to rest.
+    async fn rest(&self, table: Table, addresses: &[IpAddr], now: Timestamp) -> Result<(), Error>;
+
+    /// Those that were released after this, and where.
+    async fn resting(&self, since: Timestamp) -> Result<Vec<(Table, IpAddr)>, Error>;
+
+    /// Forgets those that were released before this.
+    async fn wake(&self, before: Timestamp) -> Result<(), Error>;
 
     /// A page of allocations (releases left out), the newest first.
     async fn list(&self, wanted: &ListIntents) -> Result<Vec<Intent>, Error>;

@@ -103,7 +103,7 @@ impl Admission {
                 self.marked_anew.insert(key, reached.threshold);
                 Ok(true)
             }
-            Subject::Prefix(_) | Subject::Address(_) => {
+            Subject::Prefix(_) | Subject::Address(_) | Subject::Verdict(_) => {
                 let Some((key, state)) = state_told(happening)? else { return Ok(true) };
                 if let Some(before) = self.told.get(&key) {
                     // Seen before, or older than what was seen: a page that was read early and arrives late.
@@ -136,6 +136,14 @@ pub(super) fn state_told(happening: &Happening) -> Result<Option<(RecordKey, Tol
             let Some(latest) = change.latest() else { return Ok(None) };
             let told = told(change.after.as_deref(), latest.revision.instant())?;
             (("address", to_sql(latest.id.0)), told)
+        }
+        Subject::Verdict(change) => {
+            let lease = change.prefix.lease.as_deref();
+            let of = lease.map(|lease| (lease.owner.as_deref(), lease.term.start));
+            let json = serde_json::to_vec(&(change.before, change.after, of))
+                .map_err(|error| Error::Unreadable(error.to_string()))?;
+            let told = Told { revision: change.observed.as_microsecond(), digest: fingerprint(json, 12) };
+            ((change.after.check().as_str(), to_sql(change.prefix.id.0)), told)
         }
         Subject::Term(_) | Subject::Sync(_) => return Ok(None),
     };

@@ -23,8 +23,7 @@ const EVENT: &str = "SELECT sequence, recorded_at, body FROM event";
 /// What an append has to know of what was told before.
 #[derive(Default)]
 struct Asked {
-    prefixes: Vec<i64>,
-    addresses: Vec<i64>,
+    records: BTreeMap<&'static str, Vec<i64>>,
     terms: Vec<i64>,
 }
 
@@ -34,8 +33,7 @@ impl Asked {
         for happening in happenings {
             match (&happening.subject, state_told(happening)?) {
                 (Subject::Term(reached), _) => asked.terms.push(to_sql(reached.prefix.id.0)),
-                (_, Some((("prefix", id), _))) => asked.prefixes.push(id),
-                (_, Some(((_, id), _))) => asked.addresses.push(id),
+                (_, Some(((kind, id), _))) => asked.records.entry(kind).or_default().push(id),
                 (_, None) => {}
             }
         }
@@ -52,12 +50,12 @@ macro_rules! journal_over {
             ) -> Result<Admission, Error> {
                 let asked = Asked::of(happenings)?;
                 let mut admission = Admission::default();
-                for (kind, ids) in [("prefix", &asked.prefixes), ("address", &asked.addresses)] {
+                for (kind, ids) in &asked.records {
                     for chunk in ids.chunks(ROWS) {
                         let mut query = QueryBuilder::<$database>::new(
                             "SELECT id, revision, digest FROM told WHERE kind = ",
                         );
-                        query.push_bind(kind).push(" AND id IN (");
+                        query.push_bind(*kind).push(" AND id IN (");
                         let mut list = query.separated(", ");
                         for id in chunk {
                             list.push_bind(*id);
@@ -65,7 +63,7 @@ macro_rules! journal_over {
                         query.push(")");
                         for row in query.build().fetch_all(&mut **transaction).await? {
                             let told = Told { revision: row.try_get(1)?, digest: row.try_get(2)? };
-                            admission.told.insert((kind, row.try_get(0)?), told);
+                            admission.told.insert((*kind, row.try_get(0)?), told);
                         }
                     }
                 }

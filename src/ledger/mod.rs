@@ -7,6 +7,7 @@
 //!
 //! The [`Journal`] takes up what happened under a sequence without holes, and recognises what it was told before: a change
 //! that two replicas see, or one server sees twice, is one event. The [`Outbox`] keeps each delivery until its sink took it.
+//! [`Observations`] are what was seen of leased blocks.
 //!
 //! One interface a book ([`Books`]), two implementations: SQLite by default, PostgreSQL where several replicas share it.
 //!
@@ -25,10 +26,13 @@ mod database;
 mod intent;
 mod journal;
 mod journal_rows;
+mod observation;
+mod observation_rows;
 mod outbox;
 mod outbox_rows;
 
 pub use database::{Books, Error, LedgerSettings, open};
 pub use intent::{Begun, Detail, Fingerprint, Intent, IntentKind, IntentState, Ledger, ListIntents};
 pub use journal::{Extent, Journal, MarkKey, Retention};
+pub use observation::{Observation, ObservationKind, Observations};
 pub use outbox::{Delivery, DeliveryState, ListDeliveries, Outbox, Outcome};

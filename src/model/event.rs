@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, Network, Prefix, Revision, Table};
+use super::{Address, Check, Network, Prefix, Revision, Table, VerdictChange};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
@@ -47,7 +47,7 @@ macro_rules! kinds {
 kinds! {
     /// A prefix without a lease was recorded.
     PrefixCreated = "prefix_created",
-    /// A prefix changed in something that is not its lease.
+    /// A prefix changed in something that is not what was agreed: a verdict on it, for example.
     PrefixChanged = "prefix_changed",
     /// A prefix without a lease was deleted.
     PrefixDeleted = "prefix_deleted",
@@ -83,6 +83,12 @@ kinds! {
     SyncLost = "sync_lost",
     /// NetBox is followed again.
     SyncRegained = "sync_regained",
+    /// Origin validation says something else of a block than it did.
+    RoaChanged = "roa_changed",
+    /// The registries do.
+    IrrChanged = "irr_changed",
+    /// The blocklists do.
+    ReputationChanged = "reputation_changed",
 }
 
 impl fmt::Display for EventKind {
@@ -178,6 +184,8 @@ pub enum Subject {
     Address(Change<Address>),
     /// A term.
     Term(TermReached),
+    /// A verdict.
+    Verdict(VerdictChange),
     /// The sync; why.
     Sync(String),
 }
@@ -242,11 +250,22 @@ impl Happening {
         Self { kind, time: now, subject: Subject::Term(reached) }
     }
 
+    /// A verdict that changed.
+    pub fn verdict(change: VerdictChange, now: Timestamp) -> Self {
+        let kind = match change.after.check() {
+            Check::Roa => EventKind::RoaChanged,
+            Check::Irr => EventKind::IrrChanged,
+            Check::Reputation => EventKind::ReputationChanged,
+        };
+        Self { kind, time: now, subject: Subject::Verdict(change) }
+    }
+
     /// The prefix that it is about, if it is about one.
     pub fn about_prefix(&self) -> Option<&Arc<Prefix>> {
         match &self.subject {
             Subject::Prefix(change) => change.latest(),
             Subject::Term(reached) => Some(&reached.prefix),
+            Subject::Verdict(change) => Some(&change.prefix),
             Subject::Address(_) | Subject::Sync(_) => None,
         }
     }
@@ -258,7 +277,7 @@ impl Happening {
             Subject::Address(change) => {
                 change.latest().map_or_else(String::new, |address| format!("address/{}", address.id.0))
             }
-            Subject::Prefix(_) | Subject::Term(_) => {
+            Subject::Prefix(_) | Subject::Term(_) | Subject::Verdict(_) => {
                 self.about_prefix().map_or_else(String::new, |prefix| format!("prefix/{}", prefix.id.0))
             }
         }
@@ -277,6 +296,7 @@ impl Happening {
         let (before, after) = match &self.subject {
             Subject::Prefix(change) => (change.before.as_ref(), change.after.as_ref()),
             Subject::Term(reached) => (None, Some(&reached.prefix)),
+            Subject::Verdict(change) => (None, Some(&change.prefix)),
             Subject::Address(_) | Subject::Sync(_) => (None, None),
         };
         before.into_iter().chain(after)
@@ -327,7 +347,7 @@ fn prefix_kind(change: &Change<Prefix>) -> EventKind {
     match (lease(&change.before), lease(&change.after)) {
         (None, Some(_)) => EventKind::LeaseRegistered,
         (Some(_), None) => EventKind::LeaseEnded,
-        (Some(before), Some(after)) if before != after => {
+        (Some(before), Some(after)) if before.agreed() != after.agreed() => {
             if before.term.expiry < after.term.expiry && before.term.expiry.is_some() {
                 EventKind::LeaseRenewed
             } else {

@@ -31,6 +31,20 @@ pub struct Lease {
     pub reputation_checked: Option<Timestamp>,
 }
 
+impl Lease {
+    /// The same without what was observed of the block: what was agreed.
+    #[must_use]
+    pub fn agreed(&self) -> Self {
+        Self {
+            owner: self.owner.clone(),
+            term: self.term.clone(),
+            loa_reference: self.loa_reference.clone(),
+            origin: self.origin,
+            ..Self::default()
+        }
+    }
+}
+
 /// A word that NetBox holds where only a few are known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{word:?} is none of {known}")]

@@ -17,8 +17,10 @@ mod lease;
 mod observed;
 mod prefix;
 mod reference;
+mod reputation;
 mod route;
 mod term;
+mod verdict;
 
 pub use address::{Address, IpRange};
 pub use allocation_id::{AllocationId, RequestId, RequestIdError};
@@ -31,5 +33,7 @@ pub use lease::{Lease, Reputation, RoaStatus, UnknownWord};
 pub use observed::{Cause, CouldNotCheck, Observed};
 pub use prefix::{Network, NetworkError, Prefix, parse_host};
 pub use reference::{AddressId, NamedRef, PrefixId, RangeId, Revision, Table, Vrf, VrfId, elsewhere};
+pub use reputation::{Baseline, Class, Listing, Seen, Sweep};
 pub use route::{InvalidReason, Route, RouteState, RouteVerdict, Vrp, VrpError};
 pub use term::{Phase, Term, TermError};
+pub use verdict::{Check, Standing, Verdict, VerdictChange};

@@ -89,6 +89,19 @@ impl Network {
         self.contains(other) || other.contains(self)
     }
 
+    /// Its addresses from this one on, in order; this one has to lie in it.
+    pub fn addresses_from(self, first: IpAddr) -> impl Iterator<Item = IpAddr> {
+        let number = |address: IpAddr| match address {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        let ipv4 = self.is_ipv4();
+        (number(first)..=number(self.last())).map(move |number| match u32::try_from(number) {
+            Ok(bits) if ipv4 => IpAddr::V4(bits.into()),
+            _ => IpAddr::V6(number.into()),
+        })
+    }
+
     /// How many addresses it has: 2 to the power of this.
     pub fn host_bits(self) -> u8 {
         self.max_length() - self.length()

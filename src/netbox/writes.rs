@@ -126,15 +126,10 @@ impl Client {
         let wanted = body.len();
         let body = Value::Array(body);
         let answer = self.transport().write(Request::write(Method::POST, path, &body)).await?;
-        let malformed = |cause: String| Error::Malformed { attempt: format!("POST {path}"), cause };
-        let created: Vec<R> = answer
-            .as_array()
-            .ok_or_else(|| malformed("not a list".to_owned()))?
-            .iter()
-            .map(|row| R::parse(row, self.fields()).map_err(&malformed))
-            .collect::<Result<_>>()?;
+        let created = self.many::<R>("POST", path, &answer)?;
         if created.len() != wanted {
-            return Err(malformed(format!("{} records for {wanted} asked", created.len())));
+            let cause = format!("{} records for {wanted} asked", created.len());
+            return Err(Error::Malformed { attempt: format!("POST {path}"), cause });
         }
         Ok(created)
     }
@@ -162,6 +157,44 @@ impl Client {
         request.if_match = etag.as_deref().filter(|_| self.capabilities().if_match);
         let answer = self.transport().write(request).await?;
         self.one("PATCH", &path, &answer)
+    }
+
+    /// Changes Leasehold's fields of prefixes that are still the ones that were read; those that moved on are left alone, and
+    /// are not in the answer. One alone goes with If-Match. More are read and compared, and go as one list, all or none
+    /// (PATCH /api/ipam/prefixes/); a PATCH of custom fields merges, so what is not named is nobody's to lose.
+    pub async fn patch_fields(
+        &self,
+        changes: &[(PrefixId, Revision, Vec<FieldChange>)],
+    ) -> Result<Vec<Prefix>> {
+        if let [(id, read, fields)] = changes {
+            let draft = PrefixDraft { fields: fields.clone(), ..PrefixDraft::default() };
+            return match self.patch_prefix(*id, read, &draft).await {
+                Ok(prefix) => Ok(vec![prefix]),
+                Err(Error::Changed | Error::NotFound { .. }) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            };
+        }
+        let ids: Vec<u64> = changes.iter().map(|(id, ..)| id.0).collect();
+        let standing: Vec<Prefix> = self.by_ids(&ids).await?;
+        let same = |id: PrefixId, read: &Revision| {
+            standing.iter().any(|prefix| prefix.id == id && prefix.revision == *read)
+        };
+        let body: Value = changes
+            .iter()
+            .filter(|(id, read, _)| same(*id, read))
+            .map(|(id, _, fields)| json!({ "id": id.0, "custom_fields": self.fields().object(fields) }))
+            .collect();
+        if body.as_array().is_none_or(Vec::is_empty) {
+            return Ok(Vec::new());
+        }
+        let answer = self.transport().write(Request::write(Method::PATCH, Prefix::PATH, &body)).await?;
+        self.many("PATCH", Prefix::PATH, &answer)
+    }
+
+    fn many<R: Record>(&self, method: &str, path: &str, answer: &Value) -> Result<Vec<R>> {
+        let malformed = |cause: String| Error::Malformed { attempt: format!("{method} {path}"), cause };
+        let rows = answer.as_array().ok_or_else(|| malformed("not a list".to_owned()))?;
+        rows.iter().map(|row| R::parse(row, self.fields()).map_err(&malformed)).collect()
     }
 
     /// Deletes a prefix only if it is still the one that was read.

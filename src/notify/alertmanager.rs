@@ -14,7 +14,7 @@ use super::message::Note;
 use super::route::Severity;
 use super::settings::SettingsError;
 use super::sink::{Failure, Sink};
-use crate::model::{EventKind, Subject, TermDate};
+use crate::model::{Check, EventKind, Subject, TermDate};
 
 /// An alert stands until it is resolved; this long at most, so that one whose end was lost does not stand for ever.
 const STANDS_FOR_DAYS: i64 = 120;
@@ -114,10 +114,25 @@ pub fn alerts(note: &Note, now: Timestamp) -> Vec<Value> {
             TermDate::Expiry => "LeaseExpiry",
             TermDate::Notice => "LeaseNotice",
         }),
-        (_, EventKind::LeaseRenewed | EventKind::LeaseEnded) => resolve(&["LeaseExpiry", "LeaseNotice"]),
+        (Subject::Verdict(change), _) if change.after.is_good() => {
+            resolve(&[verdict_name(change.after.check())])
+        }
+        (Subject::Verdict(change), _) => raise(verdict_name(change.after.check())),
+        (_, EventKind::LeaseRenewed) => resolve(&["LeaseExpiry", "LeaseNotice"]),
+        (_, EventKind::LeaseEnded) => {
+            let verdicts = Check::ALL.map(verdict_name);
+            resolve(&["LeaseExpiry", "LeaseNotice", verdicts[0], verdicts[1], verdicts[2]])
+        }
         (_, EventKind::SyncLost) => raise("NetBoxSyncLost"),
         (_, EventKind::SyncRegained) => resolve(&["NetBoxSyncLost"]),
         // Anything else is news, and no state that an alert could stand for.
         _ => Vec::new(),
+    }
+}
+fn verdict_name(check: Check) -> &'static str {
+    match check {
+        Check::Roa => "BlockRoa",
+        Check::Irr => "BlockIrr",
+        Check::Reputation => "BlockReputation",
     }
 }

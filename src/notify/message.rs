@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::route::{Severity, days_left};
 use crate::ledger::Delivery;
 use crate::model::{
-    Asn, Event, EventKind, Happening, Lease, Prefix, PrefixId, Revision, Subject, Table, Term, TermDate,
-    TermReached, Threshold, fingerprint,
+    Asn, Check, Event, EventKind, Happening, Lease, Prefix, PrefixId, Revision, Subject, Table, Term,
+    TermDate, TermReached, Threshold, VerdictChange, fingerprint,
 };
 
 /// An event for a sink.
@@ -72,6 +72,7 @@ impl Note {
                 return format!("NetBox can no longer be followed: {reason}");
             }
             Subject::Sync(_) => return "NetBox is followed again".to_owned(),
+            Subject::Verdict(change) => verdict_words(change),
             Subject::Prefix(_) | Subject::Address(_) => self.change_words(),
         };
         let table = match self.table() {
@@ -105,6 +106,14 @@ impl Note {
                 "Renew with {owner} (leasehold lease renew {} --expiry DATE), or move what uses it and end the lease.",
                 self.network()
             ),
+            EventKind::RoaChanged | EventKind::IrrChanged if !self.takes_back() => format!(
+                "Only {owner} can mend it: the ROA and the route object are the resource holder's to make. Do not announce \
+                 it before (leasehold preflight {}).",
+                self.network()
+            ),
+            EventKind::ReputationChanged if !self.takes_back() => {
+                format!("See which addresses are listed, and why: leasehold reputation {}.", self.network())
+            }
             EventKind::NoticeDue | EventKind::NoticePassed => {
                 format!("This is the last day to renew with {owner} or to give notice.")
             }
@@ -116,20 +125,29 @@ impl Note {
     pub fn dedupe_key(&self) -> String {
         let which = match &self.happening().subject {
             Subject::Term(reached) => reached.which.as_str(),
+            Subject::Verdict(change) => change.after.check().as_str(),
             Subject::Sync(_) => "sync",
             Subject::Prefix(_) | Subject::Address(_) => "record",
         };
         self.key_of(which)
     }
 
-    /// The keys of everything that a renewal or an end settles.
+    /// The keys of everything that it settles: a renewal settles what ran out, an end everything, a good verdict a bad one.
     pub fn settled_keys(&self) -> Vec<String> {
-        match self.kind() {
-            EventKind::SyncRegained => vec![self.key_of("sync")],
-            _ => {
-                [TermDate::Expiry, TermDate::Notice].iter().map(|which| self.key_of(which.as_str())).collect()
-            }
-        }
+        let dates = [TermDate::Expiry, TermDate::Notice].map(TermDate::as_str);
+        let which: Vec<&str> = match (&self.happening().subject, self.kind()) {
+            (_, EventKind::SyncRegained) => vec!["sync"],
+            (Subject::Verdict(change), _) if change.after.is_good() => vec![change.after.check().as_str()],
+            (_, EventKind::LeaseRenewed) => dates.to_vec(),
+            (_, EventKind::LeaseEnded) => dates.into_iter().chain(Check::ALL.map(Check::as_str)).collect(),
+            _ => Vec::new(),
+        };
+        which.into_iter().map(|which| self.key_of(which)).collect()
+    }
+
+    /// Whether it takes something back that was raised before.
+    pub fn takes_back(&self) -> bool {
+        takes_back(self.happening())
     }
 
     fn key_of(&self, which: &str) -> String {
@@ -156,6 +174,25 @@ impl Note {
             "event": self.happening(),
         })
     }
+}
+
+/// Whether an event takes back what an earlier one raised.
+pub(super) fn takes_back(happening: &Happening) -> bool {
+    match (&happening.subject, happening.kind) {
+        (_, EventKind::LeaseRenewed | EventKind::LeaseEnded | EventKind::SyncRegained) => true,
+        (Subject::Verdict(change), _) => change.after.is_good(),
+        _ => false,
+    }
+}
+
+fn verdict_words(change: &VerdictChange) -> String {
+    let what = match change.after.check() {
+        Check::Roa => "RPKI",
+        Check::Irr => "IRR",
+        Check::Reputation => "reputation",
+    };
+    let reason = if change.reason.is_empty() { String::new() } else { format!(": {}", change.reason) };
+    format!("{what} is {} (was {}){reason}", change.after.as_str(), change.before.as_str())
 }
 
 fn term_words(reached: &TermReached) -> String {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use crate::model::{EventKind, Happening, Subject};
+use super::message::takes_back;
+use crate::model::{EventKind, Happening, Reputation, RoaStatus, Subject, Verdict};
 
 /// How urgent an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +36,9 @@ impl Severity {
                 Some(..=30) => Self::Warning,
                 _ => Self::Info,
             },
+            EventKind::RoaChanged | EventKind::IrrChanged | EventKind::ReputationChanged => {
+                of_verdict(happening)
+            }
             EventKind::SyncLost | EventKind::LeaseEnded => Self::Warning,
             _ => Self::Info,
         }
@@ -54,6 +58,18 @@ impl FromStr for Severity {
     }
 }
 
+/// A route that is dropped, or a block that is listed, is critical; what may become so is a warning.
+fn of_verdict(happening: &Happening) -> Severity {
+    match &happening.subject {
+        Subject::Verdict(change) => match change.after {
+            Verdict::Roa(RoaStatus::Invalid) | Verdict::Reputation(Reputation::Listed) => Severity::Critical,
+            after if after.is_good() => Severity::Info,
+            _ => Severity::Warning,
+        },
+        _ => Severity::Info,
+    }
+}
+
 /// Days to the date that an event is about.
 pub fn days_left(happening: &Happening) -> Option<i32> {
     match &happening.subject {
@@ -62,25 +78,25 @@ pub fn days_left(happening: &Happening) -> Option<i32> {
     }
 }
 
-/// What goes to a sink when nobody says otherwise: what runs out, and whether we could know.
-const BY_DEFAULT: [EventKind; 6] = [
+/// What goes to a sink when nobody says otherwise: what runs out, what no longer holds, and whether we could know.
+const BY_DEFAULT: [EventKind; 9] = [
     EventKind::LeaseExpiring,
     EventKind::LeaseExpired,
     EventKind::NoticeDue,
     EventKind::NoticePassed,
+    EventKind::RoaChanged,
+    EventKind::IrrChanged,
+    EventKind::ReputationChanged,
     EventKind::SyncLost,
     EventKind::SyncRegained,
 ];
-
-/// What takes an alert or a ticket back.
-const CLOSING: [EventKind; 3] = [EventKind::LeaseRenewed, EventKind::LeaseEnded, EventKind::SyncRegained];
 
 /// Sends events to a sink. Every condition that is set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// The sink.
     pub sink: String,
-    /// Only these kinds; what runs out, and the sync, if empty.
+    /// Only these kinds; what runs out, verdicts, and the sync, if empty.
     pub kinds: BTreeSet<EventKind>,
     /// Only leases of these owners; all if empty.
     pub owners: BTreeSet<String>,
@@ -96,12 +112,12 @@ impl Route {
         Self { sink: sink.to_owned(), ..Self::default() }
     }
 
-    /// Whether the event goes this way. `takes_back` says that the sink keeps something open, which has to hear of its end,
+    /// Whether the event goes this way. `keeps_open` says that the sink keeps something open, which has to hear of its end,
     /// whatever the conditions on kind and urgency.
-    pub fn takes(&self, happening: &Happening, takes_back: bool) -> bool {
+    pub fn takes(&self, happening: &Happening, keeps_open: bool) -> bool {
         let owner =
             self.owners.is_empty() || happening.owner().is_some_and(|owner| self.owners.contains(owner));
-        if takes_back && CLOSING.contains(&happening.kind) {
+        if keeps_open && takes_back(happening) {
             return owner;
         }
         let kind = if self.kinds.is_empty() {

@@ -18,7 +18,7 @@ use super::message::Note;
 use super::settings::{Call, SettingsError, TicketAuth, TicketSettings};
 use super::sink::{Failure, Sink};
 use crate::ledger::Outbox;
-use crate::model::{EventKind, Subject};
+use crate::model::Subject;
 use crate::web::guard;
 
 /// A tracker.
@@ -127,11 +127,9 @@ impl Sink for Ticket {
 
     async fn send(&self, notes: &[Note], now: Timestamp) -> Result<(), Failure> {
         for note in notes {
-            match (&note.event.happening.subject, note.kind()) {
-                (_, EventKind::LeaseRenewed | EventKind::LeaseEnded | EventKind::SyncRegained) => {
-                    self.close(note).await?;
-                }
-                (Subject::Term(_) | Subject::Sync(_), _) => self.open(note, now).await?,
+            match &note.event.happening.subject {
+                _ if note.takes_back() => self.close(note).await?,
+                Subject::Term(_) | Subject::Verdict(_) | Subject::Sync(_) => self.open(note, now).await?,
                 // A record that changed is news and no task.
                 _ => {}
             }

@@ -14,6 +14,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::jobs::{JobState, Scheduler};
 use crate::sync::{SyncPhase, Syncer};
+use crate::validation::Inspector;
 
 /// What the server knows of itself.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Facts {
     pub allocator: Arc<Allocator>,
     /// The jobs.
     pub scheduler: Scheduler,
+    /// The sources of checks.
+    pub inspector: Arc<Inspector>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// When the server started.
@@ -93,7 +96,25 @@ fn job_status(name: &str, state: &JobState) -> v1::JobStatus {
         last_duration: state.last_took.map(convert::duration),
         last_error: state.last_error.clone(),
         next_run: state.next_run.map(convert::timestamp),
+        last_success: state.last_success.map(convert::timestamp),
     }
+}
+
+/// How the sources of checks are.
+fn sources(inspector: &Inspector) -> Vec<v1::SourceStatus> {
+    let (validator, lists) = inspector.sources();
+    let rpki = validator.states().into_iter().map(|state| v1::SourceStatus {
+        name: state.name,
+        records: state.vrps.map(|count| count as u64),
+        time: state.time.map(convert::timestamp),
+        trouble: state.trouble,
+    });
+    let zones = lists.states().into_iter().map(|state| v1::SourceStatus {
+        name: state.name,
+        trouble: state.tested.and_then(Result::err).map(|failure| failure.to_string()).unwrap_or_default(),
+        ..v1::SourceStatus::default()
+    });
+    rpki.chain(zones).collect()
 }
 
 #[tonic::async_trait]
@@ -121,6 +142,7 @@ impl AdminService for Admin {
                 backend: ledger.backend().to_owned(),
                 pending_intents: pending as u64,
             }),
+            sources: sources(&facts.inspector),
             jobs: facts.scheduler.states().iter().map(|(name, state)| job_status(name, state)).collect(),
             writes_served: facts.allocator.is_settled() && state.reachable && facts.cache.is_ready(),
         }))

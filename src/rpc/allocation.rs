@@ -10,7 +10,9 @@ use super::proto::v1::allocation_service_server::AllocationService;
 use super::status::Problem;
 use super::{convert, page};
 use crate::allocation::requirement::Requirement;
-use crate::allocation::{AddressWish, Allocator, AssignWish, Origin, PrefixWish, RecordText, Release};
+use crate::allocation::{
+    AddressWish, Allocator, AssignWish, Origin, PrefixWish, Purpose, RecordText, Release,
+};
 use crate::cache::{Cache, Index};
 use crate::clock::Clock;
 use crate::ledger::{Intent, IntentKind, IntentState, ListIntents};
@@ -172,6 +174,7 @@ fn address_wish(request: v1::AllocateAddressesRequest) -> Result<AddressWish, Pr
         tags: violations.slugs("tags", request.tags),
     };
     let exclude = violations.networks("exclude", &request.exclude);
+    let purpose = purpose(&mut violations, request.purpose);
     let id = violations.request_id("request_id", &request.request_id);
     let parsed = origin.zip(id).map(|(origin, request_id)| AddressWish {
         origin,
@@ -179,6 +182,8 @@ fn address_wish(request: v1::AllocateAddressesRequest) -> Result<AddressWish, Pr
         text,
         exclude,
         include_children: request.include_child_prefixes,
+        purpose,
+        include_resting: request.include_resting,
         request: request_id,
     });
     violations.finish_with(parsed)
@@ -212,15 +217,28 @@ fn prefix_wish(request: v1::AllocatePrefixRequest) -> Result<PrefixWish, Problem
         tags: violations.slugs("tags", request.tags),
     };
     let exclude = violations.networks("exclude", &request.exclude);
+    let purpose = purpose(&mut violations, request.purpose);
     let id = violations.request_id("request_id", &request.request_id);
     let parsed = origin.zip(length).zip(id).map(|((origin, length), request_id)| PrefixWish {
         origin,
         length,
         text,
         exclude,
+        purpose,
         request: request_id,
     });
     violations.finish_with(parsed)
+}
+
+fn purpose(violations: &mut Violations, number: i32) -> Purpose {
+    match v1::AllocationPurpose::try_from(number) {
+        Ok(v1::AllocationPurpose::Unspecified | v1::AllocationPurpose::General) => Purpose::General,
+        Ok(v1::AllocationPurpose::Mail) => Purpose::Mail,
+        Err(_) => {
+            violations.add("purpose", format!("{number} is no value of AllocationPurpose"));
+            Purpose::General
+        }
+    }
 }
 
 fn assign_wish(request: v1::AssignAddressRequest) -> Result<AssignWish, Problem> {
@@ -300,7 +318,7 @@ impl AllocationService for Allocations {
         let wish = address_wish(request)?;
         let request_id = wish.request.to_string();
         let (addresses, parent, repeated) = if validate_only {
-            let (chosen, parent) = self.allocator.preview(&wish).map_err(Problem::from)?;
+            let (chosen, parent) = self.allocator.preview(&wish).await.map_err(Problem::from)?;
             let drafts = chosen.into_iter().map(|at| unwritten(at, parent.table, &wish.text)).collect();
             (drafts, Some(parent), false)
         } else {
@@ -325,7 +343,7 @@ impl AllocationService for Allocations {
         let wish = prefix_wish(request)?;
         let request_id = wish.request.to_string();
         let (prefix, parent, repeated) = if validate_only {
-            let (block, parent) = self.allocator.preview_prefix(&wish).map_err(Problem::from)?;
+            let (block, parent) = self.allocator.preview_prefix(&wish).await.map_err(Problem::from)?;
             let unwritten = Prefix {
                 id: PrefixId(0),
                 network: block,

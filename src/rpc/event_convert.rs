@@ -46,6 +46,9 @@ event_types!(
     AddressReleased,
     SyncLost,
     SyncRegained,
+    RoaChanged,
+    IrrChanged,
+    ReputationChanged,
 );
 
 /// An event of the log.
@@ -74,6 +77,14 @@ pub(super) fn happening(index: &Index, happening: &Happening, today: Date) -> v1
             date: Some(convert::date(reached.date)),
             threshold_days: reached.threshold.0,
             days_left: reached.days_left,
+        }),
+        Subject::Verdict(change) => Message::Verdict(v1::VerdictChange {
+            lease: convert::own_lease(&change.prefix, today),
+            before: change.before.as_str().to_owned(),
+            after: change.after.as_str().to_owned(),
+            reason: change.reason.clone(),
+            source: change.source.clone(),
+            observe_time: Some(convert::timestamp(change.observed)),
         }),
         Subject::Sync(reason) => Message::Sync(v1::SyncChange { reason: reason.clone() }),
     };

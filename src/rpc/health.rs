@@ -11,7 +11,8 @@ use super::proto::v1::event_service_server::EventServiceServer;
 use super::proto::v1::lease_service_server::LeaseServiceServer;
 use super::proto::v1::notification_service_server::NotificationServiceServer;
 use super::proto::v1::prefix_service_server::PrefixServiceServer;
-use super::{Admin, Allocations, Events, Leases, Notifications, Prefixes};
+use super::proto::v1::validation_service_server::ValidationServiceServer;
+use super::{Admin, Allocations, Events, Leases, Notifications, Prefixes, Validations};
 use crate::allocation::Allocator;
 use crate::cache::Cache;
 
@@ -25,6 +26,7 @@ pub async fn report_health(reporter: &HealthReporter, cache: &Arc<Cache>, alloca
     reporter.set_service_status(name::<PrefixServiceServer<Prefixes>>(), reads).await;
     reporter.set_service_status(name::<LeaseServiceServer<Leases>>(), reads).await;
     reporter.set_service_status(name::<EventServiceServer<Events>>(), reads).await;
+    reporter.set_service_status(name::<ValidationServiceServer<Validations>>(), reads).await;
     reporter
         .set_service_status(name::<NotificationServiceServer<Notifications>>(), ServingStatus::Serving)
         .await;

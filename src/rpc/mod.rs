@@ -21,6 +21,8 @@ mod parse;
 mod prefix;
 pub mod proto;
 mod status;
+mod validation;
+mod validation_convert;
 mod watch;
 
 pub use admin::{Admin, Facts};
@@ -32,3 +34,4 @@ pub use lease::Leases;
 pub use notification::Notifications;
 pub use prefix::Prefixes;
 pub use status::Problem;
+pub use validation::Validations;

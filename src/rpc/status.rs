@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::notify::sink::Failure;
-use crate::{allocation, events, lease, ledger, netbox, notify};
+use crate::{allocation, events, lease, ledger, netbox, notify, validation};
 
 /// The domain of every reason.
 const DOMAIN: &str = "leasehold";
@@ -24,7 +24,8 @@ pub struct Problem {
     message: String,
     metadata: Vec<(&'static str, String)>,
     violations: Vec<(String, String)>,
-    precondition: Option<String>,
+    /// Type, subject and words of each condition that does not hold.
+    preconditions: Vec<(&'static str, String, String)>,
     retry: Option<Duration>,
 }
 
@@ -36,7 +37,7 @@ impl Problem {
             message: message.into(),
             metadata: Vec::new(),
             violations: Vec::new(),
-            precondition: None,
+            preconditions: Vec::new(),
             retry: None,
         }
     }
@@ -66,7 +67,7 @@ impl Problem {
     }
 
     fn precondition(mut self, subject: impl std::fmt::Display) -> Self {
-        self.precondition = Some(subject.to_string());
+        self.preconditions.push((self.reason, subject.to_string(), self.message.clone()));
         self
     }
 
@@ -90,8 +91,8 @@ impl From<Problem> for Status {
         for (field, why) in &problem.violations {
             details.add_bad_request_violation(field, why);
         }
-        if let Some(subject) = &problem.precondition {
-            details.add_precondition_failure_violation(problem.reason, subject, &problem.message);
+        for (kind, subject, words) in &problem.preconditions {
+            details.add_precondition_failure_violation(*kind, subject, words);
         }
         if problem.retry.is_some() {
             details.set_retry_info(problem.retry);
@@ -201,10 +202,22 @@ impl From<allocation::Error> for Problem {
                     .with("prefix_ids", ids(&several))
                     .precondition(network)
             }
-            E::Full { network, wanted, free } => Self::new(Code::ResourceExhausted, "PREFIX_FULL", words)
-                .with("prefix", network)
-                .with("wanted", wanted)
-                .with("free", free),
+            E::Refused { network, refused } => {
+                let mut problem =
+                    Self::new(Code::FailedPrecondition, "BLOCK_REFUSED", words).with("prefix", network);
+                problem.preconditions = refused
+                    .into_iter()
+                    .map(|refused| (refused.refusal.reason(), network.to_string(), refused.words))
+                    .collect();
+                problem
+            }
+            E::Full { network, wanted, free, resting } => {
+                Self::new(Code::ResourceExhausted, "PREFIX_FULL", words)
+                    .with("prefix", network)
+                    .with("wanted", wanted)
+                    .with("free", free)
+                    .with("resting", resting)
+            }
             E::NoBlock { network, length, largest } => {
                 let problem = Self::new(Code::ResourceExhausted, "PREFIX_FULL", words)
                     .with("prefix", network)
@@ -270,6 +283,21 @@ impl From<events::Error> for Problem {
             events::Error::Token(T::Compacted { oldest }) => {
                 Self::new(Code::OutOfRange, "EVENTS_COMPACTED", words).with("oldest_token", oldest)
             }
+        }
+    }
+}
+
+impl From<validation::Error> for Problem {
+    fn from(error: validation::Error) -> Self {
+        use validation::Error as E;
+        let words = error.to_string();
+        match error {
+            E::Ledger(error) => error.into(),
+            E::NotReady { trouble } => Self::cache_empty(&trouble),
+            E::NoOrigin { network } => {
+                Self::new(Code::FailedPrecondition, "ORIGIN_MISSING", words).precondition(network)
+            }
+            E::TooLarge { .. } => Self::invalid(vec![("prefix".to_owned(), words)]),
         }
     }
 }

@@ -79,7 +79,7 @@ pub struct Validator {
     oracles: Vec<Oracle>,
     feeds: Vec<Feed>,
     clock: Arc<dyn Clock>,
-    changed: watch::Receiver<u64>,
+    changed: watch::Sender<u64>,
     /// Sessions end with the validator.
     _sessions: Vec<AbortOnDropHandle<()>>,
 }
@@ -88,14 +88,14 @@ impl Validator {
     /// Begins to follow the sources; returns at once. RTR sessions run by themselves, documents are read by [`Self::look`].
     pub fn start(
         settings: &RpkiSettings,
-        stat: &RipeStat,
+        stat: Option<&RipeStat>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, web::Error> {
-        let (sender, changed) = watch::channel(0);
+        let (changed, _) = watch::channel(0);
         let (mut oracles, mut feeds, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
         for source in &settings.sources {
             let name = source.name();
-            let hold = || Arc::new(Holder::new(name.clone(), settings.guard, sender.clone()));
+            let hold = || Arc::new(Holder::new(name.clone(), settings.guard, changed.clone()));
             match source {
                 Source::Rtr(rtr) => {
                     let holder = hold();
@@ -111,7 +111,8 @@ impl Validator {
                 Source::Routinator(url) => {
                     oracles.push(Oracle::Routinator(name, Routinator::new(url.clone())?));
                 }
-                Source::RipeStat => oracles.push(Oracle::RipeStat(name, stat.clone())),
+                // Without a client nobody can be asked, and the other sources are.
+                Source::RipeStat => oracles.extend(stat.map(|stat| Oracle::RipeStat(name, stat.clone()))),
             }
         }
         Ok(Self { oracles, feeds, clock, changed, _sessions: sessions })
@@ -128,9 +129,9 @@ impl Validator {
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
     }
 
-    /// Counts the sets that were taken up.
+    /// Counts the sets that were taken up; open as long as the validator is there.
     pub fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.clone()
+        self.changed.subscribe()
     }
 
     /// Whether there is any source.
@@ -145,7 +146,7 @@ impl Validator {
 
     /// Waits, at most so long, until a source that holds VRPs has some.
     pub async fn ready(&self, patience: Duration) {
-        let mut changed = self.changed.clone();
+        let mut changed = self.changed.subscribe();
         if self.holds_vrps() {
             let _ = tokio::time::timeout(patience, changed.wait_for(|count| *count > 0)).await;
         }

@@ -4,6 +4,7 @@
 //! the streams with their tokens, and waits for the writes that calls began. What is done on a timer stands in [`schedule`].
 
 mod schedule;
+mod sources;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,13 +33,16 @@ use crate::rpc::proto::v1::event_service_server::EventServiceServer;
 use crate::rpc::proto::v1::lease_service_server::LeaseServiceServer;
 use crate::rpc::proto::v1::notification_service_server::NotificationServiceServer;
 use crate::rpc::proto::v1::prefix_service_server::PrefixServiceServer;
+use crate::rpc::proto::v1::validation_service_server::ValidationServiceServer;
 use crate::rpc::{
-    Admin, Allocations, Events, Facts, Layers, Leases, MAX_REQUEST_BYTES, Notifications, Prefixes, proto,
-    report_health,
+    Admin, Allocations, Events, Facts, Layers, Leases, MAX_REQUEST_BYTES, Notifications, Prefixes,
+    Validations, proto, report_health,
 };
 use crate::sync::Syncer;
+use crate::validation::{Checks, Inspector};
 use crate::{http, telemetry};
-use schedule::{Works, schedule};
+use schedule::{Works, react, schedule};
+use sources::Sources;
 
 /// The server cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +64,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A source of checks cannot be made of its settings.
+    #[error(transparent)]
+    Sources(#[from] sources::Error),
     /// A sink cannot be made of its settings.
     #[error(transparent)]
     Notify(#[from] notify::Error),
@@ -133,7 +140,36 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     let syncer = Arc::new(Syncer::new(client.clone(), cache.clone()).await);
     let registrar = Arc::new(Registrar::new(client.clone(), cache.clone()));
     let historian = Arc::new(Historian::new(client.clone(), cache.clone(), log.clone()));
-    let allocator = Arc::new(Allocator::new(client, cache.clone(), books.intents.clone(), clock.clone()));
+    let allocator = Arc::new(Allocator::new(
+        client.clone(),
+        cache.clone(),
+        books.intents.clone(),
+        clock.clone(),
+        settings.allocation.clone(),
+    ));
+    let sources = Sources::start(&settings.checks, clock.clone())?;
+    let checks = Arc::new(Checks::new(
+        sources.validator.clone(),
+        sources.registry.clone(),
+        sources.lists.clone(),
+        client,
+        cache.clone(),
+        log.clone(),
+        books.observations.clone(),
+        clock.clone(),
+        settings.checks.validation.clone(),
+    ));
+    let inspector = Arc::new(Inspector::new(
+        cache.clone(),
+        sources.validator.clone(),
+        sources.registry,
+        sources.lists,
+        sources.routes,
+        sources.geofeeds,
+        books.observations,
+        clock.clone(),
+        settings.checks.validation.clone(),
+    ));
 
     let notifier =
         Arc::new(Notifier::new(&settings.notify, log.clone(), books.outbox.clone(), clock.clone())?);
@@ -148,10 +184,14 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         log: log.clone(),
         engine: Arc::new(Engine::new(cache.clone(), log.clone(), clock.clone(), settings.expiry.clone())),
         notifier: notifier.clone(),
+        validator: sources.validator,
+        checks,
         clock: clock.clone(),
         health,
     };
     schedule(&scheduler, &settings, &works);
+    let stop = CancellationToken::new();
+    tokio::spawn(react(scheduler.clone(), works, stop.clone()));
     tokio::spawn(log.clone().run());
 
     let calendar = settings.calendar_token.clone().map(|token| http::Calendar {
@@ -165,10 +205,10 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         syncer,
         allocator: allocator.clone(),
         scheduler: scheduler.clone(),
+        inspector: inspector.clone(),
         clock: clock.clone(),
         started: clock.now(),
     };
-    let stop = CancellationToken::new();
     let reflection = |error: tonic_reflection::server::Error| Error::Reflection(error.to_string());
     let descriptors = || {
         tonic_reflection::server::Builder::configure()
@@ -215,6 +255,10 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         )
         .add_service(
             AllocationServiceServer::new(Allocations::new(cache.clone(), allocator.clone(), clock.clone()))
+                .max_decoding_message_size(MAX_REQUEST_BYTES),
+        )
+        .add_service(
+            ValidationServiceServer::new(Validations::new(inspector, clock.clone()))
                 .max_decoding_message_size(MAX_REQUEST_BYTES),
         )
         .add_service(AdminServiceServer::new(Admin::new(facts)).max_decoding_message_size(MAX_REQUEST_BYTES));

@@ -8,19 +8,23 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use crate::allocation::Allocator;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::events::{EventLog, SyncWatch};
+use crate::events::{EventLog, Filter, SyncWatch, Told, Watch};
 use crate::expiry::Engine;
-use crate::jobs::{Scheduler, Work};
+use crate::jobs::{Scheduler, Timing, Work};
 use crate::ledger::Retention;
+use crate::model::EventKind;
 use crate::notify::Notifier;
 use crate::rpc::report_health;
+use crate::rpki::Validator;
 use crate::sync::Syncer;
+use crate::validation::{Checks, Scope};
 
 /// How often an intent that stayed open is settled, and health is told anew.
 const SETTLE_EVERY: Duration = Duration::from_secs(10);
@@ -34,6 +38,18 @@ const EXPIRY_EVERY: Duration = Duration::from_secs(2);
 const ROUTE_EVERY: Duration = Duration::from_secs(1);
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_hours(1);
+/// How often documents of VRPs are looked at (a file's date, a URL's tag), and blocks are looked for that were never checked.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+const NEW_EVERY: Duration = Duration::from_mins(10);
+/// How long a round may take whose sources answer from memory, or over the network.
+const ROUND: Duration = Duration::from_mins(15);
+const LONG_ROUND: Duration = Duration::from_hours(4);
+/// Jobs that events start.
+const ROA_JOB: &str = "validation.roa";
+const NEW_JOB: &str = "validation.new";
+/// How long a burst of changes is waited out.
+const SETTLE_DOWN: Duration = Duration::from_millis(500);
+const BOOKMARKS: Duration = Duration::from_hours(1);
 
 /// What has work to do.
 pub(super) struct Works {
@@ -43,6 +59,8 @@ pub(super) struct Works {
     pub(super) log: Arc<EventLog>,
     pub(super) engine: Arc<Engine>,
     pub(super) notifier: Arc<Notifier>,
+    pub(super) validator: Arc<Validator>,
+    pub(super) checks: Arc<Checks>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) health: HealthReporter,
 }
@@ -64,6 +82,7 @@ where
 /// Adds every job.
 pub(super) fn schedule(scheduler: &Scheduler, settings: &Settings, works: &Works) {
     follow(scheduler, settings, works);
+    check(scheduler, settings, works);
     tell(scheduler, settings, works);
     let (health, cache, allocator) = (works.health.clone(), works.cache.clone(), works.allocator.clone());
     scheduler.add(
@@ -99,6 +118,63 @@ fn follow(scheduler: &Scheduler, settings: &Settings, works: &Works) {
         SETTLE_EVERY,
         work(&works.allocator, |allocator| async move { allocator.settle().await }),
     );
+}
+
+/// Checks leased blocks.
+fn check(scheduler: &Scheduler, settings: &Settings, works: &Works) {
+    let every = &settings.checks.validation;
+    let within = |every: Duration, deadline: Duration| Timing { every, deadline: deadline.max(every) };
+    let look = |validator: Arc<Validator>| async move { validator.look().await };
+    scheduler.add("rpki.look", within(LOOK_EVERY, ROUND), work(&works.validator, look));
+    let roa = |checks: Arc<Checks>| async move { checks.roa(Scope::All).await };
+    scheduler.add(ROA_JOB, within(every.roa_every, ROUND), work(&works.checks, roa));
+    let irr = |checks: Arc<Checks>| async move { checks.irr(Scope::All).await };
+    scheduler.add("validation.irr", within(every.irr_every, LONG_ROUND), work(&works.checks, irr));
+    let reputation = |checks: Arc<Checks>| async move { checks.reputation(Scope::All).await };
+    scheduler.add(
+        "validation.reputation",
+        within(every.reputation_every, LONG_ROUND),
+        work(&works.checks, reputation),
+    );
+    let new = |checks: Arc<Checks>| async move {
+        let (roa, irr, reputation) =
+            tokio::join!(checks.roa(Scope::New), checks.irr(Scope::New), checks.reputation(Scope::New));
+        roa.and(irr).and(reputation)
+    };
+    scheduler.add(NEW_JOB, within(NEW_EVERY, LONG_ROUND), work(&works.checks, new));
+    let wake = |allocator: Arc<Allocator>| async move { allocator.wake().await };
+    scheduler.add("allocation.wake", FORGET_EVERY, work(&works.allocator, wake));
+}
+
+/// Starts rounds early: of origin validation when the VRPs changed, of new blocks when a lease was registered. Ends when the
+/// server stops.
+pub(super) async fn react(scheduler: Scheduler, works: Works, stop: CancellationToken) {
+    let registered = Filter { kinds: [EventKind::LeaseRegistered].into(), ..Filter::default() };
+    let mut watch = Watch::after(works.log.clone(), works.log.last(), registered.clone(), BOOKMARKS);
+    let mut changed = works.validator.changed();
+    loop {
+        let job = tokio::select! {
+            () = stop.cancelled() => return,
+            heard = changed.changed() => match heard {
+                Ok(()) => ROA_JOB,
+                // The validator is gone, and so is the server.
+                Err(_) => return,
+            },
+            told = watch.next() => match told {
+                Ok(Told::Event(_)) => NEW_JOB,
+                Ok(Told::Bookmark) => continue,
+                // What was missed is found by the job's own timer.
+                Err(_) => {
+                    tokio::time::sleep(SETTLE_DOWN).await;
+                    watch = Watch::after(works.log.clone(), works.log.last(), registered.clone(), BOOKMARKS);
+                    continue;
+                }
+            },
+        };
+        // Changes come in bursts, and one round serves them all.
+        tokio::time::sleep(SETTLE_DOWN).await;
+        scheduler.trigger(job, false).await;
+    }
 }
 
 /// Tells what happens: to the log, and from the log to people.

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use leasehold::config::{EventSettings, LogFormat, Settings};
+use leasehold::allocation::Policy;
+use leasehold::config::{CheckSettings, EventSettings, LogFormat, Settings};
 use leasehold::emulator::{Emulator, Listening};
 use leasehold::ledger::LedgerSettings;
 use leasehold::netbox::{Client, NetBoxSettings, schema};
@@ -20,6 +21,7 @@ use leasehold::rpc::proto::v1::allocation_service_client::AllocationServiceClien
 use leasehold::rpc::proto::v1::event_service_client::EventServiceClient;
 use leasehold::rpc::proto::v1::lease_service_client::LeaseServiceClient;
 use leasehold::rpc::proto::v1::prefix_service_client::PrefixServiceClient;
+use leasehold::rpc::proto::v1::validation_service_client::ValidationServiceClient;
 use leasehold::server::{self, Running};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -165,6 +167,9 @@ pub fn settings(netbox: &NetBox) -> Settings {
         events: EventSettings::default(),
         expiry: leasehold::expiry::Schedule::default(),
         notify: leasehold::notify::NotifySettings::default(),
+        checks: CheckSettings::default(),
+        // What is given back is free at once: a test that wants it to rest says so.
+        allocation: Policy { quarantine: Duration::ZERO, ..Policy::default() },
         calendar_token: None,
         time_zone: jiff::tz::TimeZone::UTC,
         log_level: "warn".to_owned(),
@@ -180,6 +185,7 @@ pub struct Server {
     pub allocations: AllocationServiceClient<Channel>,
     pub admin: AdminServiceClient<Channel>,
     pub events: EventServiceClient<Channel>,
+    pub validation: ValidationServiceClient<Channel>,
 }
 
 impl Server {
@@ -199,7 +205,8 @@ impl Server {
             leases: LeaseServiceClient::new(channel.clone()),
             allocations: AllocationServiceClient::new(channel.clone()),
             admin: AdminServiceClient::new(channel.clone()),
-            events: EventServiceClient::new(channel),
+            events: EventServiceClient::new(channel.clone()),
+            validation: ValidationServiceClient::new(channel),
             running,
         }
     }
@@ -216,6 +223,19 @@ impl Server {
     pub async fn lookup(&self, vrf_id: u64, address: &str) -> v1::LookupAddressResponse {
         let request = v1::LookupAddressRequest { address: address.to_owned(), vrf_id, as_of: None };
         self.prefixes.clone().lookup_address(request).await.unwrap().into_inner()
+    }
+
+    /// Runs a job now and waits for its end; its error, empty if it went well.
+    pub async fn run(&self, job: &str) -> String {
+        let request = v1::TriggerCheckRequest { job: job.to_owned(), wait: true };
+        self.admin.clone().trigger_check(request).await.unwrap().into_inner().job.unwrap().last_error
+    }
+
+    /// Every event of a type, the newest first.
+    pub async fn told(&self, kind: v1::EventType) -> Vec<v1::Event> {
+        let request =
+            v1::ListEventsRequest { types: vec![kind.into()], page_size: 1000, ..Default::default() };
+        self.events.clone().list_events(request).await.unwrap().into_inner().events
     }
 
     pub async fn allocate(

@@ -1,0 +1,316 @@
+//! Answers on demand. Asks the same sources as the rounds, now, and writes nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::error::Error;
+use super::preflight::{Case, Finding, is_ready};
+use super::reputation::{self, BlockReputation};
+use super::settings::ValidationSettings;
+use super::sweep;
+use super::sweeper::{self, Target};
+use super::sweeps::Sweeps;
+use crate::bgp::RouteWatch;
+use crate::cache::{Cache, Index};
+use crate::clock::Clock;
+use crate::dnsbl::Lists;
+use crate::geofeed::Geofeeds;
+use crate::irr::{IrrVerdict, Registry};
+use crate::ledger::{Observation, ObservationKind, Observations};
+use crate::model::{
+    Asn, Check, CouldNotCheck, Network, Observed, Prefix, Route, RouteVerdict, Standing, Sweep, Table,
+};
+use crate::rpki::Validator;
+
+/// A block to be announced.
+#[derive(Clone, Debug)]
+pub struct PreflightWish {
+    /// Where it stands.
+    pub table: Table,
+    /// The block.
+    pub block: Network,
+    /// Who is to announce it; whom the lease names, if absent.
+    pub origin: Option<Asn>,
+    /// What is to be announced of it; the block itself, if empty.
+    pub announce: Vec<Network>,
+    /// Days that the lease must have left; as configured, if absent.
+    pub min_days_left: Option<i32>,
+}
+
+/// What a preflight found.
+#[derive(Clone, Debug)]
+pub struct Preflight {
+    /// Nothing blocks the announcement.
+    pub ready: bool,
+    /// Everything that was looked at.
+    pub findings: Vec<Finding>,
+    /// The prefix whose lease covers the block.
+    pub leased: Option<Arc<Prefix>>,
+    /// Who would announce it.
+    pub origin: Option<Asn>,
+}
+
+/// How far a check of a block's reputation has come.
+#[derive(Clone, Debug)]
+pub enum ReputationProgress {
+    /// Answers so far, of so many; and how many of them were listings.
+    Asked {
+        /// So far.
+        done: u64,
+        /// Of so many.
+        of: u64,
+        /// Listings among them.
+        listed: u64,
+    },
+    /// The end.
+    Judged(Box<BlockReputation>),
+}
+
+/// Progress is told this often, counted in answers.
+const TELL_EVERY: u64 = 64;
+
+/// Answers on demand.
+pub struct Inspector {
+    cache: Arc<Cache>,
+    validator: Arc<Validator>,
+    registry: Arc<Registry>,
+    lists: Arc<Lists>,
+    /// `None` if no collector is configured.
+    routes: Option<Arc<dyn RouteWatch>>,
+    geofeeds: Geofeeds,
+    observations: Arc<dyn Observations>,
+    clock: Arc<dyn Clock>,
+    settings: ValidationSettings,
+}
+
+impl Inspector {
+    /// Answers by these sources.
+    #[allow(clippy::too_many_arguments)] // each is a peer of its own, and this is where they meet
+    pub fn new(
+        cache: Arc<Cache>,
+        validator: Arc<Validator>,
+        registry: Arc<Registry>,
+        lists: Arc<Lists>,
+        routes: Option<Arc<dyn RouteWatch>>,
+        geofeeds: Geofeeds,
+        observations: Arc<dyn Observations>,
+        clock: Arc<dyn Clock>,
+        settings: ValidationSettings,
+    ) -> Self {
+        Self { cache, validator, registry, lists, routes, geofeeds, observations, clock, settings }
+    }
+
+    /// The sources, for those who ask how they are.
+    pub fn sources(&self) -> (&Validator, &Lists) {
+        (&self.validator, &self.lists)
+    }
+
+    fn index(&self) -> Result<Arc<Index>, Error> {
+        if self.cache.is_ready() {
+            Ok(self.cache.snapshot())
+        } else {
+            Err(Error::NotReady { trouble: self.cache.freshness().trouble().to_string() })
+        }
+    }
+
+    /// The route that is asked about: with the origin given, or the one that the covering lease names.
+    pub fn route(&self, table: Table, prefix: Network, origin: Option<Asn>) -> Result<Route, Error> {
+        let origin = match origin {
+            Some(origin) => Some(origin),
+            None => self.index()?.covering_lease(table, prefix).and_then(|(_, lease)| lease.origin),
+        };
+        Ok(Route { prefix, origin: origin.ok_or(Error::NoOrigin { network: prefix })? })
+    }
+
+    /// What the RPKI says of a route.
+    pub async fn validate(&self, route: Route) -> Result<Observed<RouteVerdict>, CouldNotCheck> {
+        self.validator.validate(route).await
+    }
+
+    /// Where a route stands in the registries.
+    pub async fn irr(&self, route: Route) -> Result<Observed<IrrVerdict>, CouldNotCheck> {
+        self.registry.check(route, self.clock.now()).await
+    }
+
+    /// What the sweeps have found of a leased block so far; asks nobody.
+    pub async fn recorded_reputation(&self, table: Table, block: Network) -> Result<BlockReputation, Error> {
+        let index = self.index()?;
+        let Some((prefix, _)) = index.covering_lease(table, block) else {
+            return Ok(reputation::judge(sweep::space(block, 0), &[], None, &self.settings.reputation));
+        };
+        let sweeps = self.sweeps();
+        let mut kept = sweeps.load(&self.lists, prefix).await?;
+        let baseline = sweeps.baseline(prefix).await?;
+        // A part of a leased block is judged by what is known of that part.
+        for (_, sweep) in &mut kept {
+            if let Some(Sweep { listed, failed, never, .. }) = sweep {
+                listed.retain(|address, _| block.contains_address(*address));
+                failed.retain(|address, _| block.contains_address(*address));
+                never.retain(|address| block.contains_address(*address));
+            }
+        }
+        let count = index.addresses_within(table, block).count();
+        Ok(reputation::judge(sweep::space(block, count), &kept, baseline.as_ref(), &self.settings.reputation))
+    }
+
+    /// Asks every list about every address of a block, recorded ones first, and tells how far it has come. Dropping the
+    /// receiver ends it.
+    pub async fn reputation(
+        self: &Arc<Self>,
+        table: Table,
+        block: Network,
+    ) -> Result<mpsc::Receiver<ReputationProgress>, Error> {
+        let index = self.index()?;
+        if !sweep::is_swept(block) {
+            return Err(Error::TooLarge { network: block, shortest: block.max_length() - sweep::SWEPT_BITS });
+        }
+        let covering = index.covering_lease(table, block).map(|(prefix, _)| prefix.clone());
+        let baseline = match &covering {
+            Some(prefix) => self.sweeps().baseline(prefix).await?,
+            None => None,
+        };
+        let recorded = index.addresses_within(table, block).map(|address| address.host()).collect();
+        let (tell, told) = mpsc::channel(16);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let asking = this.ask_all(block, recorded, &tell);
+            let sweeps = tokio::select! {
+                sweeps = asking => sweeps,
+                () = tell.closed() => return,
+            };
+            let judged = reputation::judge(
+                sweep::space(block, 0),
+                &sweeps,
+                baseline.as_ref(),
+                &this.settings.reputation,
+            );
+            let _ = tell.send(ReputationProgress::Judged(Box::new(judged))).await;
+        });
+        Ok(told)
+    }
+
+    async fn ask_all(
+        &self,
+        block: Network,
+        recorded: Vec<std::net::IpAddr>,
+        tell: &mpsc::Sender<ReputationProgress>,
+    ) -> Vec<(String, Option<Sweep>)> {
+        let zones = self.lists.zones(block.first());
+        let of = sweep::space(block, 0) * zones.len() as u64;
+        let (done, listed) = (AtomicU64::new(0), AtomicU64::new(0));
+        let asked = |answer: &sweep::Answer| {
+            let more = u64::from(matches!(answer.1, Ok(Some(_))));
+            let listed = listed.fetch_add(more, Ordering::Relaxed) + more;
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if done.is_multiple_of(TELL_EVERY) {
+                // A reader that is slow misses some of the progress and none of the result.
+                let _ = tell.try_send(ReputationProgress::Asked { done, of, listed });
+            }
+        };
+        let target = Target { block, recorded, budget: usize::MAX };
+        let runs = zones.iter().map(|zone| async {
+            let mut sweep = Sweep::default();
+            sweeper::advance(&self.lists, &zone.name, &target, &mut sweep, &*self.clock, &asked).await;
+            (zone.name.clone(), Some(sweep))
+        });
+        join_all(runs).await
+    }
+
+    /// Everything that an announcement needs.
+    pub async fn preflight(&self, wish: &PreflightWish) -> Result<Preflight, Error> {
+        let index = self.index()?;
+        let covering = index.covering_lease(wish.table, wish.block);
+        let leased = covering.map(|(prefix, _)| prefix.clone());
+        let lease = leased.as_ref().and_then(|prefix| prefix.lease.as_deref());
+        let policy = &self.settings.preflight;
+        let case = Case { block: wish.block, lease, required: &policy.required };
+        let now = self.clock.now();
+        let origin = wish.origin.or_else(|| lease.and_then(|lease| lease.origin));
+        let announced: BTreeSet<Network> = if wish.announce.is_empty() {
+            [wish.block].into()
+        } else {
+            wish.announce.iter().copied().collect()
+        };
+
+        let routing = async {
+            let Some(origin) = origin else { return (case.no_origin(), Vec::new()) };
+            let routes = announced.iter().map(|prefix| Route { prefix: *prefix, origin });
+            let looks = join_all(routes.map(|route| async move {
+                let (roa, irr) = tokio::join!(self.validate(route), self.irr(route));
+                (route, roa, irr)
+            }))
+            .await;
+            let roa = looks.iter().flat_map(|(route, roa, _)| case.roa(*route, roa)).collect();
+            let irr = looks.iter().map(|(route, _, irr)| case.irr(*route, irr)).collect();
+            (roa, irr)
+        };
+        let seen = async {
+            match &self.routes {
+                Some(routes) => routes.sighting(wish.block).await,
+                None => Err(CouldNotCheck::not_configured()),
+            }
+        };
+        let ((roa, irr), seen, reputation, geofeed) = tokio::join!(
+            routing,
+            seen,
+            self.held_reputation(wish.table, wish.block, leased.as_deref()),
+            self.geofeed(&case, leased.as_deref(), now),
+        );
+        let (held, why_not) = reputation?;
+        let mut findings = vec![
+            case.term(self.clock.today(), wish.min_days_left.unwrap_or(policy.min_days_left)),
+            case.loa(),
+        ];
+        findings.extend(roa);
+        findings.extend(irr);
+        findings.extend(case.bgp(origin, &seen, now, policy.bgp_stale_after));
+        findings.push(case.reputation(held.as_ref(), &why_not, now, policy.reputation_stale_after));
+        findings.push(geofeed);
+        Ok(Preflight { ready: is_ready(&findings), findings, leased, origin })
+    }
+
+    /// The verdict that is held of the block's lease; if there is none, why not.
+    async fn held_reputation(
+        &self,
+        table: Table,
+        block: Network,
+        leased: Option<&Prefix>,
+    ) -> Result<(Option<Standing>, CouldNotCheck), Error> {
+        if !self.lists.is_configured() {
+            return Ok((None, CouldNotCheck::not_configured()));
+        }
+        let Some(prefix) = leased else {
+            return Ok((None, CouldNotCheck::one("blocklists", "only leased blocks are swept")));
+        };
+        let rows = self.observations.load(ObservationKind::Verdict, Some(prefix.id)).await?;
+        let row = rows.iter().find(|row| row.subject == Check::Reputation.as_str());
+        let held: Option<Standing> = row.map(Observation::read).transpose()?;
+        let why_not = match (&held, self.recorded_reputation(table, block).await?.verdict) {
+            (None, Err(could_not)) => could_not,
+            _ => CouldNotCheck::one("blocklists", "the first sweep has not been judged yet"),
+        };
+        Ok((held, why_not))
+    }
+
+    async fn geofeed(&self, case: &Case<'_>, leased: Option<&Prefix>, now: Timestamp) -> Finding {
+        let field = &self.settings.preflight.geofeed_field;
+        let recorded = leased.and_then(|prefix| prefix.custom_fields.get(field)).and_then(|url| url.as_str());
+        // RFC 9632, section 3: without a field of its own, the reference stands in a remark.
+        let remark = leased.and_then(|prefix| prefix.description.split_once("Geofeed ")).map(|(_, url)| url);
+        let url = recorded.or(remark).and_then(|text| text.split_whitespace().next());
+        let said = match url {
+            Some(url) => self.geofeeds.get(url, now).await.map(|feed| feed.map(|feed| feed.of(case.block))),
+            None => Err(CouldNotCheck::not_configured()),
+        };
+        case.geofeed(url, &said)
+    }
+
+    fn sweeps(&self) -> Sweeps {
+        Sweeps::new(self.observations.clone(), self.settings.reputation.clone())
+    }
+}

@@ -1,0 +1,182 @@
+//! Holds verdicts: takes looks up, tells what changed, and folds it back into NetBox.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use metrics::{counter, gauge};
+
+use super::fold;
+use super::settings::ValidationSettings;
+use super::standing::{self, Sighting};
+use crate::cache::{Batch, Cache, Index};
+use crate::clock::Clock;
+use crate::events::EventLog;
+use crate::ledger::{self, Observation, ObservationKind, Observations};
+use crate::model::{
+    Check, CouldNotCheck, Happening, Prefix, PrefixId, Reputation, Revision, RoaStatus, Standing, Verdict,
+    VerdictChange,
+};
+use crate::netbox::{self, Client, FieldChange};
+
+/// What a look at a block came to.
+pub(super) type Look = Result<Sighting, CouldNotCheck>;
+
+/// Records that are written in one request.
+const AT_ONCE: usize = 100;
+
+/// Holds verdicts.
+pub(super) struct Recorder {
+    pub(super) client: Client,
+    pub(super) cache: Arc<Cache>,
+    pub(super) log: Arc<EventLog>,
+    pub(super) observations: Arc<dyn Observations>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: ValidationSettings,
+}
+
+impl Recorder {
+    /// What is held by one check, by prefix; of one block alone, if one is named. Read anew each time: another replica may have looked meanwhile.
+    async fn standings(
+        &self,
+        check: Check,
+        only: Option<PrefixId>,
+    ) -> Result<BTreeMap<PrefixId, Standing>, ledger::Error> {
+        let rows = self.observations.load(ObservationKind::Verdict, only).await?;
+        rows.iter()
+            .filter(|row| row.subject == check.as_str())
+            .map(|row| Ok((row.prefix, row.read()?)))
+            .collect()
+    }
+
+    /// The blocks of which a verdict is held.
+    pub(super) async fn known(&self, check: Check) -> Result<BTreeSet<PrefixId>, ledger::Error> {
+        Ok(self.standings(check, None).await?.into_keys().collect())
+    }
+
+    /// Takes looks up; answers the blocks whose verdict is about to change, which deserve another look.
+    pub(super) async fn take(
+        &self,
+        check: Check,
+        looks: Vec<(Arc<Prefix>, Look)>,
+    ) -> Result<Vec<Arc<Prefix>>, ledger::Error> {
+        let only = match looks.as_slice() {
+            [(prefix, _)] => Some(prefix.id),
+            _ => None,
+        };
+        let held = self.standings(check, only).await?;
+        let now = self.clock.now();
+        let (mut rows, mut news, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
+        for (prefix, look) in looks {
+            let before = held.get(&prefix.id);
+            let outcome = if look.is_ok() { "answered" } else { "failed" };
+            counter!("leasehold_checks_total", "check" => check.as_str(), "outcome" => outcome).increment(1);
+            let standing = match (look, before) {
+                (Ok(sighting), _) => {
+                    let step = standing::see(before, sighting, self.settings.confirmations);
+                    if let Some(before) = step.before {
+                        let change = change(&prefix, before, &step.standing);
+                        tracing::info!(prefix = %prefix.network, before = before.as_str(), after = change.after.as_str(),
+                            reason = change.reason, "a verdict changed");
+                        news.push(Happening::verdict(change, now));
+                    }
+                    step.standing
+                }
+                (Err(could_not), Some(before)) => standing::fail(before, could_not.to_string(), now),
+                // Nothing was ever known: there is nothing to hold.
+                (Err(_), None) => continue,
+            };
+            if standing.candidate.is_some() {
+                unsure.push(prefix.clone());
+            }
+            if before != Some(&standing) {
+                rows.push(Observation::of(prefix.id, check.as_str(), &standing)?);
+            }
+        }
+        // Told before it is held: if this server dies in between, the change is seen again and the log knows it.
+        self.log.tell(&news).await?;
+        self.observations.put(ObservationKind::Verdict, &rows, now).await?;
+        Ok(unsure)
+    }
+
+    /// Writes what is held into NetBox where the record says something else. A record that moved on since it was read is left
+    /// alone until the next round. Answers how many were written.
+    pub(super) async fn fold_back(&self, check: Check) -> Result<usize, super::checks::RoundError> {
+        let index = self.cache.snapshot();
+        let held = self.standings(check, None).await?;
+        tally(check, &held);
+        let due: Vec<(PrefixId, Revision, Vec<FieldChange>)> = index
+            .leased()
+            .filter_map(|prefix| {
+                let changes =
+                    fold::changes(prefix.lease.as_ref()?, held.get(&prefix.id)?, self.settings.redate_after);
+                (!changes.is_empty()).then(|| (prefix.id, prefix.revision.clone(), changes))
+            })
+            .collect();
+        let mut written = 0;
+        for chunk in due.chunks(AT_ONCE) {
+            let records = match self.client.patch_fields(chunk).await {
+                // One record that NetBox finds fault with must not keep the others from being written.
+                Err(netbox::Error::Rejected { .. }) if chunk.len() > 1 => self.one_by_one(chunk).await?,
+                answer => answer?,
+            };
+            written += records.len();
+            self.cache.apply(Batch::from(records)).await?;
+        }
+        Ok(written)
+    }
+
+    async fn one_by_one(
+        &self,
+        chunk: &[(PrefixId, Revision, Vec<FieldChange>)],
+    ) -> netbox::Result<Vec<Prefix>> {
+        let mut records = Vec::new();
+        for one in chunk {
+            match self.client.patch_fields(std::slice::from_ref(one)).await {
+                Ok(record) => records.extend(record),
+                Err(error @ netbox::Error::Rejected { .. }) => {
+                    tracing::error!(prefix_id = one.0.0, %error, "NetBox does not take a verdict");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(records)
+    }
+
+    /// Forgets what was observed of blocks that carry no lease any more.
+    pub(super) async fn forget_ended(
+        &self,
+        index: &Index,
+        swept: Vec<PrefixId>,
+    ) -> Result<(), ledger::Error> {
+        let rows = self.observations.load(ObservationKind::Verdict, None).await?;
+        let leased: BTreeSet<PrefixId> = index.leased().map(|prefix| prefix.id).collect();
+        let known: BTreeSet<PrefixId> = rows.into_iter().map(|row| row.prefix).chain(swept).collect();
+        let ended: Vec<PrefixId> = known.difference(&leased).copied().collect();
+        self.observations.forget(&ended).await
+    }
+}
+
+fn change(prefix: &Arc<Prefix>, before: Verdict, after: &Standing) -> VerdictChange {
+    VerdictChange {
+        prefix: prefix.clone(),
+        before,
+        after: after.verdict,
+        reason: after.reason.clone(),
+        source: after.source.clone(),
+        observed: after.observed,
+    }
+}
+
+/// How many blocks each verdict is held of.
+fn tally(check: Check, held: &BTreeMap<PrefixId, Standing>) {
+    let words: Vec<Verdict> = match check {
+        Check::Roa => RoaStatus::ALL.iter().copied().map(Verdict::Roa).collect(),
+        Check::Irr => vec![Verdict::Irr(true), Verdict::Irr(false)],
+        Check::Reputation => Reputation::ALL.iter().copied().map(Verdict::Reputation).collect(),
+    };
+    for verdict in words {
+        let count = held.values().filter(|standing| standing.verdict == verdict).count();
+        gauge!("leasehold_verdicts", "check" => check.as_str(), "verdict" => verdict.as_str())
+            .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+    }
+}
