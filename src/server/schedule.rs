@@ -123,7 +123,11 @@ fn follow(scheduler: &Scheduler, settings: &Settings, works: &Works) {
 /// Checks leased blocks.
 fn check(scheduler: &Scheduler, settings: &Settings, works: &Works) {
     let every = &settings.checks.validation;
-    let within = |every: Duration, deadline: Duration| Timing { every, deadline: deadline.max(every) };
+    let within = |every: Duration, deadline: Duration| Timing {
+        every,
+        deadline: deadline.max(every),
+        cut_at_stop: true,
+    };
     let look = |validator: Arc<Validator>| async move { validator.look().await };
     scheduler.add("rpki.look", within(LOOK_EVERY, ROUND), work(&works.validator, look));
     let roa = |checks: Arc<Checks>| async move { checks.roa(Scope::All).await };

@@ -34,6 +34,8 @@ pub enum Scope {
 
 /// Routes asked about at once. Sources that are asked over a network bound it further.
 const ROUTES_AT_ONCE: usize = 32;
+/// How often it is looked whether there are records.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long the first round waits for VRPs to arrive.
 const VRPS_AT_START: Duration = Duration::from_secs(20);
 
@@ -115,7 +117,7 @@ impl Checks {
     /// Looks at the route of every block, and again at those that say something new, as often as it takes to confirm it.
     async fn routes(&self, peer: Peer, scope: Scope) -> Result<usize, RoundError> {
         let check = peer.check();
-        let Some(index) = self.index() else { return Ok(0) };
+        let index = self.index().await;
         let known = self.known(scope, check).await?;
         let mut blocks =
             self.in_force(&index, |prefix| route(prefix).is_some() && !known.contains(&prefix.id));
@@ -161,10 +163,10 @@ impl Checks {
     pub async fn reputation(&self, scope: Scope) -> Result<usize, RoundError> {
         let [.., round] = &self.rounds;
         let _alone = round.lock().await;
-        let Some(index) = self.index() else { return Ok(0) };
         if !self.lists.is_configured() {
             return Ok(0);
         }
+        let index = self.index().await;
         let known = self.known(scope, Check::Reputation).await?;
         let listable = |prefix: &Prefix| !self.lists.zones(prefix.network.first()).is_empty();
         let mut blocks = Vec::new();
@@ -235,9 +237,13 @@ impl Checks {
         }
     }
 
-    fn index(&self) -> Option<Arc<Index>> {
+    /// The records, once there are any: a round that is due at start waits for the first full pass.
+    async fn index(&self) -> Arc<Index> {
         let cache = &self.recorder.cache;
-        cache.is_ready().then(|| cache.snapshot())
+        while !cache.is_ready() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        cache.snapshot()
     }
 
     /// Leased blocks that are worth a look: what has ended is no longer ours to worry about.

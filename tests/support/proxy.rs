@@ -1,8 +1,11 @@
-//! A TCP proxy that can be cut: how a test takes a NetBox out of reach without stopping it for the others.
+//! Proxies: a TCP one that can be cut, which is how a test takes a NetBox out of reach without stopping it for the others,
+//! and a UDP one that counts.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::LOOPBACK;
@@ -59,4 +62,38 @@ fn run(listener: TcpListener, target: String) -> (CancellationToken, tokio::task
         }
     });
     (alive, task)
+}
+
+/// A relay of single questions and answers over UDP that counts the questions.
+pub struct CountingUdp {
+    pub at: SocketAddr,
+    queries: Arc<AtomicU64>,
+}
+
+impl CountingUdp {
+    pub async fn before(target: SocketAddr) -> Self {
+        let socket = Arc::new(UdpSocket::bind(LOOPBACK).await.unwrap());
+        let (at, queries) = (socket.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));
+        let counted = queries.clone();
+        tokio::spawn(async move {
+            let mut question = [0; 1500];
+            while let Ok((length, client)) = socket.recv_from(&mut question).await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let (socket, question) = (socket.clone(), question[..length].to_vec());
+                tokio::spawn(async move {
+                    let upstream = UdpSocket::bind(LOOPBACK).await.unwrap();
+                    upstream.send_to(&question, target).await.unwrap();
+                    let mut answer = [0; 1500];
+                    if let Ok(length) = upstream.recv(&mut answer).await {
+                        let _ = socket.send_to(&answer[..length], client).await;
+                    }
+                });
+            }
+        });
+        Self { at, queries }
+    }
+
+    pub fn queries(&self) -> u64 {
+        self.queries.load(Ordering::Relaxed)
+    }
 }
