@@ -51,6 +51,7 @@ contract!(
     an_unknown_custom_field_is_refused,
     select_fields_are_given_with_their_label,
     a_patch_of_custom_fields_merges,
+    a_list_of_patches_is_all_or_nothing,
     a_wrong_token_is_refused_with_403,
     what_is_not_there_is_404_with_a_detail,
     a_vrf_that_is_not_there_is_a_bad_filter,
@@ -422,6 +423,46 @@ async fn a_patch_of_custom_fields_merges(netbox: &NetBox) {
     let (_, row, _) = netbox.rest("PATCH", &format!("ipam/prefixes/{id}/"), Some(change)).await;
     assert_eq!(row["custom_fields"]["lease_owner"], "ACME-LIR");
     assert_eq!(row["custom_fields"]["lease_expiry"], "2028-06-01");
+}
+
+async fn a_list_of_patches_is_all_or_nothing(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let (first, second) =
+        (netbox.prefix(vrf, "203.0.113.0/25").await, netbox.prefix(vrf, "203.0.113.128/25").await);
+    let owner = |id: u64, owner: &str| json!({ "id": id, "custom_fields": { "lease_owner": owner } });
+    let both = json!([owner(first, "A-LIR"), owner(second, "B-LIR")]);
+    let (status, rows, _) = netbox.rest("PATCH", "ipam/prefixes/", Some(both)).await;
+    assert_eq!(status, 200, "{rows}");
+    let owners = |rows: &Value| -> Vec<(u64, String)> {
+        let row = |row: &Value| {
+            (row["id"].as_u64().unwrap(), row["custom_fields"]["lease_owner"].as_str().unwrap().to_owned())
+        };
+        rows.as_array().unwrap().iter().map(row).collect()
+    };
+    assert_eq!(owners(&rows), [(first, "A-LIR".to_owned()), (second, "B-LIR".to_owned())]);
+    let bad = json!([owner(first, "C-LIR"), { "id": second, "custom_fields": { "roa_status": "nonsense" } }]);
+    let (status, answer, _) = netbox.rest("PATCH", "ipam/prefixes/", Some(bad)).await;
+    assert_eq!(status, 400, "{answer}");
+    let missing = json!([owner(first, "C-LIR"), owner(999_999_999, "D-LIR")]);
+    let (status, answer, _) = netbox.rest("PATCH", "ipam/prefixes/", Some(missing)).await;
+    assert_eq!(status, 400, "{answer}");
+    let (_, row, _) = netbox.rest("GET", &format!("ipam/prefixes/{first}/"), None).await;
+    assert_eq!(row["custom_fields"]["lease_owner"], "A-LIR", "nothing of a list that is refused is done");
+    // What Leasehold makes of it: those that moved on are left alone.
+    let client = netbox.client().await;
+    let read: Vec<leasehold::model::Prefix> = client.by_ids(&[first, second]).await.unwrap();
+    netbox
+        .rest("PATCH", &format!("ipam/prefixes/{second}/"), Some(json!({ "description": "by hand" })))
+        .await;
+    let change = |prefix: &leasehold::model::Prefix| {
+        let fields = vec![leasehold::netbox::FieldChange::IrrRegistered(Some(true))];
+        (prefix.id, prefix.revision.clone(), fields)
+    };
+    let written = client.patch_fields(&read.iter().map(change).collect::<Vec<_>>()).await.unwrap();
+    let ids: Vec<u64> = written.iter().map(|prefix| prefix.id.0).collect();
+    assert_eq!(ids, [first]);
+    assert_eq!(written[0].lease.as_ref().unwrap().irr_registered, Some(true));
+    assert_eq!(client.patch_fields(&[change(&read[1])]).await.unwrap(), [], "one alone, too");
 }
 
 async fn a_wrong_token_is_refused_with_403(netbox: &NetBox) {

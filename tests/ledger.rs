@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::ledger::{
-    self, Begun, Detail, Fingerprint, Intent, IntentKind, IntentState, Ledger, LedgerSettings, ListIntents,
+    self, Begun, Books, Detail, Fingerprint, Intent, IntentKind, IntentState, Ledger, LedgerSettings,
+    ListIntents, Observation, ObservationKind, Observations,
 };
-use leasehold::model::PrefixId;
+use leasehold::model::{PrefixId, Table, VrfId};
 
 use crate::support::{directory, peers};
 
@@ -74,20 +75,79 @@ async fn suite(ledger: Arc<dyn Ledger>) {
     assert!(ledger.list(&done).await.unwrap().iter().all(|intent| intent.state == IntentState::Done));
 }
 
+/// Addresses that were given back.
+async fn resting(ledger: Arc<dyn Ledger>) {
+    // A table of its own, since the PostgreSQL ledger is shared by other tests.
+    let table = Table::Vrf(VrfId(u64::from(uuid::Uuid::new_v4().as_fields().0)));
+    let at = |second: i64| Timestamp::from_second(1_700_000_000 + second).unwrap();
+    let host = |last: u8| std::net::IpAddr::from([203, 0, 113, last]);
+    ledger.rest(table, &(1..=5).map(host).collect::<Vec<_>>(), at(0)).await.unwrap();
+    ledger.rest(table, &[host(5), "2001:db8::1".parse().unwrap()], at(10)).await.unwrap();
+    let of = async |since: i64| {
+        let found = ledger.resting(at(since)).await.unwrap();
+        let mut ours: Vec<_> = found.into_iter().filter(|row| row.0 == table).map(|row| row.1).collect();
+        ours.sort_unstable();
+        ours
+    };
+    assert_eq!(of(-1).await.len(), 6);
+    assert_eq!(of(0).await, [host(5), "2001:db8::1".parse().unwrap()], "given back again, it rests anew");
+    ledger.wake(at(0)).await.unwrap();
+    assert_eq!(of(-1).await.len(), 2);
+}
+
+/// What was observed of blocks.
+async fn observed(observations: Arc<dyn Observations>) {
+    let base = u64::from(uuid::Uuid::new_v4().as_fields().0) << 8;
+    let (first, second) = (PrefixId(base), PrefixId(base + 1));
+    let now = Timestamp::from_second(1_700_000_000).unwrap();
+    let row = |prefix, subject: &str, value: u32| Observation::of(prefix, subject, &value).unwrap();
+    // More than one statement's worth.
+    let many: Vec<Observation> = (0..1200).map(|nth| row(first, &format!("{nth:04}"), nth)).collect();
+    observations.put(ObservationKind::Sweep, &many, now).await.unwrap();
+    let other = [row(first, "roa", 1), row(second, "roa", 2), row(second, "irr", 3)];
+    observations.put(ObservationKind::Verdict, &other, now).await.unwrap();
+    observations.put(ObservationKind::Verdict, &[row(second, "roa", 7)], now).await.unwrap();
+    observations.put(ObservationKind::Verdict, &[], now).await.unwrap();
+    assert_eq!(observations.load(ObservationKind::Sweep, Some(first)).await.unwrap(), many);
+    let values = async |kind, prefix| -> Vec<(String, u32)> {
+        let rows = observations.load(kind, Some(prefix)).await.unwrap();
+        rows.iter().map(|row| (row.subject.clone(), row.read().unwrap())).collect()
+    };
+    let wanted = [("irr".to_owned(), 3), ("roa".to_owned(), 7)];
+    assert_eq!(
+        values(ObservationKind::Verdict, second).await,
+        wanted,
+        "the later word stands in place of the other"
+    );
+    let all = observations.load(ObservationKind::Verdict, None).await.unwrap();
+    assert_eq!(all.iter().filter(|row| row.prefix == first || row.prefix == second).count(), 3);
+    observations.forget(&[second]).await.unwrap();
+    assert_eq!(values(ObservationKind::Verdict, second).await, []);
+    assert_eq!(values(ObservationKind::Verdict, first).await, [("roa".to_owned(), 1)]);
+    observations.forget(&[first]).await.unwrap();
+    assert_eq!(values(ObservationKind::Sweep, first).await, []);
+}
+
+async fn all(books: Books) {
+    suite(books.intents.clone()).await;
+    resting(books.intents).await;
+    observed(books.observations).await;
+}
+
 #[tokio::test]
-async fn sqlite_keeps_intents() {
+async fn sqlite_keeps_intents_rest_and_observations() {
     let (_guard, path) = directory();
     let settings = LedgerSettings::Sqlite(path.join("ledger.db"));
-    suite(ledger::open(&settings).await.unwrap().intents).await;
+    all(ledger::open(&settings).await.unwrap()).await;
     // What was written is there for the next server.
     let again = ledger::open(&settings).await.unwrap();
     assert!(!again.intents.pending().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn postgres_keeps_intents() {
-    let name = "ledger::postgres_keeps_intents";
+async fn postgres_keeps_intents_rest_and_observations() {
+    let name = "ledger::postgres_keeps_intents_rest_and_observations";
     let Some(url) = peers::variable(name, "LEASEHOLD_TEST_POSTGRES_URL", "a real PostgreSQL") else { return };
     let settings = LedgerSettings::Postgres(secrecy::SecretString::from(url));
-    suite(ledger::open(&settings).await.unwrap().intents).await;
+    all(ledger::open(&settings).await.unwrap()).await;
 }

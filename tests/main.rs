@@ -31,6 +31,7 @@ mod ledger;
 mod lookup;
 mod notify;
 mod older;
+mod policy;
 mod reputation;
 mod rpki;
 mod scale;

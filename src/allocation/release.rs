@@ -1,6 +1,6 @@
 //! Giving addresses back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -119,11 +119,13 @@ impl Allocator {
 impl Allocator {
     /// Lets addresses rest that are given back.
     async fn rest(&self, released: &[Address]) -> Result<(), Error> {
-        let mut by_table: BTreeMap<Table, Vec<IpAddr>> = BTreeMap::new();
+        // An address may stand more than once where uniqueness is not enforced.
+        let mut by_table: BTreeMap<Table, BTreeSet<IpAddr>> = BTreeMap::new();
         for address in released {
-            by_table.entry(address.table).or_default().push(address.host());
+            by_table.entry(address.table).or_default().insert(address.host());
         }
         for (table, addresses) in by_table {
+            let addresses: Vec<IpAddr> = addresses.into_iter().collect();
             self.ledger.rest(table, &addresses, self.clock.now()).await?;
         }
         Ok(())

@@ -21,14 +21,15 @@ macro_rules! observations_over {
                 kind: ObservationKind,
                 prefix: Option<PrefixId>,
             ) -> Result<Vec<Observation>, Error> {
-                let rows = sqlx::query(
-                    "SELECT prefix, subject, body FROM observation
-                     WHERE kind = $1 AND ($2 = 0 OR prefix = $2) ORDER BY prefix, subject",
-                )
-                .bind(kind.as_str())
-                .bind(prefix.map_or(0, |id| to_sql(id.0)))
-                .fetch_all(&self.reads)
-                .await?;
+                let mut query = QueryBuilder::<$database>::new(
+                    "SELECT prefix, subject, body FROM observation WHERE kind = ",
+                );
+                query.push_bind(kind.as_str());
+                if let Some(prefix) = prefix {
+                    query.push(" AND prefix = ").push_bind(to_sql(prefix.0));
+                }
+                query.push(" ORDER BY prefix, subject");
+                let rows = query.build().fetch_all(&self.reads).await?;
                 rows.iter()
                     .map(|row| {
                         let id: i64 = row.try_get(0)?;
