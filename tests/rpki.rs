@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold::clock::{Clock, SystemClock};
@@ -15,15 +15,14 @@ use leasehold::rpki::rtr::RtrSettings;
 use leasehold::rpki::{RpkiSettings, Source, Validator, VrpSet};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use rpki::rtr::payload::{Action, Payload, PayloadRef, Timing};
-use rpki::rtr::server::{NotifySender, PayloadDiff, PayloadSet, PayloadSource, Server};
-use rpki::rtr::state::{Serial, State};
+use rpki::rtr::payload::Action;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::support::peers::variable;
 use crate::support::process::{StayRtr, free_port, until};
+use crate::support::rtr::Cache;
 
 fn vrp(prefix: &str, max_length: impl Into<Option<u8>>, asn: u32) -> Vrp {
     Vrp::new(prefix.parse().unwrap(), max_length.into(), asn).unwrap()
@@ -293,92 +292,6 @@ async fn a_real_cache_is_followed_restarted_and_outlived() {
     assert_eq!(validator.states()[0].vrps, Some(1));
 }
 
-/// What a cache of ours serves: VRPs, a session, a serial, and what the last change was, if it still knows.
-#[derive(Clone)]
-struct Cache(Arc<Mutex<Held>>);
-
-struct Held {
-    state: State,
-    vrps: Vec<Vrp>,
-    last: Option<Vec<(Vrp, Action)>>,
-    expire: u32,
-    ready: bool,
-}
-
-struct List(Vec<(Payload, Action)>, usize);
-
-impl PayloadSet for List {
-    fn next(&mut self) -> Option<PayloadRef<'_>> {
-        self.1 += 1;
-        self.0.get(self.1 - 1).map(|(payload, _)| payload.as_ref())
-    }
-}
-
-impl PayloadDiff for List {
-    fn next(&mut self) -> Option<(PayloadRef<'_>, Action)> {
-        self.1 += 1;
-        self.0.get(self.1 - 1).map(|(payload, action)| (payload.as_ref(), *action))
-    }
-}
-
-fn payload(vrp: &Vrp) -> Payload {
-    let prefix = rpki::resources::addr::Prefix::new(vrp.prefix.first(), vrp.prefix.length()).unwrap();
-    let prefix = rpki::resources::addr::MaxLenPrefix::new(prefix, Some(vrp.max_length)).unwrap();
-    Payload::origin(prefix, vrp.asn.map_or(0, Asn::number).into())
-}
-
-impl PayloadSource for Cache {
-    type Set = List;
-    type Diff = List;
-
-    fn ready(&self) -> bool {
-        self.0.lock().unwrap().ready
-    }
-
-    fn notify(&self) -> State {
-        self.0.lock().unwrap().state
-    }
-
-    fn full(&self) -> (State, List) {
-        let held = self.0.lock().unwrap();
-        (held.state, List(held.vrps.iter().map(|vrp| (payload(vrp), Action::Announce)).collect(), 0))
-    }
-
-    fn diff(&self, state: State) -> Option<(State, List)> {
-        let held = self.0.lock().unwrap();
-        let last = held.last.as_ref()?;
-        let known = state.session() == held.state.session() && state.serial().add(1) == held.state.serial();
-        known.then(|| {
-            (held.state, List(last.iter().map(|(vrp, action)| (payload(vrp), *action)).collect(), 0))
-        })
-    }
-
-    fn timing(&self) -> Timing {
-        Timing { refresh: 1, retry: 1, expire: self.0.lock().unwrap().expire }
-    }
-}
-
-impl Cache {
-    /// Starts one that serves these.
-    async fn start(vrps: &[Vrp], expire: u32) -> (Self, u16, tokio::task::JoinHandle<()>) {
-        let state = State::from_parts(7, Serial(1));
-        let cache =
-            Self(Arc::new(Mutex::new(Held { state, vrps: vrps.to_vec(), last: None, expire, ready: true })));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-        let server = Server::new(incoming, NotifySender::new(), cache.clone());
-        (cache, port, tokio::spawn(async move { server.run().await.unwrap() }))
-    }
-
-    fn change(&self, session: u16, serial: u32, vrps: &[Vrp], last: Option<Vec<(Vrp, Action)>>) {
-        let mut held = self.0.lock().unwrap();
-        held.state = State::from_parts(session, Serial(serial));
-        held.vrps = vrps.to_vec();
-        held.last = last;
-    }
-}
-
 #[tokio::test]
 async fn a_cache_that_resets_or_begins_a_new_session_is_reloaded_whole() {
     let (mine, other) = (vrp("203.0.113.0/24", None, 64500), vrp("203.0.113.0/24", None, 64501));
@@ -406,8 +319,7 @@ async fn data_past_its_expiry_is_not_used() {
     let (cache, port, _task) = Cache::start(&[vrp("203.0.113.0/24", None, 64500)], 2).await;
     let validator = validator(vec![rtr(port)]);
     becomes(&validator, RouteState::Valid).await;
-    // From now on it says that it has no data.
-    cache.0.lock().unwrap().ready = false;
+    cache.lose_everything();
     assert_eq!(asked(&validator).await, Ok(RouteState::Valid), "until it expires, it is used");
     until("expired", true, || async {
         asked(&validator).await.is_err_and(|why| why.contains("have expired"))

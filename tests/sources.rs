@@ -15,10 +15,13 @@ use leasehold::ripestat::{RipeStat, RipeStatSettings};
 use leasehold::rpki::{RpkiSettings, Source, Validator};
 use serde_json::{Value, json};
 
+/// Status, headers and body.
+type Answer = (u16, Vec<(&'static str, String)>, String);
+
 /// Answers by path; and every request that came.
 #[derive(Clone, Default)]
 struct StandIn {
-    answers: Arc<Mutex<HashMap<String, (u16, Vec<(&'static str, String)>, String)>>>,
+    answers: Arc<Mutex<HashMap<String, Answer>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 

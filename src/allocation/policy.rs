@@ -25,6 +25,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// For fingerprints: a request that does not say stays the request that it was.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
     pub(super) fn is_general(&self) -> bool {
         *self == Self::General
     }

@@ -37,7 +37,7 @@ impl Lease {
     pub fn agreed(&self) -> Self {
         Self {
             owner: self.owner.clone(),
-            term: self.term.clone(),
+            term: self.term,
             loa_reference: self.loa_reference.clone(),
             origin: self.origin,
             ..Self::default()

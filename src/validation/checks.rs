@@ -136,7 +136,9 @@ impl Checks {
                 .buffer_unordered(ROUTES_AT_ONCE)
                 .collect()
                 .await;
-            looks.iter().for_each(|(prefix, look)| failures.note(prefix, look.as_ref().err()));
+            for (prefix, look) in &looks {
+                failures.note(prefix, look.as_ref().err());
+            }
             blocks = self.recorder.take(check, looks).await?;
             if blocks.is_empty() {
                 break;

@@ -95,7 +95,9 @@ fn take(sweep: &mut Sweep, (address, answer): Answer, now: Timestamp) {
 
 /// Takes up the answers of a run that asked all that it meant to.
 pub fn record(sweep: &mut Sweep, plan: &Plan, answers: Vec<Answer>, now: Timestamp) {
-    answers.into_iter().for_each(|answer| take(sweep, answer, now));
+    for answer in answers {
+        take(sweep, answer, now);
+    }
     sweep.trouble = None;
     sweep.next = plan.next;
     if plan.next.is_none() {
@@ -108,7 +110,9 @@ pub fn record(sweep: &mut Sweep, plan: &Plan, answers: Vec<Answer>, now: Timesta
 
 /// Takes up the answers of a run that was given up: the round goes on where it stood.
 pub fn give_up(sweep: &mut Sweep, answers: Vec<Answer>, why: String, now: Timestamp) {
-    answers.into_iter().filter(|(_, answer)| answer.is_ok()).for_each(|answer| take(sweep, answer, now));
+    for answer in answers.into_iter().filter(|(_, answer)| answer.is_ok()) {
+        take(sweep, answer, now);
+    }
     sweep.trouble = Some((why, now));
 }
 

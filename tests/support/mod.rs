@@ -4,6 +4,7 @@ pub mod clock;
 pub mod peers;
 pub mod process;
 pub mod proxy;
+pub mod rtr;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
