@@ -241,14 +241,22 @@ async fn an_edit_at_the_same_time_is_not_overwritten() {
     let by_hand = json!({ "description": "by hand", "custom_fields": { "roa_status": "unknown" } });
     let (status, ..) = netbox.rest("PATCH", &format!("ipam/prefixes/{first}/"), Some(by_hand)).await;
     assert_eq!(status, 200);
+    let elsewhere = json!({ "description": "by hand, too" });
+    netbox.rest("PATCH", &format!("ipam/prefixes/{second}/"), Some(elsewhere)).await;
     vrps.become_(&[OTHER, UNRELATED]);
     round(&server).await;
-    assert_eq!(recorded(&netbox, first, "roa_status").await, "unknown", "the record moved on: left alone");
+    assert_eq!(
+        recorded(&netbox, first, "roa_status").await,
+        "unknown",
+        "the very verdict was changed: left alone"
+    );
     assert_eq!(
         recorded(&netbox, second, "roa_status").await,
         "invalid",
-        "the others are written all the same"
+        "something else was: the verdict goes beside it"
     );
+    let (_, record, _) = netbox.rest("GET", &format!("ipam/prefixes/{second}/"), None).await;
+    assert_eq!(record["description"], "by hand, too");
     // Once it is known here, the next round says what holds, and leaves the rest as it is.
     server.run("sync.poll").await;
     round(&server).await;

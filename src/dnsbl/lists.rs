@@ -126,6 +126,14 @@ impl Lists {
         }
     }
 
+    /// Tests a zone anew, whatever the last test said: one that was well and gives no answers any more.
+    pub async fn retest(&self, zone: &str) {
+        if let Some(list) = self.all.iter().find(|list| list.zone.name == zone) {
+            *list.tested.lock().await = None;
+            let _ = self.tested(list).await;
+        }
+    }
+
     async fn tested(&self, list: &List) -> Result<(), Failure> {
         let mut tested = list.tested.lock().await;
         if let Some((at, outcome)) = tested.as_ref() {

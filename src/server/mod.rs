@@ -214,6 +214,8 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // What errors carry: grpcurl shows details only if it can look them up.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let router = Grpc::builder()
         .accept_http1(true)

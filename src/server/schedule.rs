@@ -41,6 +41,8 @@ const FORGET_EVERY: Duration = Duration::from_hours(1);
 /// How often documents of VRPs are looked at (a file's date, a URL's tag), and blocks are looked for that were never checked.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 const NEW_EVERY: Duration = Duration::from_mins(10);
+/// How often it is looked whether NetBox records what is held.
+const FOLD_EVERY: Duration = Duration::from_mins(1);
 /// How long a round may take whose sources answer from memory, or over the network.
 const ROUND: Duration = Duration::from_mins(15);
 const LONG_ROUND: Duration = Duration::from_hours(4);
@@ -146,6 +148,8 @@ fn check(scheduler: &Scheduler, settings: &Settings, works: &Works) {
         roa.and(irr).and(reputation)
     };
     scheduler.add(NEW_JOB, within(NEW_EVERY, LONG_ROUND), work(&works.checks, new));
+    let fold = |checks: Arc<Checks>| async move { checks.fold().await };
+    scheduler.add("validation.fold", within(FOLD_EVERY, ROUND), work(&works.checks, fold));
     let wake = |allocator: Arc<Allocator>| async move { allocator.wake().await };
     scheduler.add("allocation.wake", FORGET_EVERY, work(&works.allocator, wake));
 }

@@ -160,6 +160,16 @@ impl Checks {
         (prefix, look)
     }
 
+    /// Folds back whatever is held and not recorded: what NetBox could not take when it was found.
+    pub async fn fold(&self) -> Result<usize, RoundError> {
+        self.index().await;
+        let mut written = 0;
+        for check in Check::ALL {
+            written += self.recorder.fold_back(check).await?;
+        }
+        Ok(written)
+    }
+
     /// One run over the blocklists: recorded addresses and what was listed first, then as much of the rest as the budget allows,
     /// the block that was whole the longest ago first.
     pub async fn reputation(&self, scope: Scope) -> Result<usize, RoundError> {

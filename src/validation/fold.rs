@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use crate::model::{Lease, Standing, Verdict};
+use crate::model::{Check, Lease, Standing, Verdict};
 use crate::netbox::FieldChange;
 
 /// The fields to write so that the record says what is held; none if it does. A verdict that stays the same is dated anew
@@ -35,6 +35,15 @@ pub fn changes(lease: &Lease, standing: &Standing, redate_after: Duration) -> Ve
             }
             vec![FieldChange::Reputation(Some(reputation)), FieldChange::ReputationChecked(Some(observed))]
         }
+    }
+}
+
+/// The verdict of a check as the record has it.
+pub fn recorded(lease: &Lease, check: Check) -> Option<Verdict> {
+    match check {
+        Check::Roa => lease.roa_status.map(Verdict::Roa),
+        Check::Irr => lease.irr_registered.map(Verdict::Irr),
+        Check::Reputation => lease.reputation.map(Verdict::Reputation),
     }
 }
 

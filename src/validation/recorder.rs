@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use metrics::{counter, gauge};
 
+use super::checks::RoundError;
 use super::fold;
 use super::settings::ValidationSettings;
 use super::standing::{self, Sighting};
@@ -13,10 +14,13 @@ use crate::clock::Clock;
 use crate::events::EventLog;
 use crate::ledger::{self, Observation, ObservationKind, Observations};
 use crate::model::{
-    Check, CouldNotCheck, Happening, Prefix, PrefixId, Reputation, Revision, RoaStatus, Standing, Verdict,
-    VerdictChange,
+    Check, CouldNotCheck, Happening, Lease, Prefix, PrefixId, Reputation, Revision, RoaStatus, Standing,
+    Verdict, VerdictChange,
 };
 use crate::netbox::{self, Client, FieldChange};
+
+/// A record as it was read, and what is to be written into it.
+type Due = (PrefixId, Revision, Vec<FieldChange>);
 
 /// What a look at a block came to.
 pub(super) type Look = Result<Sighting, CouldNotCheck>;
@@ -98,37 +102,63 @@ impl Recorder {
         Ok(unsure)
     }
 
-    /// Writes what is held into NetBox where the record says something else. A record that moved on since it was read is left
-    /// alone until the next round. Answers how many were written.
-    pub(super) async fn fold_back(&self, check: Check) -> Result<usize, super::checks::RoundError> {
+    /// Writes what is held into NetBox where the record says something else. Answers how many records were written.
+    ///
+    /// A record that moved on since it was read is read again. If a person changed the very verdict, it is theirs until the
+    /// next round; if they changed anything else, the verdict goes beside it.
+    pub(super) async fn fold_back(&self, check: Check) -> Result<usize, RoundError> {
         let index = self.cache.snapshot();
         let held = self.standings(check, None).await?;
         tally(check, &held);
-        let due: Vec<(PrefixId, Revision, Vec<FieldChange>)> = index
-            .leased()
-            .filter_map(|prefix| {
-                let changes =
-                    fold::changes(prefix.lease.as_ref()?, held.get(&prefix.id)?, self.settings.redate_after);
-                (!changes.is_empty()).then(|| (prefix.id, prefix.revision.clone(), changes))
-            })
-            .collect();
+        let due: Vec<Due> = index.leased().filter_map(|prefix| self.due(prefix, &held)).collect();
         let mut written = 0;
         for chunk in due.chunks(AT_ONCE) {
-            let records = match self.client.patch_fields(chunk).await {
-                // One record that NetBox finds fault with must not keep the others from being written.
-                Err(netbox::Error::Rejected { .. }) if chunk.len() > 1 => self.one_by_one(chunk).await?,
-                answer => answer?,
-            };
-            written += records.len();
-            self.cache.apply(Batch::from(records)).await?;
+            let done = self.write(chunk).await?;
+            written += done.len();
+            let missed: Vec<u64> =
+                chunk.iter().map(|(id, ..)| id.0).filter(|id| !done.contains(&PrefixId(*id))).collect();
+            if missed.is_empty() {
+                continue;
+            }
+            let fresh: Vec<Prefix> = self.client.by_ids(&missed).await?;
+            let again: Vec<Due> = fresh
+                .iter()
+                .filter(|prefix| {
+                    let before = index.prefix(prefix.id).and_then(|before| before.lease.as_ref());
+                    let recorded = |lease: &Lease| fold::recorded(lease, check);
+                    before.map(|lease| recorded(lease)) == prefix.lease.as_ref().map(|lease| recorded(lease))
+                })
+                .filter_map(|prefix| self.due(prefix, &held))
+                .collect();
+            self.cache.apply(Batch::from(fresh)).await?;
+            written += self.write(&again).await?.len();
         }
         Ok(written)
     }
 
-    async fn one_by_one(
-        &self,
-        chunk: &[(PrefixId, Revision, Vec<FieldChange>)],
-    ) -> netbox::Result<Vec<Prefix>> {
+    /// What a record lacks.
+    fn due(&self, prefix: &Prefix, held: &BTreeMap<PrefixId, Standing>) -> Option<Due> {
+        let changes =
+            fold::changes(prefix.lease.as_ref()?, held.get(&prefix.id)?, self.settings.redate_after);
+        (!changes.is_empty()).then(|| (prefix.id, prefix.revision.clone(), changes))
+    }
+
+    /// Writes those that are still as they were read; which they were.
+    async fn write(&self, due: &[Due]) -> Result<Vec<PrefixId>, RoundError> {
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let records = match self.client.patch_fields(due).await {
+            // One record that NetBox finds fault with must not keep the others from being written.
+            Err(netbox::Error::Rejected { .. }) if due.len() > 1 => self.one_by_one(due).await?,
+            answer => answer?,
+        };
+        let ids = records.iter().map(|prefix| prefix.id).collect();
+        self.cache.apply(Batch::from(records)).await?;
+        Ok(ids)
+    }
+
+    async fn one_by_one(&self, chunk: &[Due]) -> netbox::Result<Vec<Prefix>> {
         let mut records = Vec::new();
         for one in chunk {
             match self.client.patch_fields(std::slice::from_ref(one)).await {

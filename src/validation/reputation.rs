@@ -94,7 +94,7 @@ pub fn judge(
     };
     let reason = match &verdict {
         Ok(Reputation::Clean) => {
-            format!("none of {} lists any of {space} addresses", plural(sweeps.len(), "list", "lists"))
+            format!("none of {space} addresses is listed ({} asked)", plural(sweeps.len(), "list", "lists"))
         }
         Ok(_) => {
             let many = if abuse.is_empty() { by_policy.len() } else { abuse.len() };

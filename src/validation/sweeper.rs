@@ -52,6 +52,9 @@ pub(super) async fn advance(
         if let (Some(why), true) = (why, in_a_row >= FAILURES_IN_A_ROW) {
             let why = format!("{in_a_row} queries in a row failed: {why}");
             sweep::give_up(sweep, answers, why, clock.now());
+            // If it is the zone and not this block, the blocks that follow need not find out by waiting.
+            drop(answering);
+            lists.retest(zone).await;
             return plan;
         }
     }
