@@ -116,6 +116,23 @@ async fn a_ripe_server_is_read_until_it_hangs_up() {
 }
 
 #[tokio::test]
+async fn the_registry_s_reference_to_a_geofeed_is_found_rfc_9632() {
+    let found = stand_in(
+        "% Information related to '203.0.113.0 - 203.0.113.255'\n\ninetnum:        203.0.113.0 - 203.0.113.255\n\
+         geofeed:        https://acme-lir.example/geofeed.csv\nsource:         RIPE\n\n",
+    )
+    .await;
+    let prefix = "203.0.113.0/24".parse().unwrap();
+    let named = registry(vec![server(&found, Protocol::Ripe, &[])]);
+    assert_eq!(named.geofeed(prefix).await.unwrap().as_deref(), Some("https://acme-lir.example/geofeed.csv"));
+    // IRRd holds no such objects, and nobody at all knows none.
+    let irrd = registry(vec![server("127.0.0.1:1", Protocol::Irrd, &[])]);
+    assert_eq!((irrd.geofeed(prefix).await, registry(vec![]).geofeed(prefix).await), (Ok(None), Ok(None)));
+    let dead = registry(vec![server("127.0.0.1:1", Protocol::Ripe, &[])]);
+    assert!(dead.geofeed(prefix).await.is_err());
+}
+
+#[tokio::test]
 async fn a_server_that_gives_no_answer_is_never_absence() {
     let cases = [
         (Protocol::Ripe, "%ERROR:201: access denied for 192.0.2.1\n"),

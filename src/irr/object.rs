@@ -39,9 +39,37 @@ fn object(lines: &[&str]) -> Option<RouteObject> {
     Some(RouteObject { route: Route { prefix, origin }, source, rpki_invalid })
 }
 
+/// The URL of the geofeed that the first inetnum or inet6num names (RFC 9632, section 3): its `geofeed:` attribute, or without
+/// one a remark that begins with the word Geofeed.
+pub fn geofeed(text: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut objects = lines.split(|line| line.trim().is_empty());
+    let object = objects.find(|object| {
+        object.iter().any(|line| line.starts_with("inetnum:") || line.starts_with("inet6num:"))
+    })?;
+    let values = |name: &'static str| {
+        object.iter().filter_map(move |line| {
+            let (key, value) = line.split_once(':')?;
+            key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    };
+    let remark = || values("remarks").find_map(|remark| remark.strip_prefix("Geofeed "));
+    values("geofeed").next().or_else(remark).map(|url| url.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_geofeed_is_named_by_its_attribute_or_by_a_remark_rfc_9632() {
+        let remark = "% Comment\n\ninetnum: 203.0.113.0 - 203.0.113.255\nremarks: nothing\nremarks:   Geofeed https://a.example/x.csv\n            source: RIPE\n\norganisation: ORG-X\ngeofeed: https://b.example/\n";
+        assert_eq!(geofeed(remark).as_deref(), Some("https://a.example/x.csv"));
+        let both = remark.replace("remarks: nothing", "geofeed: https://c.example/x.csv");
+        assert_eq!(geofeed(&both).as_deref(), Some("https://c.example/x.csv"), "the attribute goes first");
+        assert_eq!(geofeed("inet6num: 2001:db8::/32\nremarks: Geofeeds are nice\n"), None);
+        assert_eq!(geofeed("%ERROR:101: no entries found\n"), None);
+    }
 
     #[test]
     fn route_objects_are_read_and_the_rest_is_passed_over() {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::policy::{self, IrrState, IrrVerdict};
 use super::whois::{ServerSettings, Whois};
-use crate::model::{Cause, CouldNotCheck, Observed, Route};
+use crate::model::{Cause, CouldNotCheck, Network, Observed, Route};
 
 /// Which registries are asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,24 @@ impl Registry {
             _ => asked.join(", "),
         };
         Ok(Observed { value: verdict, source, time: now })
+    }
+
+    /// The URL of the geofeed that the registry names for a prefix (RFC 9632); `None` if it names none.
+    pub async fn geofeed(&self, prefix: Network) -> Result<Option<String>, CouldNotCheck> {
+        let asked = join_all(self.servers.iter().map(|server| async move {
+            let found = server.geofeed(prefix).await;
+            found.map_err(|error| Cause { source: server.name(), why: error.to_string() })
+        }))
+        .await;
+        let mut causes = Vec::new();
+        for answer in asked {
+            match answer {
+                Ok(Some(url)) => return Ok(Some(url)),
+                Ok(None) => {}
+                Err(cause) => causes.push(cause),
+            }
+        }
+        if causes.is_empty() { Ok(None) } else { Err(CouldNotCheck { causes }) }
     }
 
     async fn ask(

@@ -131,15 +131,31 @@ impl Whois {
         Ok(connection)
     }
 
+    /// The geofeed that the nearest inetnum around a prefix names; `None` if it names none, or if the server has no such objects.
+    pub async fn geofeed(&self, prefix: Network) -> Result<Option<String>, Error> {
+        if self.settings.protocol != Protocol::Ripe {
+            return Ok(None);
+        }
+        let _slot = self.slots.acquire().await.map_err(|error| Error::Broken(error.to_string()))?;
+        let kind = if prefix.is_ipv4() { "inetnum" } else { "inet6num" };
+        let asked = tokio::time::timeout(PATIENCE, self.query_ripe(&format!("-T {kind} {prefix}"))).await;
+        Ok(object::geofeed(&asked.map_err(|_| Error::TimedOut)??))
+    }
+
     async fn ask_ripe(&self, prefix: Network) -> Result<String, Error> {
-        let mut connection = BufReader::new(TcpStream::connect(&self.settings.server).await?);
         let kind = if prefix.is_ipv4() { "route" } else { "route6" };
+        // -L: it and all around it.
+        self.query_ripe(&format!("-T {kind} -L {prefix}")).await
+    }
+
+    async fn query_ripe(&self, query: &str) -> Result<String, Error> {
+        let mut connection = BufReader::new(TcpStream::connect(&self.settings.server).await?);
         let sources = match self.settings.sources.as_slice() {
             [] => String::new(),
             sources => format!(" -s {}", sources.join(",")),
         };
-        // -r: no contacts; -B: as it is; -G: no grouping; -L: it and all around it.
-        connection.write_all(format!("-rBG{sources} -T {kind} -L {prefix}\r\n").as_bytes()).await?;
+        // -r: no contacts; -B: as it is; -G: no grouping.
+        connection.write_all(format!("-rBG{sources} {query}\r\n").as_bytes()).await?;
         let mut text = String::new();
         (&mut connection).take(MOST).read_to_string(&mut text).await?;
         let errors = text.lines().filter(|line| line.starts_with("%ERROR:"));

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::error::Error;
-use super::preflight::{Case, Finding, is_ready};
+use super::preflight::{Aspect, Case, Finding, is_ready};
 use super::reputation::{self, BlockReputation};
 use super::settings::ValidationSettings;
 use super::sweep;
@@ -300,14 +300,19 @@ impl Inspector {
     async fn geofeed(&self, case: &Case<'_>, leased: Option<&Prefix>, now: Timestamp) -> Finding {
         let field = &self.settings.preflight.geofeed_field;
         let recorded = leased.and_then(|prefix| prefix.custom_fields.get(field)).and_then(|url| url.as_str());
-        // RFC 9632, section 3: without a field of its own, the reference stands in a remark.
-        let remark = leased.and_then(|prefix| prefix.description.split_once("Geofeed ")).map(|(_, url)| url);
-        let url = recorded.or(remark).and_then(|text| text.split_whitespace().next());
-        let said = match url {
+        let url = match recorded.map(str::trim).filter(|url| !url.is_empty()) {
+            Some(url) => Some(url.to_owned()),
+            // RFC 9632: without one of our own, the registry may know.
+            None => match self.registry.geofeed(case.block).await {
+                Ok(url) => url,
+                Err(could_not) => return case.unchecked(Aspect::Geofeed, case.block, &could_not),
+            },
+        };
+        let said = match &url {
             Some(url) => self.geofeeds.get(url, now).await.map(|feed| feed.map(|feed| feed.of(case.block))),
             None => Err(CouldNotCheck::not_configured()),
         };
-        case.geofeed(url, &said)
+        case.geofeed(url.as_deref(), &said)
     }
 
     fn sweeps(&self) -> Sweeps {

@@ -64,7 +64,7 @@ impl Case<'_> {
     }
 
     /// Nobody could be asked, or nobody answered.
-    fn unchecked(&self, aspect: Aspect, prefix: Network, could_not: &CouldNotCheck) -> Finding {
+    pub fn unchecked(&self, aspect: Aspect, prefix: Network, could_not: &CouldNotCheck) -> Finding {
         let required = self.required.contains(&aspect);
         let (severity, reason) = match (could_not.is_not_configured(), required) {
             (true, false) => (Severity::Note, "NOT_CONFIGURED"),
