@@ -20,6 +20,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("leasehold_descriptor.bin"), descriptors.encode_to_vec())?;
 
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure().build_server(false).compile_fds(descriptors.clone())?;
+    // The servers, of the same messages but these: what a look-up answers is put together from bytes (src/rpc/answer.rs).
+    let servers = out.join("servers");
+    std::fs::create_dir_all(&servers)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .out_dir(servers)
+        .extern_path(".leasehold.v1", "crate::rpc::proto::v1")
+        .extern_path(".leasehold.v1.LookupAddressResponse", "crate::rpc::answer::Answer")
+        .extern_path(".leasehold.v1.BatchLookupAddressesResponse", "crate::rpc::answer::BatchAnswer")
+        .extern_path(".leasehold.v1.StreamLookupAddressesResponse", "crate::rpc::answer::StreamAnswer")
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -115,3 +115,24 @@ async fn a_change_in_netbox_is_seen_within_three_seconds() {
     eventually("the deletion is seen", async || server.lookup(0, "203.0.113.77").await.records.is_empty())
         .await;
 }
+
+#[tokio::test]
+async fn what_was_told_before_is_not_told_again_once_it_has_changed() {
+    let (netbox, server) = filled().await;
+    let told = async || {
+        let (outside, inside) =
+            (server.lookup(0, "203.0.113.5").await, server.lookup(1, "203.0.113.5").await);
+        let lease = outside.lease.unwrap();
+        assert_eq!(outside.chain[1].lease.as_ref(), Some(&lease));
+        (lease.owner, outside.records[0].dns_name.clone(), inside.chain[0].vrf.clone().unwrap().name)
+    };
+    let words = |owner: &str, name: &str, vrf: &str| (owner.to_owned(), name.to_owned(), vrf.to_owned());
+    assert_eq!(told().await, words("ACME-LIR", "web-01.customer.example", "customers"));
+    let lease = json!({ "custom_fields": { "lease_owner": "OTHER-LIR" } });
+    netbox.rest("PATCH", "ipam/prefixes/2/", Some(lease)).await;
+    netbox.rest("PATCH", "ipam/vrfs/1/", Some(json!({ "name": "tenants" }))).await;
+    let name = json!({ "dns_name": "web-02.customer.example" });
+    netbox.rest("PATCH", "ipam/ip-addresses/1/", Some(name)).await;
+    let wanted = words("OTHER-LIR", "web-02.customer.example", "tenants");
+    eventually("the changes are told", async || told().await == wanted).await;
+}

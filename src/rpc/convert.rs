@@ -1,15 +1,12 @@
 //! Nouns to messages: the one place where a model type becomes a proto type.
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use prost_types::value::Kind;
 
 use super::proto;
 use super::proto::v1;
-use crate::cache::{Cache, Index, Lookup};
+use crate::cache::{Cache, Index};
 use crate::model::{Address, Lease, NamedRef, Phase, Prefix, Reputation, Revision, RoaStatus, Table};
 
 pub(super) fn date(date: Date) -> proto::Date {
@@ -25,44 +22,6 @@ pub(super) fn duration(took: std::time::Duration) -> prost_types::Duration {
         seconds: i64::try_from(took.as_secs()).unwrap_or(i64::MAX),
         nanos: i32::try_from(took.subsec_nanos()).unwrap_or(0),
     }
-}
-
-/// A network or an address with its mask. Most of what a look-up costs beyond the wire is spelling IPv4: the formatting
-/// machinery takes five times as long over it as these few lines.
-fn text(net: IpNet) -> String {
-    let IpNet::V4(v4) = net else { return net.to_string() };
-    let mut text = String::with_capacity("255.255.255.255/32".len());
-    push_ipv4(&mut text, v4.addr());
-    text.push('/');
-    push_number(&mut text, v4.prefix_len());
-    text
-}
-
-fn host_text(host: IpAddr) -> String {
-    let IpAddr::V4(v4) = host else { return host.to_string() };
-    let mut text = String::with_capacity("255.255.255.255".len());
-    push_ipv4(&mut text, v4);
-    text
-}
-
-fn push_ipv4(text: &mut String, address: Ipv4Addr) {
-    let [a, b, c, d] = address.octets();
-    push_number(text, a);
-    for octet in [b, c, d] {
-        text.push('.');
-        push_number(text, octet);
-    }
-}
-
-fn push_number(text: &mut String, number: u8) {
-    let digit = |value: u8| char::from(b'0' + value % 10);
-    if number >= 100 {
-        text.push(digit(number / 100));
-    }
-    if number >= 10 {
-        text.push(digit(number / 10));
-    }
-    text.push(digit(number));
 }
 
 /// The version of a record, opaque to callers.
@@ -125,7 +84,7 @@ fn vrf(index: &Index, table: Table) -> Option<v1::Vrf> {
 pub(super) fn lease(prefix: &Prefix, lease: &Lease, today: Date) -> v1::Lease {
     v1::Lease {
         prefix_id: prefix.id.0,
-        prefix: text(prefix.network.net()),
+        prefix: prefix.network.to_string(),
         vrf_id: prefix.table.number(),
         owner: lease.owner.clone().unwrap_or_default(),
         start: lease.term.start.map(date),
@@ -154,7 +113,7 @@ pub(super) fn own_lease(prefix: &Prefix, today: Date) -> Option<v1::Lease> {
 pub(super) fn prefix(index: &Index, prefix: &Prefix, today: Date) -> v1::Prefix {
     v1::Prefix {
         id: prefix.id.0,
-        prefix: text(prefix.network.net()),
+        prefix: prefix.network.to_string(),
         vrf: vrf(index, prefix.table),
         status: prefix.status.clone(),
         is_pool: prefix.is_pool,
@@ -173,7 +132,7 @@ pub(super) fn prefix(index: &Index, prefix: &Prefix, today: Date) -> v1::Prefix 
 pub(super) fn address(index: &Index, address: &Address) -> v1::Address {
     v1::Address {
         id: address.id.0,
-        address: text(address.interface),
+        address: address.interface.to_string(),
         vrf: vrf(index, address.table),
         status: address.status.clone(),
         role: address.role.clone().unwrap_or_default(),
@@ -184,26 +143,6 @@ pub(super) fn address(index: &Index, address: &Address) -> v1::Address {
         allocation_id: address.allocation.as_ref().map(ToString::to_string).unwrap_or_default(),
         custom_fields: custom_fields(&address.custom_fields),
         update_time: address.revision.instant().map(timestamp),
-    }
-}
-
-pub(super) fn lookup(
-    index: &Index,
-    asked: IpAddr,
-    found: &Lookup<'_>,
-    cache: v1::CacheState,
-    today: Date,
-) -> v1::LookupAddressResponse {
-    // The covering lease is that of the last prefix of the chain that carries one: rendered once, not looked up again.
-    let chain: Vec<v1::Prefix> = found.chain.iter().map(|held| prefix(index, held, today)).collect();
-    v1::LookupAddressResponse {
-        address: host_text(asked),
-        lease: chain.iter().rev().find_map(|prefix| prefix.lease.clone()),
-        chain,
-        records: found.records.iter().map(|record| address(index, record)).collect(),
-        cache: Some(cache),
-        as_of: None,
-        known_since: None,
     }
 }
 
@@ -250,16 +189,6 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn addresses_and_networks_are_spelt_as_everybody_spells_them(v4: u32, v6: u128, length in 0u8..=128) {
-            let (v4, v6) = (IpAddr::from(Ipv4Addr::from(v4)), IpAddr::from(std::net::Ipv6Addr::from(v6)));
-            prop_assert_eq!(host_text(v4), v4.to_string());
-            prop_assert_eq!(host_text(v6), v6.to_string());
-            for net in [IpNet::new(v4, length % 33).unwrap(), IpNet::new(v6, length).unwrap()] {
-                prop_assert_eq!(text(net), net.to_string());
-            }
-        }
-
         #[test]
         fn an_etag_reads_back(micros in 0i64..4_000_000_000_000_000) {
             let revision = Revision(Timestamp::from_microsecond(micros).ok());

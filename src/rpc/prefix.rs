@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::answer::{Answer, BatchAnswer, Shelves, StreamAnswer};
 use super::convert;
 use super::page;
 use super::parse::Violations;
@@ -25,12 +26,13 @@ pub struct Prefixes {
     cache: Arc<Cache>,
     clock: Arc<dyn Clock>,
     historian: Arc<Historian>,
+    shelves: Arc<Shelves>,
 }
 
 impl Prefixes {
     /// Answers from this cache, and for the past from this historian.
     pub fn new(cache: Arc<Cache>, clock: Arc<dyn Clock>, historian: Arc<Historian>) -> Self {
-        Self { cache, clock, historian }
+        Self { cache, clock, historian, shelves: Arc::new(Shelves::new()) }
     }
 
     fn ready(&self) -> Result<(), Problem> {
@@ -45,18 +47,13 @@ impl Prefixes {
         convert::cache_state(&self.cache, self.clock.now())
     }
 
-    fn answer(&self, table: Table, host: IpAddr) -> v1::LookupAddressResponse {
+    fn answer(&self, table: Table, host: IpAddr) -> Answer {
         let index = self.cache.read();
-        let found = index.lookup(table, host);
-        convert::lookup(&index, host, &found, self.state(), self.clock.today())
+        let answer = self.shelves.answer(&index, table, host, self.clock.today());
+        Answer { cache: Some(self.state()), ..answer }
     }
 
-    async fn as_of(
-        &self,
-        address: &str,
-        vrf_id: u64,
-        at: prost_types::Timestamp,
-    ) -> Result<v1::LookupAddressResponse, Problem> {
+    async fn as_of(&self, address: &str, vrf_id: u64, at: prost_types::Timestamp) -> Result<Answer, Problem> {
         let mut violations = Violations::default();
         let host = violations.host("address", address);
         let at = violations.instant("as_of", at);
@@ -67,14 +64,15 @@ impl Prefixes {
         let found = Lookup { chain: standing.chain.iter().collect(), records: &standing.records };
         // Phase and days left are those of that day, too.
         let then = self.clock.day_of(at);
-        Ok(v1::LookupAddressResponse {
+        Ok(Answer {
+            cache: Some(self.state()),
             as_of: Some(convert::timestamp(at)),
             known_since: Some(convert::timestamp(known_since)),
-            ..convert::lookup(&index, host, &found, self.state(), then)
+            ..Answer::of_the_past(&index, host, &found, then)
         })
     }
 
-    fn look_up(&self, address: &str, vrf_id: u64) -> Result<v1::LookupAddressResponse, Problem> {
+    fn look_up(&self, address: &str, vrf_id: u64) -> Result<Answer, Problem> {
         let mut violations = Violations::default();
         let host = violations.host("address", address);
         let host = violations.finish_with(host)?;
@@ -178,18 +176,19 @@ impl PrefixService for Prefixes {
     async fn lookup_address(
         &self,
         request: Request<v1::LookupAddressRequest>,
-    ) -> Result<Response<v1::LookupAddressResponse>, Status> {
+    ) -> Result<Response<Answer>, Status> {
         let request = request.get_ref();
         match request.as_of {
             None => Ok(Response::new(self.look_up(&request.address, request.vrf_id)?)),
-            Some(at) => Ok(Response::new(self.as_of(&request.address, request.vrf_id, at).await?)),
+            // Boxed, since it waits for much: what every call is moved about in stays small.
+            Some(at) => Ok(Response::new(Box::pin(self.as_of(&request.address, request.vrf_id, at)).await?)),
         }
     }
 
     async fn batch_lookup_addresses(
         &self,
         request: Request<v1::BatchLookupAddressesRequest>,
-    ) -> Result<Response<v1::BatchLookupAddressesResponse>, Status> {
+    ) -> Result<Response<BatchAnswer>, Status> {
         let request = request.get_ref();
         let mut violations = Violations::default();
         if request.addresses.is_empty() || request.addresses.len() > 1000 {
@@ -205,11 +204,10 @@ impl PrefixService for Prefixes {
         self.ready()?;
         let table = Table::from_number(request.vrf_id);
         let results = hosts.into_iter().map(|host| self.answer(table, host)).collect();
-        Ok(Response::new(v1::BatchLookupAddressesResponse { results }))
+        Ok(Response::new(BatchAnswer { results }))
     }
 
-    type StreamLookupAddressesStream =
-        Pin<Box<dyn Stream<Item = Result<v1::StreamLookupAddressesResponse, Status>> + Send>>;
+    type StreamLookupAddressesStream = Pin<Box<dyn Stream<Item = Result<StreamAnswer, Status>> + Send>>;
 
     async fn stream_lookup_addresses(
         &self,
@@ -219,7 +217,7 @@ impl PrefixService for Prefixes {
         let answers = request.into_inner().map(move |request| {
             let request = request?;
             let result = this.look_up(&request.address, request.vrf_id)?;
-            Ok(v1::StreamLookupAddressesResponse { result: Some(result) })
+            Ok(StreamAnswer { result: Some(result) })
         });
         // The first refusal ends the stream: what follows it could not be told apart.
         let mut refused = false;

@@ -21,6 +21,7 @@ pub mod leasehold {
     )]
     pub mod v1 {
         tonic::include_proto!("leasehold.v1");
+        include!(concat!(env!("OUT_DIR"), "/servers/leasehold.v1.rs"));
     }
 }
 
