@@ -6,6 +6,7 @@
 //!
 //! Who may ask is not known yet: until identity exists, the server refuses to listen outside loopback unless told plainly.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,14 +22,14 @@ pub const MAX_REQUEST_BYTES: usize = 1 << 20;
 /// The whole stack.
 #[derive(Clone, Debug)]
 pub struct Layers {
-    methods: Arc<Vec<Method>>,
+    /// By path.
+    methods: Arc<HashMap<&'static str, Arc<Method>>>,
     longest: Duration,
 }
 
 /// A method's handles, made once: looking one up by its labels would cost more than the call.
 #[derive(Debug)]
 struct Method {
-    path: &'static str,
     ok: Counter,
     failed: Counter,
     seconds: Histogram,
@@ -38,7 +39,8 @@ impl Layers {
     /// Layers for these methods (`/package.Service/Method`). No call lasts longer than `longest`, whatever it asks for.
     pub fn new(paths: impl IntoIterator<Item = String>, longest: Duration) -> Self {
         // Known once at start and for as long as the process lives.
-        let methods = paths.into_iter().map(|path| Method::new(Box::leak(path.into_boxed_str()))).collect();
+        let leaked = paths.into_iter().map(|path| &*Box::leak(path.into_boxed_str()));
+        let methods = leaked.map(|path| (path, Arc::new(Method::new(path)))).collect();
         Self { methods: Arc::new(methods), longest }
     }
 }
@@ -46,7 +48,6 @@ impl Layers {
 impl Method {
     fn new(path: &'static str) -> Self {
         Self {
-            path,
             ok: counter!("leasehold_grpc_calls_total", "method" => path, "outcome" => "ok"),
             failed: counter!("leasehold_grpc_calls_total", "method" => path, "outcome" => "error"),
             seconds: histogram!("leasehold_grpc_call_seconds", "method" => path),
@@ -86,8 +87,7 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let started = Instant::now();
-        let methods = self.layers.methods.clone();
-        let method = methods.iter().position(|method| method.path == request.uri().path());
+        let method = self.layers.methods.get(request.uri().path()).cloned();
         let asked = request.headers().get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
         let limit = asked.map(|asked| asked.min(self.layers.longest));
         let answer = self.inner.call(request);
@@ -101,7 +101,7 @@ where
                     }
                 },
             };
-            if let Some(method) = method.and_then(|at| methods.get(at)) {
+            if let Some(method) = method {
                 // A call that ends well says so in its trailers; a refusal stands in the headers.
                 let failed = response.headers().get("grpc-status").is_some_and(|status| status != "0");
                 if failed {
