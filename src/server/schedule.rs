@@ -24,11 +24,14 @@ use crate::notify::Notifier;
 use crate::rpc::report_health;
 use crate::rpki::Validator;
 use crate::sync::Syncer;
+use crate::telemetry;
 use crate::validation::{Checks, Scope};
 
 /// How often an intent that stayed open is settled, and health is told anew.
 const SETTLE_EVERY: Duration = Duration::from_secs(10);
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
+/// How often the samples of histograms are drained: whether or not anybody scrapes them, they take memory until then.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether NetBox is still followed, and what retention lets go.
 const SYNC_WATCH_EVERY: Duration = Duration::from_secs(1);
 const COMPACT_EVERY: Duration = Duration::from_mins(10);
@@ -86,6 +89,13 @@ pub(super) fn schedule(scheduler: &Scheduler, settings: &Settings, works: &Works
     follow(scheduler, settings, works);
     check(scheduler, settings, works);
     tell(scheduler, settings, works);
+    let upkeep = || async {
+        if let Some(metrics) = telemetry::metrics() {
+            metrics.run_upkeep();
+        }
+        Ok(())
+    };
+    scheduler.add("metrics.upkeep", UPKEEP_EVERY, Arc::new(move || upkeep().boxed()));
     let (health, cache, allocator) = (works.health.clone(), works.cache.clone(), works.allocator.clone());
     scheduler.add(
         "health",
