@@ -102,14 +102,14 @@ fn job_status(name: &str, state: &JobState) -> v1::JobStatus {
 
 /// How the sources of checks are.
 fn sources(inspector: &Inspector) -> Vec<v1::SourceStatus> {
-    let (validator, lists) = inspector.sources();
-    let rpki = validator.states().into_iter().map(|state| v1::SourceStatus {
+    let sources = inspector.sources();
+    let rpki = sources.validator.states().into_iter().map(|state| v1::SourceStatus {
         name: state.name,
         records: state.vrps.map(|count| count as u64),
         time: state.time.map(convert::timestamp),
         trouble: state.trouble,
     });
-    let zones = lists.states().into_iter().map(|state| v1::SourceStatus {
+    let zones = sources.lists.states().into_iter().map(|state| v1::SourceStatus {
         name: state.name,
         trouble: state.tested.and_then(Result::err).map(|failure| failure.to_string()).unwrap_or_default(),
         ..v1::SourceStatus::default()

@@ -42,7 +42,6 @@ use crate::sync::Syncer;
 use crate::validation::{Checks, Inspector};
 use crate::{http, telemetry};
 use schedule::{Works, react, schedule};
-use sources::Sources;
 
 /// The server cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -147,28 +146,23 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         clock.clone(),
         settings.allocation.clone(),
     ));
-    let sources = Sources::start(&settings.checks, clock.clone())?;
+    let checked = &settings.checks;
+    let sources = sources::start(checked, clock.clone())?;
     let checks = Arc::new(Checks::new(
-        sources.validator.clone(),
-        sources.registry.clone(),
-        sources.lists.clone(),
+        sources.clone(),
         client,
         cache.clone(),
         log.clone(),
         books.observations.clone(),
         clock.clone(),
-        settings.checks.validation.clone(),
+        checked.validation.clone(),
     ));
     let inspector = Arc::new(Inspector::new(
+        sources.clone(),
         cache.clone(),
-        sources.validator.clone(),
-        sources.registry,
-        sources.lists,
-        sources.routes,
-        sources.geofeeds,
         books.observations,
         clock.clone(),
-        settings.checks.validation.clone(),
+        checked.validation.clone(),
     ));
 
     let notifier =

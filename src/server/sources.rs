@@ -10,6 +10,7 @@ use crate::geofeed::Geofeeds;
 use crate::irr::Registry;
 use crate::ripestat::RipeStat;
 use crate::rpki::Validator;
+use crate::validation::Sources;
 use crate::web;
 
 /// A source cannot be made of its settings.
@@ -23,27 +24,16 @@ pub enum Error {
     Resolver(#[from] dnsbl::NoResolver),
 }
 
-/// Whom checks ask.
-pub(super) struct Sources {
-    pub(super) validator: Arc<Validator>,
-    pub(super) registry: Arc<Registry>,
-    pub(super) lists: Arc<Lists>,
-    pub(super) routes: Option<Arc<dyn RouteWatch>>,
-    pub(super) geofeeds: Geofeeds,
-}
-
-impl Sources {
-    /// Makes them; those that hold data begin to follow it.
-    pub(super) fn start(settings: &CheckSettings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        // One client for all who ask RIPEstat: its limits are of the address that asks.
-        let stat = settings.ripestat.clone().map(RipeStat::new).transpose()?;
-        let routes = stat.clone().filter(|_| settings.bgp);
-        Ok(Self {
-            validator: Arc::new(Validator::start(&settings.rpki, stat.as_ref(), clock)?),
-            registry: Arc::new(Registry::new(&settings.irr)),
-            lists: Arc::new(Lists::new(&settings.dnsbl)?),
-            routes: routes.map(|stat| Arc::new(RipeStatWatch::new(stat)) as Arc<dyn RouteWatch>),
-            geofeeds: Geofeeds::new(settings.validation.preflight.geofeed_allow_private)?,
-        })
-    }
+/// Makes them; those that hold data begin to follow it.
+pub(super) fn start(settings: &CheckSettings, clock: Arc<dyn Clock>) -> Result<Sources, Error> {
+    // One client for all who ask RIPEstat: its limits are of the address that asks.
+    let stat = settings.ripestat.clone().map(RipeStat::new).transpose()?;
+    let routes = stat.clone().filter(|_| settings.bgp);
+    Ok(Sources {
+        validator: Arc::new(Validator::start(&settings.rpki, stat.as_ref(), clock)?),
+        registry: Arc::new(Registry::new(&settings.irr)),
+        lists: Arc::new(Lists::new(&settings.dnsbl)?),
+        routes: routes.map(|stat| Arc::new(RipeStatWatch::new(stat)) as Arc<dyn RouteWatch>),
+        geofeeds: Arc::new(Geofeeds::new(settings.validation.preflight.geofeed_allow_private)?),
+    })
 }

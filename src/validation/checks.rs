@@ -10,18 +10,17 @@ use tokio::sync::Mutex;
 
 use super::recorder::{Look, Recorder};
 use super::settings::ValidationSettings;
+use super::sources::Sources;
+use super::standing::Sighting;
 use super::sweeper::{self, Target};
 use super::sweeps::Sweeps;
 use super::{sweep, words};
 use crate::cache::{self, Cache, Index};
 use crate::clock::Clock;
-use crate::dnsbl::Lists;
 use crate::events::EventLog;
-use crate::irr::Registry;
 use crate::ledger::{self, Observations};
-use crate::model::{Check, CouldNotCheck, Phase, Prefix, PrefixId, Route, Sweep};
+use crate::model::{Check, CouldNotCheck, Phase, Prefix, PrefixId, Route, Sweep, Verdict};
 use crate::netbox::{self, Client};
-use crate::rpki::Validator;
 
 /// Which blocks a round looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,22 +64,19 @@ pub enum RoundError {
 
 /// Checks every leased block.
 pub struct Checks {
-    validator: Arc<Validator>,
-    registry: Arc<Registry>,
-    lists: Arc<Lists>,
+    sources: Sources,
     recorder: Recorder,
     sweeps: Sweeps,
-    /// Two rounds of one kind at once would count one look twice.
-    rounds: [Mutex<()>; 3],
+    /// Held for a whole round: two of one kind at once would count one look twice.
+    roa_round: Mutex<()>,
+    irr_round: Mutex<()>,
+    reputation_round: Mutex<()>,
 }
 
 impl Checks {
-    /// Checks by these sources and keeps what is found in these observations.
-    #[allow(clippy::too_many_arguments)] // each is a peer of its own, and this is where they meet
+    /// Asks these sources and keeps what is found in these observations.
     pub fn new(
-        validator: Arc<Validator>,
-        registry: Arc<Registry>,
-        lists: Arc<Lists>,
+        sources: Sources,
         client: Client,
         cache: Arc<Cache>,
         log: Arc<EventLog>,
@@ -90,25 +86,30 @@ impl Checks {
     ) -> Self {
         let sweeps = Sweeps::new(observations.clone(), settings.reputation.clone());
         let recorder = Recorder { client, cache, log, observations, clock, settings };
-        Self { validator, registry, lists, recorder, sweeps, rounds: Default::default() }
+        Self {
+            sources,
+            recorder,
+            sweeps,
+            roa_round: Mutex::default(),
+            irr_round: Mutex::default(),
+            reputation_round: Mutex::default(),
+        }
     }
 
     /// One round of origin validation.
     pub async fn roa(&self, scope: Scope) -> Result<usize, RoundError> {
-        let [round, ..] = &self.rounds;
-        let _alone = round.lock().await;
-        if !self.validator.is_configured() {
+        let _alone = self.roa_round.lock().await;
+        if !self.sources.validator.is_configured() {
             return Ok(0);
         }
-        self.validator.ready(VRPS_AT_START).await;
+        self.sources.validator.ready(VRPS_AT_START).await;
         self.routes(Peer::Rpki, scope).await
     }
 
     /// One round over the registries.
     pub async fn irr(&self, scope: Scope) -> Result<usize, RoundError> {
-        let [_, round, _] = &self.rounds;
-        let _alone = round.lock().await;
-        if !self.registry.is_configured() {
+        let _alone = self.irr_round.lock().await;
+        if !self.sources.registry.is_configured() {
             return Ok(0);
         }
         self.routes(Peer::Irr, scope).await
@@ -151,9 +152,9 @@ impl Checks {
 
     async fn look(&self, peer: Peer, route: Route, prefix: Arc<Prefix>) -> (Arc<Prefix>, Look) {
         let look = match peer {
-            Peer::Rpki => self.validator.validate(route).await.map(|seen| words::roa(route, &seen)),
+            Peer::Rpki => self.sources.validator.validate(route).await.map(|seen| words::roa(route, &seen)),
             Peer::Irr => {
-                let seen = self.registry.check(route, self.recorder.clock.now()).await;
+                let seen = self.sources.registry.check(route, self.recorder.clock.now()).await;
                 seen.map(|seen| words::irr(route, &seen))
             }
         };
@@ -173,17 +174,16 @@ impl Checks {
     /// One run over the blocklists: recorded addresses and what was listed first, then as much of the rest as the budget allows,
     /// the block that was whole the longest ago first.
     pub async fn reputation(&self, scope: Scope) -> Result<usize, RoundError> {
-        let [.., round] = &self.rounds;
-        let _alone = round.lock().await;
-        if !self.lists.is_configured() {
+        let _alone = self.reputation_round.lock().await;
+        if !self.sources.lists.is_configured() {
             return Ok(0);
         }
         let index = self.index().await;
         let known = self.known(scope, Check::Reputation).await?;
-        let listable = |prefix: &Prefix| !self.lists.zones(prefix.network.first()).is_empty();
+        let listable = |prefix: &Prefix| !self.sources.lists.zones(prefix.network.first()).is_empty();
         let mut blocks = Vec::new();
         for prefix in self.in_force(&index, |prefix| listable(prefix) && !known.contains(&prefix.id)) {
-            blocks.push((self.sweeps.load(&self.lists, &prefix).await?, prefix));
+            blocks.push((self.sweeps.load(&self.sources.lists, &prefix).await?, prefix));
         }
         // Never whole comes before whole long ago.
         blocks.sort_by_key(|(sweeps, _)| {
@@ -200,8 +200,8 @@ impl Checks {
             self.sweeps.store(prefix.id, &sweeps, now).await?;
             let baseline = self.sweeps.take_baseline(&prefix, &sweeps, now).await?;
             let judged = self.sweeps.judge(&index, &prefix, &sweeps, baseline.as_ref());
-            let look = judged.verdict.map(|reputation| super::standing::Sighting {
-                verdict: crate::model::Verdict::Reputation(reputation),
+            let look = judged.verdict.map(|reputation| Sighting {
+                verdict: Verdict::Reputation(reputation),
                 reason: judged.reason,
                 source: sweeps.iter().map(|(zone, _)| zone.as_str()).collect::<Vec<_>>().join(", "),
                 observed: now,
@@ -231,7 +231,7 @@ impl Checks {
             let target = &target;
             async move {
                 let sweep = sweep.get_or_insert_default();
-                sweeper::advance(&self.lists, zone, target, sweep, &*self.recorder.clock, |_| {})
+                sweeper::advance(&self.sources.lists, zone, target, sweep, &*self.recorder.clock, |_| {})
                     .await
                     .ask
                     .len()
@@ -291,8 +291,8 @@ fn route(prefix: &Prefix) -> Option<Route> {
     Some(Route { prefix: prefix.network, origin })
 }
 
-/// The recorded addresses of a block; of a space that nobody sweeps no more than a day's worth.
-pub(super) fn recorded(index: &Index, prefix: &Prefix) -> Vec<IpAddr> {
+/// The recorded addresses of a block; of a space that nobody sweeps, no more of them than the largest swept block has.
+fn recorded(index: &Index, prefix: &Prefix) -> Vec<IpAddr> {
     let most = 1 << sweep::SWEPT_BITS;
     let hosts = index.addresses_within(prefix.table, prefix.network).map(|address| address.host());
     hosts.take(most).collect()

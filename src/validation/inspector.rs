@@ -12,20 +12,17 @@ use super::error::Error;
 use super::preflight::{Aspect, Case, Finding, is_ready};
 use super::reputation::{self, BlockReputation};
 use super::settings::ValidationSettings;
+use super::sources::Sources;
 use super::sweep;
 use super::sweeper::{self, Target};
 use super::sweeps::Sweeps;
-use crate::bgp::RouteWatch;
 use crate::cache::{Cache, Index};
 use crate::clock::Clock;
-use crate::dnsbl::Lists;
-use crate::geofeed::Geofeeds;
-use crate::irr::{IrrVerdict, Registry};
+use crate::irr::IrrVerdict;
 use crate::ledger::{Observation, ObservationKind, Observations};
 use crate::model::{
     Asn, Check, CouldNotCheck, Network, Observed, Prefix, Route, RouteVerdict, Standing, Sweep, Table,
 };
-use crate::rpki::Validator;
 
 /// A block to be announced.
 #[derive(Clone, Debug)]
@@ -76,38 +73,28 @@ const TELL_EVERY: u64 = 64;
 
 /// Answers on demand.
 pub struct Inspector {
+    sources: Sources,
     cache: Arc<Cache>,
-    validator: Arc<Validator>,
-    registry: Arc<Registry>,
-    lists: Arc<Lists>,
-    /// `None` if no collector is configured.
-    routes: Option<Arc<dyn RouteWatch>>,
-    geofeeds: Geofeeds,
     observations: Arc<dyn Observations>,
     clock: Arc<dyn Clock>,
     settings: ValidationSettings,
 }
 
 impl Inspector {
-    /// Answers by these sources.
-    #[allow(clippy::too_many_arguments)] // each is a peer of its own, and this is where they meet
+    /// Asks these sources.
     pub fn new(
+        sources: Sources,
         cache: Arc<Cache>,
-        validator: Arc<Validator>,
-        registry: Arc<Registry>,
-        lists: Arc<Lists>,
-        routes: Option<Arc<dyn RouteWatch>>,
-        geofeeds: Geofeeds,
         observations: Arc<dyn Observations>,
         clock: Arc<dyn Clock>,
         settings: ValidationSettings,
     ) -> Self {
-        Self { cache, validator, registry, lists, routes, geofeeds, observations, clock, settings }
+        Self { sources, cache, observations, clock, settings }
     }
 
     /// The sources, for those who ask how they are.
-    pub fn sources(&self) -> (&Validator, &Lists) {
-        (&self.validator, &self.lists)
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     fn index(&self) -> Result<Arc<Index>, Error> {
@@ -129,12 +116,12 @@ impl Inspector {
 
     /// What the RPKI says of a route.
     pub async fn validate(&self, route: Route) -> Result<Observed<RouteVerdict>, CouldNotCheck> {
-        self.validator.validate(route).await
+        self.sources.validator.validate(route).await
     }
 
     /// Where a route stands in the registries.
     pub async fn irr(&self, route: Route) -> Result<Observed<IrrVerdict>, CouldNotCheck> {
-        self.registry.check(route, self.clock.now()).await
+        self.sources.registry.check(route, self.clock.now()).await
     }
 
     /// What the sweeps have found of a leased block so far; asks nobody.
@@ -144,7 +131,7 @@ impl Inspector {
             return Ok(reputation::judge(sweep::space(block, 0), &[], None, &self.settings.reputation));
         };
         let sweeps = self.sweeps();
-        let mut kept = sweeps.load(&self.lists, prefix).await?;
+        let mut kept = sweeps.load(&self.sources.lists, prefix).await?;
         let baseline = sweeps.baseline(prefix).await?;
         // A part of a leased block is judged by what is known of that part.
         for (_, sweep) in &mut kept {
@@ -200,7 +187,7 @@ impl Inspector {
         recorded: Vec<std::net::IpAddr>,
         tell: &mpsc::Sender<ReputationProgress>,
     ) -> Vec<(String, Option<Sweep>)> {
-        let zones = self.lists.zones(block.first());
+        let zones = self.sources.lists.zones(block.first());
         let of = sweep::space(block, 0) * zones.len() as u64;
         let (done, listed) = (AtomicU64::new(0), AtomicU64::new(0));
         let asked = |answer: &sweep::Answer| {
@@ -215,7 +202,8 @@ impl Inspector {
         let target = Target { block, recorded, budget: usize::MAX };
         let runs = zones.iter().map(|zone| async {
             let mut sweep = Sweep::default();
-            sweeper::advance(&self.lists, &zone.name, &target, &mut sweep, &*self.clock, &asked).await;
+            sweeper::advance(&self.sources.lists, &zone.name, &target, &mut sweep, &*self.clock, &asked)
+                .await;
             (zone.name.clone(), Some(sweep))
         });
         join_all(runs).await
@@ -250,7 +238,7 @@ impl Inspector {
             (roa, irr)
         };
         let seen = async {
-            match &self.routes {
+            match &self.sources.routes {
                 Some(routes) => routes.sighting(wish.block).await,
                 None => Err(CouldNotCheck::not_configured()),
             }
@@ -281,7 +269,7 @@ impl Inspector {
         block: Network,
         leased: Option<&Prefix>,
     ) -> Result<(Option<Standing>, CouldNotCheck), Error> {
-        if !self.lists.is_configured() {
+        if !self.sources.lists.is_configured() {
             return Ok((None, CouldNotCheck::not_configured()));
         }
         let Some(prefix) = leased else {
@@ -303,13 +291,15 @@ impl Inspector {
         let url = match recorded.map(str::trim).filter(|url| !url.is_empty()) {
             Some(url) => Some(url.to_owned()),
             // RFC 9632: without one of our own, the registry may know.
-            None => match self.registry.geofeed(case.block).await {
+            None => match self.sources.registry.geofeed(case.block).await {
                 Ok(url) => url,
                 Err(could_not) => return case.unchecked(Aspect::Geofeed, case.block, &could_not),
             },
         };
         let said = match &url {
-            Some(url) => self.geofeeds.get(url, now).await.map(|feed| feed.map(|feed| feed.of(case.block))),
+            Some(url) => {
+                self.sources.geofeeds.get(url, now).await.map(|feed| feed.map(|feed| feed.of(case.block)))
+            }
             None => Err(CouldNotCheck::not_configured()),
         };
         case.geofeed(url.as_deref(), &said)
