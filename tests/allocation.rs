@@ -6,7 +6,7 @@ use serde_json::json;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::support::{NetBox, Server, addresses, hosts};
+use crate::support::{NetBox, Server, addresses, hosts, on_both};
 
 const BLOCK: &str = "203.0.113.0/24";
 
@@ -17,27 +17,6 @@ fn reason(status: &tonic::Status) -> String {
 /// A request id that no other run of the tests has used on the same NetBox.
 fn id(name: &str) -> String {
     format!("{name}-{}", uuid::Uuid::new_v4().simple())
-}
-
-macro_rules! on_both {
-    ($($name:ident),+ $(,)?) => {
-        mod emulator {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(&crate::support::NetBox::emulated().await).await;
-            })+
-        }
-
-        mod real {
-            $(#[tokio::test]
-            async fn $name() {
-                let name = concat!("allocation::real::", stringify!($name));
-                if let Some(netbox) = crate::support::NetBox::real(name).await {
-                    super::$name(&netbox).await;
-                }
-            })+
-        }
-    };
 }
 
 on_both!(

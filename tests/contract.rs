@@ -3,30 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::NetBox;
+use crate::support::{NetBox, on_both};
 
-macro_rules! contract {
-    ($($name:ident),+ $(,)?) => {
-        mod emulator {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(&crate::support::NetBox::emulated().await).await;
-            })+
-        }
-
-        mod real {
-            $(#[tokio::test]
-            async fn $name() {
-                let name = concat!("contract::real::", stringify!($name));
-                if let Some(netbox) = crate::support::NetBox::real(name).await {
-                    super::$name(&netbox).await;
-                }
-            })+
-        }
-    };
-}
-
-contract!(
+on_both!(
     available_ips_hands_out_the_lowest_free_addresses,
     available_ips_looks_into_child_prefixes,
     available_ips_skips_populated_ranges,

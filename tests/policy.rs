@@ -7,30 +7,9 @@ use leasehold::rpc::proto::v1;
 use serde_json::{Value, json};
 use tonic_types::StatusExt as _;
 
-use crate::support::{NetBox, Server, addresses, hosts, settings};
+use crate::support::{NetBox, Server, addresses, hosts, on_both, settings};
 
 const BLOCK: &str = "203.0.113.0/28";
-
-macro_rules! on_both {
-    ($($name:ident),+ $(,)?) => {
-        mod emulator {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(&crate::support::NetBox::emulated().await).await;
-            })+
-        }
-
-        mod real {
-            $(#[tokio::test]
-            async fn $name() {
-                let name = concat!("policy::real::", stringify!($name));
-                if let Some(netbox) = crate::support::NetBox::real(name).await {
-                    super::$name(&netbox).await;
-                }
-            })+
-        }
-    };
-}
 
 on_both!(
     a_block_is_refused_for_every_reason_at_once,

@@ -201,6 +201,20 @@ pub(crate) enum Format {
     Json,
 }
 
+/// An announcement.
+#[derive(Debug, Args)]
+pub(crate) struct RouteArgs {
+    /// The prefix as it would be announced
+    #[arg(value_name = "PREFIX")]
+    pub(crate) prefix: String,
+    /// The AS that would announce it [default: the one that the lease names]
+    #[arg(long, value_name = "ASN")]
+    pub(crate) origin: Option<Asn>,
+    /// VRF of the lease, by NetBox's id [default: the global table]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "ID")]
+    pub(crate) vrf: u64,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]

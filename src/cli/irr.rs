@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::args::{ClientArgs, Format};
+use super::args::{ClientArgs, Format, RouteArgs};
 use super::connect::{refusal, validations};
 use super::{Failure, Outcome, SAID_NO, output};
 use crate::model::Asn;
@@ -12,24 +12,17 @@ use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
 pub(crate) struct IrrArgs {
-    /// The prefix as it would be announced
-    #[arg(value_name = "PREFIX")]
-    prefix: String,
-    /// The AS that would announce it [default: the one that the lease names]
-    #[arg(long, value_name = "ASN")]
-    origin: Option<Asn>,
-    /// VRF of the lease, by NetBox's id [default: the global table]
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "ID")]
-    vrf: u64,
+    #[command(flatten)]
+    route: RouteArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
 
 pub(crate) async fn run(args: IrrArgs) -> Outcome {
     let request = v1::CheckIrrRequest {
-        prefix: args.prefix,
-        origin_asn: args.origin.map_or(0, Asn::number),
-        vrf_id: args.vrf,
+        prefix: args.route.prefix,
+        origin_asn: args.route.origin.map_or(0, Asn::number),
+        vrf_id: args.route.vrf,
     };
     let mut client = validations(&args.client).await?;
     let found = client.check_irr(request).await.map_err(|status| refusal(&status))?.into_inner();

@@ -28,6 +28,29 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
+/// Each of these, given an emulated NetBox and given the real one.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod emulator {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&crate::support::NetBox::emulated().await).await;
+            })+
+        }
+
+        mod real {
+            $(#[tokio::test]
+            async fn $name() {
+                let name = concat!(module_path!(), "::", stringify!($name));
+                if let Some(netbox) = crate::support::NetBox::real(name).await {
+                    super::$name(&netbox).await;
+                }
+            })+
+        }
+    };
+}
+pub(crate) use on_both;
+
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef01234567";
 pub const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
