@@ -100,9 +100,11 @@ pub fn alerts(note: &Note, now: Timestamp) -> Vec<Value> {
             "endsAt": ends.to_string(),
         })
     };
+    // A term only grows more urgent; a verdict may also grow less so.
+    let may_fall = matches!(note.event.happening.subject, Subject::Verdict(_));
     let raise = |name: &str| -> Vec<Value> {
         ALL.iter()
-            .filter(|severity| **severity <= note.severity())
+            .filter(|severity| may_fall || **severity <= note.severity())
             .map(|severity| alert(name, *severity, if *severity == note.severity() { ends } else { over }))
             .collect()
     };
@@ -129,10 +131,71 @@ pub fn alerts(note: &Note, now: Timestamp) -> Vec<Value> {
         _ => Vec::new(),
     }
 }
+
 fn verdict_name(check: Check) -> &'static str {
     match check {
         Check::Roa => "BlockRoa",
         Check::Irr => "BlockIrr",
         Check::Reputation => "BlockReputation",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Happening, RoaStatus, Verdict, VerdictChange};
+    use crate::notify::message::sample;
+
+    fn note(before: RoaStatus, after: RoaStatus) -> Note {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut event = sample(now);
+        let Subject::Term(reached) = &event.happening.subject else { panic!("{event:?}") };
+        let change = VerdictChange {
+            prefix: reached.prefix.clone(),
+            before: Verdict::Roa(before),
+            after: Verdict::Roa(after),
+            reason: "why".into(),
+            source: "rtr".into(),
+            observed: now,
+        };
+        event.happening = Happening::verdict(change, now);
+        Note { id: "1".into(), tried: 0, event }
+    }
+
+    /// Severities of the alerts that stand after a note, and of those that it ends.
+    fn standing(note: &Note) -> (Vec<String>, Vec<String>) {
+        let now = Timestamp::UNIX_EPOCH;
+        let rows = alerts(note, now);
+        assert!(rows.iter().all(|row| row["labels"]["alertname"] == "BlockRoa"), "{rows:?}");
+        let severity = |row: &Value| row["labels"]["severity"].as_str().unwrap().to_owned();
+        let stands = |row: &&Value| row["endsAt"].as_str().unwrap().parse::<Timestamp>().unwrap() > now;
+        let (stand, end): (Vec<&Value>, Vec<&Value>) = rows.iter().partition(stands);
+        (stand.into_iter().map(severity).collect(), end.into_iter().map(severity).collect())
+    }
+
+    #[test]
+    fn a_verdict_stands_under_its_own_severity_alone_and_a_good_one_ends_all() {
+        let (stand, end) = standing(&note(RoaStatus::Valid, RoaStatus::Invalid));
+        assert_eq!((stand, end.len()), (vec!["critical".to_owned()], ALL.len() - 1));
+        // Less bad is another alert, and the worse one is over.
+        let (stand, end) = standing(&note(RoaStatus::Invalid, RoaStatus::Unknown));
+        assert_eq!(stand, ["warning"]);
+        assert!(end.contains(&"critical".to_owned()), "{end:?}");
+        let (stand, end) = standing(&note(RoaStatus::Unknown, RoaStatus::Valid));
+        assert_eq!((stand, end.len()), (Vec::new(), ALL.len()));
+    }
+
+    #[test]
+    fn what_is_told_says_what_changed_why_and_whom_to_ask() {
+        let bad = note(RoaStatus::Valid, RoaStatus::Unknown);
+        assert!(bad.line().ends_with("RPKI is unknown (was valid): why"), "{}", bad.line());
+        assert!(bad.advice().contains("Only ACME-LIR can mend it"), "{}", bad.advice());
+        let good = note(RoaStatus::Unknown, RoaStatus::Valid);
+        assert_eq!(
+            good.settled_keys(),
+            [bad.dedupe_key()],
+            "the ticket that it closes is the one that was opened"
+        );
+        assert!(bad.settled_keys().is_empty() && good.takes_back() && !bad.takes_back());
     }
 }
