@@ -14,7 +14,7 @@ use super::routinator::Routinator;
 use super::rtr::{self, RtrSettings};
 use super::stat;
 use crate::clock::Clock;
-use crate::model::{Cause, CouldNotCheck, Observed, Route, RouteVerdict};
+use crate::model::{CouldNotCheck, Observed, Route, RouteVerdict};
 use crate::ripestat::RipeStat;
 use crate::web;
 
@@ -70,8 +70,13 @@ pub struct SourceState {
 
 enum Oracle {
     Held(Arc<Holder>),
-    Routinator(String, Routinator),
-    RipeStat(String, RipeStat),
+    Remote(String, Remote),
+}
+
+/// Who is asked route by route.
+enum Remote {
+    Routinator(Routinator),
+    RipeStat(RipeStat),
 }
 
 /// Answers what the RPKI says of a route.
@@ -109,10 +114,13 @@ impl Validator {
                     oracles.push(Oracle::Held(holder));
                 }
                 Source::Routinator(url) => {
-                    oracles.push(Oracle::Routinator(name, Routinator::new(url.clone())?));
+                    let routinator = Remote::Routinator(Routinator::new(url.clone())?);
+                    oracles.push(Oracle::Remote(name, routinator));
                 }
                 // Without a client nobody can be asked, and the other sources are.
-                Source::RipeStat => oracles.extend(stat.map(|stat| Oracle::RipeStat(name, stat.clone()))),
+                Source::RipeStat => {
+                    oracles.extend(stat.map(|stat| Oracle::Remote(name, Remote::RipeStat(stat.clone()))))
+                }
             }
         }
         Ok(Self { oracles, feeds, clock, changed, _sessions: sessions })
@@ -156,7 +164,12 @@ impl Validator {
     pub async fn validate(&self, route: Route) -> Result<Observed<RouteVerdict>, CouldNotCheck> {
         let mut causes = Vec::new();
         for oracle in &self.oracles {
-            match self.ask(oracle, route).await {
+            let answer = match oracle {
+                Oracle::Held(holder) => holder.validate(route),
+                // Boxed: a look into memory need not carry the size of a question over a network.
+                Oracle::Remote(name, remote) => Box::pin(self.ask(name, remote, route)).await,
+            };
+            match answer {
                 Ok(observed) => return Ok(observed),
                 Err(could_not) => causes.extend(could_not.causes),
             }
@@ -164,21 +177,25 @@ impl Validator {
         Err(CouldNotCheck { causes })
     }
 
-    async fn ask(&self, oracle: &Oracle, route: Route) -> Result<Observed<RouteVerdict>, CouldNotCheck> {
+    async fn ask(
+        &self,
+        name: &str,
+        remote: &Remote,
+        route: Route,
+    ) -> Result<Observed<RouteVerdict>, CouldNotCheck> {
         let now = self.clock.now();
-        match oracle {
-            Oracle::Held(holder) => holder.validate(route),
-            Oracle::Routinator(name, routinator) => match routinator.validity(route).await {
-                Ok((value, time)) => Ok(Observed { value, source: name.clone(), time: time.unwrap_or(now) }),
-                Err(error) => Err(CouldNotCheck {
-                    causes: vec![Cause { source: name.clone(), why: error.to_string() }],
-                }),
-            },
-            Oracle::RipeStat(name, stat) => match stat::validation(stat, route).await {
-                Ok(value) => Ok(Observed { value, source: name.clone(), time: now }),
-                Err(error) => Err(CouldNotCheck::one(name, error)),
-            },
-        }
+        let (value, time) = match remote {
+            Remote::Routinator(routinator) => {
+                let answer = routinator.validity(route).await;
+                let (value, time) = answer.map_err(|error| CouldNotCheck::one(name, error))?;
+                (value, time.unwrap_or(now))
+            }
+            Remote::RipeStat(stat) => {
+                let answer = stat::validation(stat, route).await;
+                (answer.map_err(|error| CouldNotCheck::one(name, error))?, now)
+            }
+        };
+        Ok(Observed { value, source: name.to_owned(), time })
     }
 
     /// What is known of each source, in order.
@@ -193,7 +210,7 @@ impl Validator {
                     trouble: state.trouble,
                 }
             }
-            Oracle::Routinator(name, _) | Oracle::RipeStat(name, _) => {
+            Oracle::Remote(name, _) => {
                 SourceState { name: name.clone(), vrps: None, time: None, trouble: String::new() }
             }
         };
