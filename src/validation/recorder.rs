@@ -9,7 +9,7 @@ use super::checks::RoundError;
 use super::fold;
 use super::settings::ValidationSettings;
 use super::standing::{self, Sighting};
-use crate::cache::{Batch, Cache, Index};
+use crate::cache::{Batch, Cache};
 use crate::clock::Clock;
 use crate::events::EventLog;
 use crate::ledger::{self, Observation, ObservationKind, Observations};
@@ -173,12 +173,10 @@ impl Recorder {
     }
 
     /// Forgets what was observed of blocks that carry no lease any more.
-    pub(super) async fn forget_ended(
-        &self,
-        index: &Index,
-        swept: Vec<PrefixId>,
-    ) -> Result<(), ledger::Error> {
+    pub(super) async fn forget_ended(&self, swept: Vec<PrefixId>) -> Result<(), ledger::Error> {
         let rows = self.observations.load(ObservationKind::Verdict, None).await?;
+        // After the rows: what was observed of a lease that is newer than this round is not to be taken for an ended one's.
+        let index = self.cache.snapshot();
         let leased: BTreeSet<PrefixId> = index.leased().map(|prefix| prefix.id).collect();
         let known: BTreeSet<PrefixId> = rows.into_iter().map(|row| row.prefix).chain(swept).collect();
         let ended: Vec<PrefixId> = known.difference(&leased).copied().collect();
