@@ -137,6 +137,7 @@ async fn a_server_that_gives_no_answer_is_never_absence() {
     let cases = [
         (Protocol::Ripe, "%ERROR:201: access denied for 192.0.2.1\n"),
         (Protocol::Ripe, ""),
+        (Protocol::Ripe, "% This is the RIPE Database query service.\n\n"),
         (Protocol::Irrd, ""),
         (Protocol::Irrd, "F Missing required parameter\n"),
         (Protocol::Irrd, "C\nA99999999999\n"),

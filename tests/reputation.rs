@@ -219,8 +219,8 @@ async fn a_slash_19_stays_inside_its_budget_and_is_whole_after_enough_rounds() {
         let before = counted.queries();
         server.run("validation.reputation").await;
         let spent = counted.queries() - before;
-        // A self-test is two queries, and a run of the other job may lie in between.
-        assert!(spent <= 2 * (3000 + 2), "{spent} queries");
+        // The recorded address and a self-test of two queries come on top, and a run of the other job may lie in between.
+        assert!(spent <= 2 * (3000 + 1 + 2), "{spent} queries");
         rounds += 1;
         assert!(rounds <= 3, "8192 addresses are three rounds of 3000");
     }

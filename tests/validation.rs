@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use leasehold::config::Settings;
 use leasehold::irr::{IrrSettings, Protocol, ServerSettings};
-use leasehold::model::RoaStatus;
+use leasehold::ledger::{Observation, ObservationKind};
+use leasehold::model::{PrefixId, RoaStatus, Standing, Verdict, VerdictChange};
 use leasehold::rpc::proto::v1;
 use leasehold::rpki::feed::{FeedSettings, Place};
 use leasehold::rpki::rtr::RtrSettings;
@@ -257,6 +258,9 @@ async fn an_edit_at_the_same_time_is_not_overwritten() {
     );
     let (_, record, _) = netbox.rest("GET", &format!("ipam/prefixes/{second}/"), None).await;
     assert_eq!(record["description"], "by hand, too");
+    // Nor does the job that catches up with NetBox put it back: it writes what could not be written, and that was.
+    server.run("validation.fold").await;
+    assert_eq!(recorded(&netbox, first, "roa_status").await, "unknown");
     // Once it is known here, the next round says what holds, and leaves the rest as it is.
     server.run("sync.poll").await;
     round(&server).await;
@@ -299,6 +303,50 @@ async fn what_is_kept_survives_a_restart_and_a_change_meanwhile_is_told() {
     server.live().await;
     round(&server).await;
     assert_eq!(words(&server.told(v1::EventType::RoaChanged).await), [pair("valid", "invalid")]);
+}
+
+/// As a server leaves it that is killed between holding a change and telling it.
+#[tokio::test]
+async fn a_change_that_was_held_and_not_told_is_told_first_and_once() {
+    let vrps = Vrps::of(&[OURS]);
+    let netbox = NetBox::emulated().await;
+    let id = lease(&netbox, BLOCK, json!({})).await;
+    let (_keep, directory) = crate::support::directory();
+    let mut settings = checking(&netbox, vec![feed(&vrps.path)]);
+    settings.ledger = leasehold::ledger::LedgerSettings::Sqlite(directory.join("ledger.db"));
+    let now = jiff::Timestamp::from_second(1_700_000_000).unwrap();
+    let found: Vec<leasehold::model::Prefix> = netbox.client().await.by_ids(&[id]).await.unwrap();
+    let change = VerdictChange {
+        prefix: std::sync::Arc::new(found[0].clone()),
+        before: Verdict::Roa(RoaStatus::Valid),
+        before_since: now,
+        after: Verdict::Roa(RoaStatus::Invalid),
+        reason: "withdrawn".to_owned(),
+        source: "test".to_owned(),
+        observed: now,
+    };
+    let standing = Standing {
+        about: "203.0.113.0/24 AS64500 ACME-LIR ".to_owned(),
+        verdict: change.after,
+        since: now,
+        observed: now,
+        reason: change.reason.clone(),
+        source: change.source.clone(),
+        candidate: None,
+        failure: None,
+        untold: Some(change),
+    };
+    let books = leasehold::ledger::open(&settings.ledger).await.unwrap();
+    let row = Observation::of(PrefixId(id), "roa", &standing).unwrap();
+    books.observations.put(ObservationKind::Verdict, &[row], now).await.unwrap();
+    drop(books);
+    let server = Server::with(settings).await;
+    server.live().await;
+    round(&server).await;
+    round(&server).await;
+    // What was left is told, then what has come since: the route is valid again.
+    let told = words(&server.told(v1::EventType::RoaChanged).await);
+    assert_eq!(told, [pair("valid", "invalid"), pair("invalid", "valid")]);
 }
 
 #[tokio::test]

@@ -168,9 +168,15 @@ impl Allocator {
         if let Some(Start::Repeat(intent)) = known {
             return self.again(&intent).await;
         }
-        let resting = self.resting(wish.include_resting).await?;
-        let index = self.index()?;
-        let parent = self.addresses_parent(&index, wish, &resting)?;
+        let found = async {
+            let resting = self.resting(wish.include_resting).await?;
+            let parent = self.addresses_parent(&*self.index()?, wish, &resting)?;
+            Ok((resting, parent))
+        };
+        let (resting, parent) = match found.await {
+            Ok(found) => found,
+            Err(error) => return Err(self.refused(known, &wish.request, error).await),
+        };
         let detail = Detail { wanted: wish.count, ..Detail::default() };
         let start = match known {
             Some(start) => start,

@@ -130,6 +130,18 @@ impl Allocator {
         }
     }
 
+    /// What a refusal before the write means: for a new request itself; for one that was begun before, what is not known of its
+    /// outcome goes first.
+    pub(super) async fn refused(&self, known: Option<Start>, request: &RequestId, error: Error) -> Error {
+        match known {
+            Some(Start::Proceed { detail, uncertain }) => {
+                let error = Self::unless_uncertain(uncertain, request, error);
+                self.give_up(request, &detail, error).await
+            }
+            Some(Start::Repeat(_)) | None => error,
+        }
+    }
+
     pub(super) fn unless_uncertain(uncertain: bool, request: &RequestId, error: Error) -> Error {
         if uncertain { Error::Unsettled { request: request.clone() } } else { error }
     }

@@ -3,7 +3,7 @@
 //! What is taken is a list of intervals, merged and in order; what is free lies between them. IPv4 and IPv6 are the same
 //! here: numbers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -26,22 +26,21 @@ pub struct Limits<'a> {
 
 /// Addresses that rest after they were given back, by table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resting(HashMap<Table, Vec<IpAddr>>);
+pub struct Resting(HashMap<Table, BTreeSet<IpAddr>>);
 
 impl Resting {
     /// Those of a prefix.
     pub fn within(&self, parent: &Prefix) -> impl Iterator<Item = IpAddr> + '_ {
-        let network = parent.network;
-        let of_table = self.0.get(&parent.table).into_iter().flatten().copied();
-        of_table.filter(move |address| network.contains_address(*address))
+        let (first, last) = (parent.network.first(), parent.network.last());
+        self.0.get(&parent.table).into_iter().flat_map(move |resting| resting.range(first..=last)).copied()
     }
 }
 
 impl FromIterator<(Table, IpAddr)> for Resting {
     fn from_iter<I: IntoIterator<Item = (Table, IpAddr)>>(addresses: I) -> Self {
-        let mut by_table: HashMap<Table, Vec<IpAddr>> = HashMap::new();
+        let mut by_table: HashMap<Table, BTreeSet<IpAddr>> = HashMap::new();
         for (table, address) in addresses {
-            by_table.entry(table).or_default().push(address);
+            by_table.entry(table).or_default().insert(address);
         }
         Self(by_table)
     }
@@ -230,7 +229,6 @@ mod tests {
     use crate::cache::Index;
     use crate::model::{PrefixId, Revision, Table};
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
 
     fn parent(network: &str, is_pool: bool) -> Prefix {
         Prefix {

@@ -48,9 +48,16 @@ impl Allocator {
         if let Some(Start::Repeat(intent)) = known {
             return self.prefix_again(&intent).await;
         }
-        let resting = self.resting(false).await?;
-        let index = self.index()?;
-        let parent = self.block_parent(&index, wish, self.limits(&wish.exclude, &resting, false))?;
+        let found = async {
+            let resting = self.resting(false).await?;
+            let parent =
+                self.block_parent(&*self.index()?, wish, self.limits(&wish.exclude, &resting, false))?;
+            Ok((resting, parent))
+        };
+        let (resting, parent) = match found.await {
+            Ok(found) => found,
+            Err(error) => return Err(self.refused(known, &wish.request, error).await),
+        };
         let detail = Detail { wanted: 1, ..Detail::default() };
         let start = match known {
             Some(start) => start,

@@ -80,8 +80,8 @@ fn source(written: &WrittenSource) -> Result<Source, Error> {
     Ok(match written {
         WrittenSource::Rtr { server, expire_seconds, silence_seconds } => Source::Rtr(RtrSettings {
             server: host_and_port(KEY, server)?,
-            expire: expire_seconds.map(Duration::from_secs),
-            silence: Duration::from_secs(silence_seconds.unwrap_or(RTR_SILENCE)),
+            expire: expire_seconds.map(bounded),
+            silence: bounded(silence_seconds.unwrap_or(RTR_SILENCE)),
         }),
         WrittenSource::Vrps { file, url, expire_seconds } => {
             let place = match (file, url) {
@@ -89,12 +89,17 @@ fn source(written: &WrittenSource) -> Result<Source, Error> {
                 (None, Some(url)) => Place::Url(http_url(KEY, url)?),
                 _ => return Err(wrong(KEY, "a source of kind vrps has a file or a url")),
             };
-            let expire = Duration::from_secs(expire_seconds.unwrap_or(FEED_EXPIRE));
+            let expire = bounded(expire_seconds.unwrap_or(FEED_EXPIRE));
             Source::Feed(FeedSettings { place, expire })
         }
         WrittenSource::Routinator { url } => Source::Routinator(http_url(KEY, url)?),
         WrittenSource::Ripestat => Source::RipeStat,
     })
+}
+
+/// Longer than a year is for ever, and no instant lies that far ahead.
+fn bounded(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.min(366 * 24 * 3600))
 }
 
 fn host_and_port(key: &'static str, text: &str) -> Result<String, Error> {

@@ -90,12 +90,21 @@ where
     words.iter().map(|word| word.parse().map_err(|why| wrong(key, why))).collect()
 }
 
+/// A hundred years are enough, and no more can be counted with.
+fn hours(key: &'static str, hours: u64) -> Result<Duration, Error> {
+    if hours > 876_600 {
+        Err(wrong(key, "is more than a hundred years"))
+    } else {
+        Ok(Duration::from_hours(hours))
+    }
+}
+
 fn not_negative(key: &'static str, days: i32) -> Result<i32, Error> {
     if days < 0 { Err(wrong(key, "is negative")) } else { Ok(days) }
 }
 
 pub(super) fn validation(written: &WrittenValidation) -> Result<ValidationSettings, Error> {
-    let seconds = |seconds: u64| Duration::from_secs(seconds.max(1));
+    let seconds = |seconds: u64| Duration::from_secs(seconds.clamp(1, 366 * 24 * 3600));
     if !(1..=100).contains(&written.confirmations) {
         return Err(wrong("validation.confirmations", "is not between 1 and 100"));
     }
@@ -116,7 +125,7 @@ pub(super) fn validation(written: &WrittenValidation) -> Result<ValidationSettin
         reputation_every: seconds(written.reputation_seconds),
         confirmations: written.confirmations,
         confirm_after: Duration::from_secs_f64(written.confirm_seconds),
-        redate_after: Duration::from_hours(written.redate_hours),
+        redate_after: hours("validation.redate_hours", written.redate_hours)?,
         reputation: ReputationPolicy {
             watch_share: reputation.watch_share,
             policy_is_watch: reputation.policy_is_watch,
@@ -125,8 +134,11 @@ pub(super) fn validation(written: &WrittenValidation) -> Result<ValidationSettin
         preflight: PreflightSettings {
             required: words::<Aspect>("validation.preflight.required", &preflight.required)?,
             min_days_left: not_negative("validation.preflight.min_days_left", preflight.min_days_left)?,
-            bgp_stale_after: Duration::from_hours(preflight.bgp_stale_hours),
-            reputation_stale_after: Duration::from_hours(preflight.reputation_stale_hours),
+            bgp_stale_after: hours("validation.preflight.bgp_stale_hours", preflight.bgp_stale_hours)?,
+            reputation_stale_after: hours(
+                "validation.preflight.reputation_stale_hours",
+                preflight.reputation_stale_hours,
+            )?,
             geofeed_field: preflight.geofeed_field.clone(),
             geofeed_allow_private: preflight.geofeed_allow_private,
         },
@@ -168,6 +180,6 @@ pub(super) fn allocation(written: &WrittenAllocation) -> Result<Policy, Error> {
         refuse_reputation: words::<Reputation>("allocation.refuse_reputation", &written.refuse_reputation)?,
         mail_tag: written.mail_tag.clone(),
         warming_tag: written.warming_tag.clone(),
-        quarantine: Duration::from_hours(written.quarantine_hours),
+        quarantine: hours("allocation.quarantine_hours", written.quarantine_hours)?,
     })
 }

@@ -181,8 +181,9 @@ impl Lists {
     }
 
     async fn ask(&self, list: &List, name: &str) -> Reply {
-        let Ok(_slot) = self.slots.acquire().await else { return Reply::TimedOut };
+        // Its turn first: a slow list's queries must not hold the slots that others could use.
         pace(list).await;
+        let Ok(_slot) = self.slots.acquire().await else { return Reply::TimedOut };
         match self.resolver.lookup(name, RecordType::A).await {
             Ok(found) => {
                 let address = |data: &RData| match data {
@@ -197,8 +198,8 @@ impl Lists {
 
     /// The reason is a courtesy: without it a listing is a listing.
     async fn reason(&self, list: &List, name: &str) -> String {
-        let Ok(_slot) = self.slots.acquire().await else { return String::new() };
         pace(list).await;
+        let Ok(_slot) = self.slots.acquire().await else { return String::new() };
         let Ok(found) = self.resolver.lookup(name, RecordType::TXT).await else { return String::new() };
         let text = |data: &RData| match data {
             RData::TXT(text) => Some(

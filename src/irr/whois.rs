@@ -156,14 +156,22 @@ impl Whois {
         };
         // -r: no contacts; -B: as it is; -G: no grouping.
         connection.write_all(format!("-rBG{sources} {query}\r\n").as_bytes()).await?;
-        let mut text = String::new();
-        (&mut connection).take(MOST).read_to_string(&mut text).await?;
+        let mut bytes = Vec::new();
+        (&mut connection).take(MOST).read_to_end(&mut bytes).await?;
+        if bytes.len() as u64 == MOST {
+            return Err(Error::Odd(format!("more than {MOST} bytes")));
+        }
+        // Latin-1, mostly; the attributes that are read are ASCII.
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         let errors = text.lines().filter(|line| line.starts_with("%ERROR:"));
         // 101 is "no entries found".
         match errors.into_iter().find(|line| !line.starts_with("%ERROR:101")) {
             Some(error) => Err(Error::Refused(error.trim_start_matches("%ERROR:").to_owned())),
-            // An answer without a word is a server that hung up.
-            None if text.trim().is_empty() => Err(Error::Odd("an empty answer".to_owned())),
+            None if text.contains("%ERROR:101") => Ok(text),
+            // Nothing but comments is a server that hung up before it came to the point.
+            None if text.lines().all(|line| line.trim().is_empty() || line.starts_with('%')) => {
+                Err(Error::Odd("it ends before it says anything".to_owned()))
+            }
             None => Ok(text),
         }
     }

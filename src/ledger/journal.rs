@@ -140,7 +140,7 @@ pub(super) fn state_told(happening: &Happening) -> Result<Option<(RecordKey, Tol
         Subject::Verdict(change) => {
             let lease = change.prefix.lease.as_deref();
             let of = lease.map(|lease| (lease.owner.as_deref(), lease.term.start));
-            let json = serde_json::to_vec(&(change.before, change.after, of))
+            let json = serde_json::to_vec(&(change.before, change.before_since, change.after, of))
                 .map_err(|error| Error::Unreadable(error.to_string()))?;
             let told = Told { revision: change.observed.as_microsecond(), digest: fingerprint(json, 12) };
             ((change.after.check().as_str(), to_sql(change.prefix.id.0)), told)

@@ -60,6 +60,9 @@ pub trait Observations: Send + Sync {
     /// All of a kind; of one prefix, if one is given.
     async fn load(&self, kind: ObservationKind, prefix: Option<PrefixId>) -> Result<Vec<Observation>, Error>;
 
+    /// The prefixes of which there is anything of a kind.
+    async fn prefixes(&self, kind: ObservationKind) -> Result<Vec<PrefixId>, Error>;
+
     /// Writes, all or none, over what stood under the same prefix and subject.
     async fn put(&self, kind: ObservationKind, rows: &[Observation], now: Timestamp) -> Result<(), Error>;
 

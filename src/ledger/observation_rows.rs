@@ -42,6 +42,17 @@ macro_rules! observations_over {
                     .collect()
             }
 
+            async fn prefixes(&self, kind: ObservationKind) -> Result<Vec<PrefixId>, Error> {
+                let rows =
+                    sqlx::query("SELECT DISTINCT prefix FROM observation WHERE kind = $1 ORDER BY prefix")
+                        .bind(kind.as_str())
+                        .fetch_all(&self.reads)
+                        .await?;
+                rows.iter()
+                    .map(|row| Ok(PrefixId(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())))
+                    .collect()
+            }
+
             async fn put(
                 &self,
                 kind: ObservationKind,

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Network;
+
 /// What kind of thing a listing says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -68,6 +70,8 @@ pub struct Seen {
 /// How far a zone was asked about a block. What is covered and neither listed nor failed is not listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
+    /// The block that it is of.
+    pub block: Option<Network>,
     /// When the round under way began; `None` between rounds.
     pub began: Option<Timestamp>,
     /// The first address that the round under way has not covered.
@@ -76,10 +80,8 @@ pub struct Sweep {
     pub complete: Option<Timestamp>,
     /// What is listed.
     pub listed: BTreeMap<IpAddr, Seen>,
-    /// What could not be asked about at the last try, and why. What was known of it before still holds.
+    /// What gave no answer at the last try, and why: neither listed nor not, but for what is listed already.
     pub failed: BTreeMap<IpAddr, String>,
-    /// Of those, the ones of which nothing was ever known.
-    pub never: Vec<IpAddr>,
     /// Why the zone as a whole says nothing, and since when.
     pub trouble: Option<(String, Timestamp)>,
 }

@@ -93,8 +93,10 @@ impl Verdict {
 }
 
 /// A verdict that is held of a block, and what has been seen since.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
+    /// What it is a verdict on, in words that are compared: of another block, origin or lease it says nothing.
+    pub about: String,
     /// What is held.
     pub verdict: Verdict,
     /// Since when.
@@ -109,6 +111,8 @@ pub struct Standing {
     pub candidate: Option<(Verdict, u32)>,
     /// Why the last check gave no answer, and when that was; `None` if it gave one.
     pub failure: Option<(String, Timestamp)>,
+    /// The change that made it what it is, until it is known to be told.
+    pub untold: Option<VerdictChange>,
 }
 
 /// A verdict that was confirmed to differ from the one before.
@@ -118,6 +122,8 @@ pub struct VerdictChange {
     pub prefix: Arc<Prefix>,
     /// What was held before.
     pub before: Verdict,
+    /// Since when that was held: two changes that read alike are told apart by it.
+    pub before_since: Timestamp,
     /// What is held now.
     pub after: Verdict,
     /// In words, for people. Example: "no ROA covers 203.0.113.0/24 from AS64500".

@@ -153,6 +153,7 @@ mod tests {
         let change = VerdictChange {
             prefix: reached.prefix.clone(),
             before: Verdict::Roa(before),
+            before_since: now,
             after: Verdict::Roa(after),
             reason: "why".into(),
             source: "rtr".into(),

@@ -297,6 +297,9 @@ impl From<validation::Error> for Problem {
             E::NoOrigin { network } => {
                 Self::new(Code::FailedPrecondition, "ORIGIN_MISSING", words).precondition(network)
             }
+            E::Busy => {
+                Self::new(Code::ResourceExhausted, "SWEEPS_BUSY", words).retry_in(Duration::from_secs(10))
+            }
             E::TooLarge { .. } => Self::invalid(vec![("prefix".to_owned(), words)]),
         }
     }
@@ -329,6 +332,12 @@ impl Problem {
                 .with("sink", name)
                 .precondition(name),
         }
+    }
+
+    /// The server stops in the middle of an answer.
+    pub(super) fn stopping() -> Self {
+        Self::new(Code::Unavailable, "SERVER_STOPPING", "the server is stopping; ask again")
+            .retry_in(Duration::from_secs(1))
     }
 
     /// A stream has ended; where to go on from.

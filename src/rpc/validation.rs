@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::parse::Violations;
@@ -23,12 +24,13 @@ const ANNOUNCED: usize = 256;
 pub struct Validations {
     inspector: Arc<Inspector>,
     clock: Arc<dyn Clock>,
+    stop: CancellationToken,
 }
 
 impl Validations {
-    /// Answers through this inspector.
-    pub fn new(inspector: Arc<Inspector>, clock: Arc<dyn Clock>) -> Self {
-        Self { inspector, clock }
+    /// Answers through this inspector, until it is to stop: a large block takes longer than a stop may.
+    pub fn new(inspector: Arc<Inspector>, clock: Arc<dyn Clock>, stop: CancellationToken) -> Self {
+        Self { inspector, clock, stop }
     }
 
     /// The route that a request names; with the lease's own origin where it names none.
@@ -127,10 +129,20 @@ impl ValidationService for Validations {
             return Ok(Response::new(only.boxed()));
         }
         let told = self.inspector.reputation(table, block).await.map_err(Problem::from)?;
-        let items = stream::unfold(told, |mut told| async move { Some((told.recv().await?, told)) });
+        let stop = self.stop.clone();
+        let items = stream::unfold(Some(told), move |told| {
+            let stop = stop.clone();
+            async move {
+                let mut told = told?;
+                tokio::select! {
+                    () = stop.cancelled() => Some((Err(Problem::stopping()), None)),
+                    item = told.recv() => Some((Ok(item?), Some(told))),
+                }
+            }
+        });
         let clock = self.clock.clone();
         let messages = items.map(move |item| {
-            let item = match item {
+            let item = match item? {
                 ReputationProgress::Asked { done, of, listed } => {
                     Item::Progress(v1::ReputationProgress { done, total: of, listed })
                 }

@@ -46,7 +46,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The URL gives no document.
-    #[error("{url}: {source}")]
+    #[error("{}{}: {source}", .url.host_str().unwrap_or_default(), .url.path())]
     Web {
         /// Which.
         url: Url,

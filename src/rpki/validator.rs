@@ -119,7 +119,7 @@ impl Validator {
                 }
                 // Without a client nobody can be asked, and the other sources are.
                 Source::RipeStat => {
-                    oracles.extend(stat.map(|stat| Oracle::Remote(name, Remote::RipeStat(stat.clone()))))
+                    oracles.extend(stat.map(|stat| Oracle::Remote(name, Remote::RipeStat(stat.clone()))));
                 }
             }
         }
@@ -188,7 +188,8 @@ impl Validator {
             Remote::Routinator(routinator) => {
                 let answer = routinator.validity(route).await;
                 let (value, time) = answer.map_err(|error| CouldNotCheck::one(name, error))?;
-                (value, time.unwrap_or(now))
+                // A clock that is ahead must not make every other source look old.
+                (value, time.unwrap_or(now).min(now))
             }
             Remote::RipeStat(stat) => {
                 let answer = stat::validation(stat, route).await;

@@ -254,7 +254,7 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
                 .max_decoding_message_size(MAX_REQUEST_BYTES),
         )
         .add_service(
-            ValidationServiceServer::new(Validations::new(inspector, clock.clone()))
+            ValidationServiceServer::new(Validations::new(inspector, clock.clone(), stop.clone()))
                 .max_decoding_message_size(MAX_REQUEST_BYTES),
         )
         .add_service(AdminServiceServer::new(Admin::new(facts)).max_decoding_message_size(MAX_REQUEST_BYTES));
@@ -288,11 +288,12 @@ impl Running {
         // Streams never end by themselves: each gets its token now.
         self.log.stop();
         let abort = self.edge.abort_handle();
-        let drained = async {
+        let edge = async {
             let _ = self.edge.await;
             self.allocator.drain().await;
-            self.scheduler.stop().await;
         };
+        // Beside each other: a caller that takes its time must not leave the jobs to be cut short.
+        let drained = async { tokio::join!(edge, self.scheduler.stop()) };
         if tokio::time::timeout(self.drain, drained).await.is_err() {
             tracing::warn!("not everything ended within the drain time");
             abort.abort();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
-use super::recorder::{Look, Recorder};
+use super::recorder::{self, Look, Recorder};
 use super::settings::ValidationSettings;
 use super::sources::Sources;
 use super::standing::Sighting;
@@ -85,7 +85,15 @@ impl Checks {
         settings: ValidationSettings,
     ) -> Self {
         let sweeps = Sweeps::new(observations.clone(), settings.reputation.clone());
-        let recorder = Recorder { client, cache, log, observations, clock, settings };
+        let recorder = Recorder {
+            client,
+            cache,
+            log,
+            observations,
+            clock,
+            settings,
+            behind: std::sync::Mutex::default(),
+        };
         Self {
             sources,
             recorder,
@@ -98,7 +106,7 @@ impl Checks {
 
     /// One round of origin validation.
     pub async fn roa(&self, scope: Scope) -> Result<usize, RoundError> {
-        let _alone = self.roa_round.lock().await;
+        let Some(_alone) = turn(&self.roa_round, scope).await else { return Ok(0) };
         if !self.sources.validator.is_configured() {
             return Ok(0);
         }
@@ -108,7 +116,7 @@ impl Checks {
 
     /// One round over the registries.
     pub async fn irr(&self, scope: Scope) -> Result<usize, RoundError> {
-        let _alone = self.irr_round.lock().await;
+        let Some(_alone) = turn(&self.irr_round, scope).await else { return Ok(0) };
         if !self.sources.registry.is_configured() {
             return Ok(0);
         }
@@ -151,30 +159,29 @@ impl Checks {
     }
 
     async fn look(&self, peer: Peer, route: Route, prefix: Arc<Prefix>) -> (Arc<Prefix>, Look) {
+        let about = recorder::about(peer.check(), &prefix);
         let look = match peer {
-            Peer::Rpki => self.sources.validator.validate(route).await.map(|seen| words::roa(route, &seen)),
+            Peer::Rpki => {
+                let seen = self.sources.validator.validate(route).await;
+                seen.map(|seen| words::roa(route, &seen, about))
+            }
             Peer::Irr => {
                 let seen = self.sources.registry.check(route, self.recorder.clock.now()).await;
-                seen.map(|seen| words::irr(route, &seen))
+                seen.map(|seen| words::irr(route, &seen, about))
             }
         };
         (prefix, look)
     }
 
-    /// Folds back whatever is held and not recorded: what NetBox could not take when it was found.
+    /// Folds back what NetBox could not take when it was found.
     pub async fn fold(&self) -> Result<usize, RoundError> {
-        self.index().await;
-        let mut written = 0;
-        for check in Check::ALL {
-            written += self.recorder.fold_back(check).await?;
-        }
-        Ok(written)
+        self.recorder.catch_up().await
     }
 
     /// One run over the blocklists: recorded addresses and what was listed first, then as much of the rest as the budget allows,
     /// the block that was whole the longest ago first.
     pub async fn reputation(&self, scope: Scope) -> Result<usize, RoundError> {
-        let _alone = self.reputation_round.lock().await;
+        let Some(_alone) = turn(&self.reputation_round, scope).await else { return Ok(0) };
         if !self.sources.lists.is_configured() {
             return Ok(0);
         }
@@ -185,9 +192,11 @@ impl Checks {
         for prefix in self.in_force(&index, |prefix| listable(prefix) && !known.contains(&prefix.id)) {
             blocks.push((self.sweeps.load(&self.sources.lists, &prefix).await?, prefix));
         }
-        // Never whole comes before whole long ago.
+        // Never whole comes before whole long ago; a zone that is in trouble has no say in it.
         blocks.sort_by_key(|(sweeps, _)| {
-            sweeps.iter().map(|(_, sweep)| sweep.as_ref().and_then(|sweep| sweep.complete)).min().flatten()
+            let well = |sweep: &&Option<Sweep>| sweep.as_ref().is_none_or(|sweep| sweep.trouble.is_none());
+            let zones = sweeps.iter().map(|(_, sweep)| sweep).filter(well);
+            zones.map(|sweep| sweep.as_ref().and_then(|sweep| sweep.complete)).min()
         });
         if blocks.is_empty() && scope == Scope::New {
             return Ok(0);
@@ -200,14 +209,16 @@ impl Checks {
             self.sweeps.store(prefix.id, &sweeps, now).await?;
             let baseline = self.sweeps.take_baseline(&prefix, &sweeps, now).await?;
             let judged = self.sweeps.judge(&index, &prefix, &sweeps, baseline.as_ref());
+            let observed = judged.observed.unwrap_or(now);
             let look = judged.verdict.map(|reputation| Sighting {
+                about: recorder::about(Check::Reputation, &prefix),
                 verdict: Verdict::Reputation(reputation),
                 reason: judged.reason,
                 source: sweeps.iter().map(|(zone, _)| zone.as_str()).collect::<Vec<_>>().join(", "),
-                observed: now,
+                observed,
             });
             // That a first round has not ended yet is no failure: it goes on in the next run.
-            let in_trouble = |sweep: &Sweep| sweep.trouble.is_some() || !sweep.never.is_empty();
+            let in_trouble = |sweep: &Sweep| sweep.trouble.is_some() || !sweep.failed.is_empty();
             let troubled = sweeps.iter().filter_map(|(_, sweep)| sweep.as_ref()).any(in_trouble);
             failures.note(&prefix, look.as_ref().err().filter(|_| troubled));
             // A block at a time: what a long run has found is known at once, and kept if the server stops.
@@ -233,8 +244,6 @@ impl Checks {
                 let sweep = sweep.get_or_insert_default();
                 sweeper::advance(&self.sources.lists, zone, target, sweep, &*self.recorder.clock, |_| {})
                     .await
-                    .ask
-                    .len()
             }
         });
         futures::future::join_all(runs).await.into_iter().max().unwrap_or(0)
@@ -266,6 +275,15 @@ impl Checks {
                 && wanted(prefix)
         };
         index.leased().filter(in_force).cloned().collect()
+    }
+}
+
+/// Waits for a round's turn. New blocks alone are not waited for: the job comes again, and a long round must not keep it from
+/// the other checks.
+async fn turn(round: &Mutex<()>, scope: Scope) -> Option<MutexGuard<'_, ()>> {
+    match scope {
+        Scope::All => Some(round.lock().await),
+        Scope::New => round.try_lock().ok(),
     }
 }
 

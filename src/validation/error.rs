@@ -23,6 +23,11 @@ pub enum Error {
         /// The prefix.
         network: Network,
     },
+    /// Enough blocks are being asked about.
+    #[error(
+        "the lists are being asked about enough blocks: try again when those are done, or see what the timed sweeps found"
+    )]
+    Busy,
     /// More addresses than can be asked about at once.
     #[error(
         "{network} is too large to be asked about at once: a /{shortest} at most; what the timed sweeps found of a leased block is in the record"

@@ -62,6 +62,7 @@ mod tests {
     fn standing(second: i64) -> Standing {
         let observed = Timestamp::new(second, 700_000_000).unwrap();
         Standing {
+            about: String::new(),
             verdict: Verdict::Roa(RoaStatus::Valid),
             since: observed,
             observed,
@@ -69,6 +70,7 @@ mod tests {
             source: String::new(),
             candidate: None,
             failure: None,
+            untold: None,
         }
     }
 

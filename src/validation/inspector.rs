@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::error::Error;
 use super::preflight::{Aspect, Case, Finding, is_ready};
@@ -21,7 +21,8 @@ use crate::clock::Clock;
 use crate::irr::IrrVerdict;
 use crate::ledger::{Observation, ObservationKind, Observations};
 use crate::model::{
-    Asn, Check, CouldNotCheck, Network, Observed, Prefix, Route, RouteVerdict, Standing, Sweep, Table,
+    Asn, Check, CouldNotCheck, Network, Observed, Prefix, Reputation, Route, RouteVerdict, Standing, Sweep,
+    Table, Verdict,
 };
 
 /// A block to be announced.
@@ -78,7 +79,12 @@ pub struct Inspector {
     observations: Arc<dyn Observations>,
     clock: Arc<dyn Clock>,
     settings: ValidationSettings,
+    /// Whole blocks that are asked about at once: lists count queries by who asks, and the rounds have to ask, too.
+    blocks: Arc<Semaphore>,
 }
+
+/// See [`Inspector`].
+const BLOCKS_AT_ONCE: usize = 2;
 
 impl Inspector {
     /// Asks these sources.
@@ -89,7 +95,8 @@ impl Inspector {
         clock: Arc<dyn Clock>,
         settings: ValidationSettings,
     ) -> Self {
-        Self { sources, cache, observations, clock, settings }
+        let blocks = Arc::new(Semaphore::new(BLOCKS_AT_ONCE));
+        Self { sources, cache, observations, clock, settings, blocks }
     }
 
     /// The sources, for those who ask how they are.
@@ -135,10 +142,9 @@ impl Inspector {
         let baseline = sweeps.baseline(prefix).await?;
         // A part of a leased block is judged by what is known of that part.
         for (_, sweep) in &mut kept {
-            if let Some(Sweep { listed, failed, never, .. }) = sweep {
+            if let Some(Sweep { listed, failed, .. }) = sweep {
                 listed.retain(|address, _| block.contains_address(*address));
                 failed.retain(|address, _| block.contains_address(*address));
-                never.retain(|address| block.contains_address(*address));
             }
         }
         let count = index.addresses_within(table, block).count();
@@ -156,6 +162,9 @@ impl Inspector {
         if !sweep::is_swept(block) {
             return Err(Error::TooLarge { network: block, shortest: block.max_length() - sweep::SWEPT_BITS });
         }
+        let one = block.host_bits() == 0;
+        let turn =
+            if one { None } else { Some(self.blocks.clone().try_acquire_owned().map_err(|_| Error::Busy)?) };
         let covering = index.covering_lease(table, block).map(|(prefix, _)| prefix.clone());
         let baseline = match &covering {
             Some(prefix) => self.sweeps().baseline(prefix).await?,
@@ -177,6 +186,7 @@ impl Inspector {
                 &this.settings.reputation,
             );
             let _ = tell.send(ReputationProgress::Judged(Box::new(judged))).await;
+            drop(turn);
         });
         Ok(told)
     }
@@ -278,11 +288,29 @@ impl Inspector {
         let rows = self.observations.load(ObservationKind::Verdict, Some(prefix.id)).await?;
         let row = rows.iter().find(|row| row.subject == Check::Reputation.as_str());
         let held: Option<Standing> = row.map(Observation::read).transpose()?;
-        let why_not = match (&held, self.recorded_reputation(table, block).await?.verdict) {
-            (None, Err(could_not)) => could_not,
-            _ => CouldNotCheck::one("blocklists", "the first sweep has not been judged yet"),
+        let part = self.recorded_reputation(table, block).await?;
+        let Some(held) = held else {
+            let waiting = CouldNotCheck::one("blocklists", "the first sweep has not been judged yet");
+            return Ok((None, part.verdict.err().unwrap_or(waiting)));
         };
-        Ok((held, why_not))
+        if prefix.network == block {
+            return Ok((Some(held), CouldNotCheck::not_configured()));
+        }
+        // Of a part, what is known of that part counts where it is worse than what is held of the whole.
+        match part.verdict {
+            Err(could_not) => Ok((None, could_not)),
+            Ok(word) if badness(word) > badness_of(held.verdict) => {
+                let standing = Standing {
+                    verdict: Verdict::Reputation(word),
+                    reason: part.reason,
+                    observed: part.observed.unwrap_or(held.observed),
+                    candidate: None,
+                    ..held
+                };
+                Ok((Some(standing), CouldNotCheck::not_configured()))
+            }
+            Ok(_) => Ok((Some(held), CouldNotCheck::not_configured())),
+        }
     }
 
     async fn geofeed(&self, case: &Case<'_>, leased: Option<&Prefix>, now: Timestamp) -> Finding {
@@ -307,5 +335,20 @@ impl Inspector {
 
     fn sweeps(&self) -> Sweeps {
         Sweeps::new(self.observations.clone(), self.settings.reputation.clone())
+    }
+}
+
+fn badness(reputation: Reputation) -> u8 {
+    match reputation {
+        Reputation::Clean => 0,
+        Reputation::Watch => 1,
+        Reputation::Listed => 2,
+    }
+}
+
+fn badness_of(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Reputation(reputation) => badness(reputation),
+        Verdict::Roa(_) | Verdict::Irr(_) => 0,
     }
 }

@@ -9,13 +9,14 @@ use super::checks::RoundError;
 use super::fold;
 use super::settings::ValidationSettings;
 use super::standing::{self, Sighting};
+use super::sweeps;
 use crate::cache::{Batch, Cache};
 use crate::clock::Clock;
 use crate::events::EventLog;
 use crate::ledger::{self, Observation, ObservationKind, Observations};
 use crate::model::{
     Check, CouldNotCheck, Happening, Lease, Prefix, PrefixId, Reputation, Revision, RoaStatus, Standing,
-    Verdict, VerdictChange,
+    Verdict,
 };
 use crate::netbox::{self, Client, FieldChange};
 
@@ -36,6 +37,8 @@ pub(super) struct Recorder {
     pub(super) observations: Arc<dyn Observations>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: ValidationSettings,
+    /// Checks of which NetBox may not record what is held.
+    pub(super) behind: std::sync::Mutex<BTreeSet<Check>>,
 }
 
 impl Recorder {
@@ -58,6 +61,9 @@ impl Recorder {
     }
 
     /// Takes looks up; answers the blocks whose verdict is about to change, which deserve another look.
+    ///
+    /// A change is held as untold, then told, then held as told: whenever this server dies in between, the next look finds it
+    /// untold and tells it first, and the log knows what it was told before.
     pub(super) async fn take(
         &self,
         check: Check,
@@ -67,24 +73,16 @@ impl Recorder {
             [(prefix, _)] => Some(prefix.id),
             _ => None,
         };
-        let held = self.standings(check, only).await?;
+        let mut held = self.standings(check, only).await?;
+        self.tell(check, &mut held).await?;
         let now = self.clock.now();
-        let (mut rows, mut news, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut changed, mut unsure) = (BTreeMap::new(), Vec::new());
         for (prefix, look) in looks {
             let before = held.get(&prefix.id);
             let outcome = if look.is_ok() { "answered" } else { "failed" };
             counter!("leasehold_checks_total", "check" => check.as_str(), "outcome" => outcome).increment(1);
             let standing = match (look, before) {
-                (Ok(sighting), _) => {
-                    let step = standing::see(before, sighting, self.settings.confirmations);
-                    if let Some(before) = step.before {
-                        let change = change(&prefix, before, &step.standing);
-                        tracing::info!(prefix = %prefix.network, before = before.as_str(), after = change.after.as_str(),
-                            reason = change.reason, "a verdict changed");
-                        news.push(Happening::verdict(change, now));
-                    }
-                    step.standing
-                }
+                (Ok(sighting), _) => standing::see(before, &prefix, sighting, self.settings.confirmations),
                 (Err(could_not), Some(before)) => standing::fail(before, could_not.to_string(), now),
                 // Nothing was ever known: there is nothing to hold.
                 (Err(_), None) => continue,
@@ -93,13 +91,59 @@ impl Recorder {
                 unsure.push(prefix.clone());
             }
             if before != Some(&standing) {
-                rows.push(Observation::of(prefix.id, check.as_str(), &standing)?);
+                changed.insert(prefix.id, standing);
             }
         }
-        // Told before it is held: if this server dies in between, the change is seen again and the log knows it.
-        self.log.tell(&news).await?;
-        self.observations.put(ObservationKind::Verdict, &rows, now).await?;
+        self.hold(check, &changed).await?;
+        self.tell(check, &mut changed).await?;
         Ok(unsure)
+    }
+
+    /// Tells what is untold, and holds it as told.
+    async fn tell(&self, check: Check, held: &mut BTreeMap<PrefixId, Standing>) -> Result<(), ledger::Error> {
+        let mut told: BTreeMap<PrefixId, Standing> = BTreeMap::new();
+        let mut news = Vec::new();
+        for (id, standing) in held.iter_mut() {
+            if let Some(change) = standing.untold.take() {
+                tracing::info!(prefix = %change.prefix.network, before = change.before.as_str(),
+                    after = change.after.as_str(), reason = change.reason, "a verdict changed");
+                news.push(Happening::verdict(change, self.clock.now()));
+                told.insert(*id, standing.clone());
+            }
+        }
+        if news.is_empty() {
+            return Ok(());
+        }
+        self.log.tell(&news).await?;
+        self.hold(check, &told).await
+    }
+
+    async fn hold(
+        &self,
+        check: Check,
+        standings: &BTreeMap<PrefixId, Standing>,
+    ) -> Result<(), ledger::Error> {
+        let row = |(id, standing): (&PrefixId, &Standing)| Observation::of(*id, check.as_str(), standing);
+        let rows: Vec<Observation> = standings.iter().map(row).collect::<Result<_, _>>()?;
+        self.observations.put(ObservationKind::Verdict, &rows, self.clock.now()).await
+    }
+
+    /// Folds back what could not be folded back when it was found, and nothing else: what people write in the meantime is
+    /// theirs until the next look. Tries every check, whatever became of another.
+    pub(super) async fn catch_up(&self) -> Result<usize, RoundError> {
+        let behind: Vec<Check> = self.behind().iter().copied().collect();
+        let (mut written, mut trouble) = (0, None);
+        for check in behind {
+            match self.fold_back(check).await {
+                Ok(count) => written += count,
+                Err(error) => trouble = trouble.or(Some(error)),
+            }
+        }
+        trouble.map_or(Ok(written), Err)
+    }
+
+    fn behind(&self) -> std::sync::MutexGuard<'_, BTreeSet<Check>> {
+        self.behind.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Writes what is held into NetBox where the record says something else. Answers how many records were written.
@@ -107,10 +151,11 @@ impl Recorder {
     /// A record that moved on since it was read is read again. If a person changed the very verdict, it is theirs until the
     /// next round; if they changed anything else, the verdict goes beside it.
     pub(super) async fn fold_back(&self, check: Check) -> Result<usize, RoundError> {
+        self.behind().insert(check);
         let index = self.cache.snapshot();
         let held = self.standings(check, None).await?;
         tally(check, &held);
-        let due: Vec<Due> = index.leased().filter_map(|prefix| self.due(prefix, &held)).collect();
+        let due: Vec<Due> = index.leased().filter_map(|prefix| self.due(check, prefix, &held)).collect();
         let mut written = 0;
         for chunk in due.chunks(AT_ONCE) {
             let done = self.write(chunk).await?;
@@ -128,18 +173,19 @@ impl Recorder {
                     let recorded = |lease: &Lease| fold::recorded(lease, check);
                     before.map(|lease| recorded(lease)) == prefix.lease.as_ref().map(|lease| recorded(lease))
                 })
-                .filter_map(|prefix| self.due(prefix, &held))
+                .filter_map(|prefix| self.due(check, prefix, &held))
                 .collect();
             self.cache.apply(Batch::from(fresh)).await?;
             written += self.write(&again).await?.len();
         }
+        self.behind().remove(&check);
         Ok(written)
     }
 
-    /// What a record lacks.
-    fn due(&self, prefix: &Prefix, held: &BTreeMap<PrefixId, Standing>) -> Option<Due> {
-        let changes =
-            fold::changes(prefix.lease.as_ref()?, held.get(&prefix.id)?, self.settings.redate_after);
+    /// What a record lacks. What is held of another origin or lease is nothing to it.
+    fn due(&self, check: Check, prefix: &Prefix, held: &BTreeMap<PrefixId, Standing>) -> Option<Due> {
+        let standing = held.get(&prefix.id).filter(|standing| standing.about == about(check, prefix))?;
+        let changes = fold::changes(prefix.lease.as_ref()?, standing, self.settings.redate_after);
         (!changes.is_empty()).then(|| (prefix.id, prefix.revision.clone(), changes))
     }
 
@@ -150,7 +196,7 @@ impl Recorder {
         }
         let records = match self.client.patch_fields(due).await {
             // One record that NetBox finds fault with must not keep the others from being written.
-            Err(netbox::Error::Rejected { .. }) if due.len() > 1 => self.one_by_one(due).await?,
+            Err(netbox::Error::Rejected { .. }) => self.one_by_one(due).await?,
             answer => answer?,
         };
         let ids = records.iter().map(|prefix| prefix.id).collect();
@@ -184,15 +230,15 @@ impl Recorder {
     }
 }
 
-fn change(prefix: &Arc<Prefix>, before: Verdict, after: &Standing) -> VerdictChange {
-    VerdictChange {
-        prefix: prefix.clone(),
-        before,
-        after: after.verdict,
-        reason: after.reason.clone(),
-        source: after.source.clone(),
-        observed: after.observed,
-    }
+/// What a verdict on a prefix is about: the block, the origin that would announce it, and the lease. Of another it says nothing.
+pub(super) fn about(check: Check, prefix: &Prefix) -> String {
+    let lease = prefix.lease.as_deref();
+    let origin = match check {
+        Check::Roa | Check::Irr => lease.and_then(|lease| lease.origin).map(|asn| asn.to_string()),
+        Check::Reputation => None,
+    };
+    let whose = lease.map(sweeps::identity).unwrap_or_default();
+    format!("{} {} {whose}", prefix.network, origin.unwrap_or_default())
 }
 
 /// How many blocks each verdict is held of.

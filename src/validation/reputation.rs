@@ -40,6 +40,8 @@ pub struct BlockReputation {
     /// The article's word, or why none can be said. A listing that was found is enough for *watch* and *listed*; *clean* needs
     /// the word of every list about every address.
     pub verdict: Result<Reputation, CouldNotCheck>,
+    /// As of when: for *clean*, since when every address was asked about; otherwise when a listing was last seen.
+    pub observed: Option<Timestamp>,
     /// Why, in words.
     pub reason: String,
     /// Every listing, the gravest first.
@@ -112,7 +114,12 @@ pub fn judge(
             trouble: sweep.as_ref().and_then(|sweep| sweep.trouble.as_ref()).map(|(why, _)| why.clone()),
         })
         .collect();
-    BlockReputation { verdict, reason, listed, zones }
+    let observed = match &verdict {
+        Ok(Reputation::Clean) => sweeps.iter().filter_map(|(_, sweep)| sweep.as_ref()?.complete).min(),
+        Ok(_) => listed.iter().map(|row| row.seen.checked).max(),
+        Err(_) => None,
+    };
+    BlockReputation { verdict, observed, reason, listed, zones }
 }
 
 /// Why a zone does not say that nothing is listed.
@@ -122,11 +129,10 @@ fn unsaid(sweep: Option<&Sweep>) -> Option<String> {
         Some(Sweep { trouble: Some((why, _)), .. }) => Some(why.clone()),
         Some(Sweep { complete: None, .. }) => Some("its first round has not ended yet".to_owned()),
         Some(sweep) => {
-            let first = sweep.never.first()?;
-            let why = sweep.failed.get(first).cloned().unwrap_or_default();
+            let (first, why) = sweep.failed.first_key_value()?;
             Some(format!(
-                "{} gave no answer yet; {first}: {why}",
-                plural(sweep.never.len(), "address", "addresses")
+                "{} gave no answer; {first}: {why}",
+                plural(sweep.failed.len(), "address", "addresses")
             ))
         }
     }
@@ -197,7 +203,8 @@ mod tests {
         assert_eq!(word(&[]), None, "no list");
         let unfinished = Sweep { complete: None, ..clean.clone() };
         assert_eq!(word(&[Some(clean.clone()), Some(unfinished)]), None);
-        let silent = Sweep { never: vec![[203, 0, 113, 9].into()], ..clean.clone() };
+        let silent =
+            Sweep { failed: [([203, 0, 113, 9].into(), "SERVFAIL".to_owned())].into(), ..clean.clone() };
         assert_eq!(word(&[Some(silent)]), None);
         let broken = Sweep { trouble: Some(("SERVFAIL".into(), at(2))), ..clean };
         assert_eq!(word(&[Some(broken)]), None);

@@ -48,8 +48,7 @@ pub struct ReputationPolicy {
     pub watch_share: f64,
     /// Whether a policy listing makes a block *watch*.
     pub policy_is_watch: bool,
-    /// Queries that one round may spend on one zone, over all blocks. Recorded addresses and what was listed before are asked
-    /// about all the same.
+    /// Queries that one round may spend on one zone, over all blocks. Recorded addresses are asked about all the same.
     pub budget: usize,
 }
 

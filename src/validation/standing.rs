@@ -3,13 +3,17 @@
 //! The first one seen is held and is no news. Another one has to be seen so many times in a row; one look at the verdict that
 //! is held takes it back. A look without an answer changes nothing but that it is known to have failed.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use crate::model::{Standing, Verdict};
+use crate::model::{Prefix, Standing, Verdict, VerdictChange};
 
 /// A verdict as it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
+    /// What it is a verdict on: what is held of anything else is another matter.
+    pub about: String,
     /// What was seen.
     pub verdict: Verdict,
     /// Why, in words.
@@ -20,19 +24,13 @@ pub struct Sighting {
     pub observed: Timestamp,
 }
 
-/// What a look came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// What is held from now on.
-    pub standing: Standing,
-    /// What was held before, if that was another verdict: news.
-    pub before: Option<Verdict>,
-}
-
-/// Takes a sighting up. `needed` is how often in a row a new verdict has to be seen.
-pub fn see(held: Option<&Standing>, seen: Sighting, needed: u32) -> Step {
-    let Sighting { verdict, reason, source, observed } = seen;
+/// What is held after a look at a block. `needed` is how often in a row a new verdict has to be seen; when it was, the change
+/// is `untold` in what comes of it.
+pub fn see(held: Option<&Standing>, prefix: &Arc<Prefix>, seen: Sighting, needed: u32) -> Standing {
+    let Sighting { about, verdict, reason, source, observed } = seen;
+    let held = held.filter(|held| held.about == about);
     let fresh = |since| Standing {
+        about: about.clone(),
         verdict,
         since,
         observed,
@@ -40,25 +38,33 @@ pub fn see(held: Option<&Standing>, seen: Sighting, needed: u32) -> Step {
         source: source.clone(),
         candidate: None,
         failure: None,
+        untold: None,
     };
-    let Some(held) = held else { return Step { standing: fresh(observed), before: None } };
+    let Some(held) = held else { return fresh(observed) };
     // Of two sources the one with older data has nothing to say against the other.
-    if observed < held.observed {
-        return Step { standing: Standing { failure: None, ..held.clone() }, before: None };
+    if observed < held.observed && source != held.source {
+        return Standing { failure: None, ..held.clone() };
     }
     if held.verdict == verdict {
-        return Step { standing: fresh(held.since), before: None };
+        return fresh(held.since);
     }
     let times = match held.candidate {
         Some((candidate, times)) if candidate == verdict => times.saturating_add(1),
         _ => 1,
     };
-    if times >= needed {
-        Step { standing: fresh(observed), before: Some(held.verdict) }
-    } else {
-        let standing = Standing { candidate: Some((verdict, times)), failure: None, ..held.clone() };
-        Step { standing, before: None }
+    if times < needed {
+        return Standing { candidate: Some((verdict, times)), failure: None, ..held.clone() };
     }
+    let change = VerdictChange {
+        prefix: prefix.clone(),
+        before: held.verdict,
+        before_since: held.since,
+        after: verdict,
+        reason: reason.clone(),
+        source: source.clone(),
+        observed,
+    };
+    Standing { untold: Some(change), ..fresh(observed) }
 }
 
 /// Notes that a look gave no answer: the verdict stands as it stood, and so does what was about to take its place.
@@ -69,7 +75,7 @@ pub fn fail(held: &Standing, why: String, at: Timestamp) -> Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RoaStatus;
+    use crate::model::{PrefixId, Revision, RoaStatus, Table};
     use proptest::prelude::*;
 
     const VALID: Verdict = Verdict::Roa(RoaStatus::Valid);
@@ -78,16 +84,43 @@ mod tests {
 
     fn seen(verdict: Verdict, second: i64) -> Sighting {
         let observed = Timestamp::from_second(second).unwrap();
-        Sighting { verdict, reason: String::new(), source: "test".into(), observed }
+        Sighting { about: "a".into(), verdict, reason: String::new(), source: "test".into(), observed }
+    }
+
+    fn block() -> Arc<Prefix> {
+        Arc::new(Prefix {
+            id: PrefixId(1),
+            network: "203.0.113.0/24".parse().unwrap(),
+            table: Table::Global,
+            status: "active".into(),
+            is_pool: false,
+            mark_utilized: false,
+            tenant: None,
+            role: None,
+            tags: vec![],
+            description: String::new(),
+            lease: None,
+            allocation: None,
+            custom_fields: serde_json::Map::new(),
+            revision: Revision(None),
+        })
+    }
+
+    fn look(held: Option<&Standing>, seen: Sighting, needed: u32) -> Standing {
+        see(held, &block(), seen, needed)
+    }
+
+    fn told(standing: &Standing) -> Option<(Verdict, Verdict)> {
+        standing.untold.as_ref().map(|change| (change.before, change.after))
     }
 
     /// The news of a run of looks.
     fn news(looks: &[Verdict], needed: u32) -> Vec<(Verdict, Verdict)> {
         let (mut held, mut news) = (None, Vec::new());
         for (second, verdict) in (0..).zip(looks) {
-            let step = see(held.as_ref(), seen(*verdict, second), needed);
-            news.extend(step.before.map(|before| (before, step.standing.verdict)));
-            held = Some(step.standing);
+            let standing = look(held.as_ref(), seen(*verdict, second), needed);
+            news.extend(told(&standing));
+            held = Some(Standing { untold: None, ..standing });
         }
         news
     }
@@ -110,23 +143,31 @@ mod tests {
 
     #[test]
     fn a_failure_leaves_the_verdict_and_its_time_as_they_are() {
-        let held = see(None, seen(VALID, 10), 2).standing;
+        let held = look(None, seen(VALID, 10), 2);
         let failed = fail(&held, "no answer".into(), Timestamp::from_second(20).unwrap());
         assert_eq!(
             (failed.verdict, failed.observed, failed.since),
             (held.verdict, held.observed, held.since)
         );
         // What is about to change survives a look that failed.
-        let about = see(Some(&failed), seen(UNKNOWN, 30), 2).standing;
+        let about = look(Some(&failed), seen(UNKNOWN, 30), 2);
         let failed = fail(&about, "no answer".into(), Timestamp::from_second(40).unwrap());
-        assert_eq!(see(Some(&failed), seen(UNKNOWN, 50), 2).before, Some(VALID));
+        assert_eq!(told(&look(Some(&failed), seen(UNKNOWN, 50), 2)), Some((VALID, UNKNOWN)));
     }
 
     #[test]
-    fn older_data_says_nothing_against_newer() {
-        let held = see(None, seen(VALID, 100), 1).standing;
-        assert_eq!(see(Some(&held), seen(INVALID, 99), 1).before, None);
-        assert_eq!(see(Some(&held), seen(INVALID, 100), 1).before, Some(VALID));
+    fn older_data_of_another_source_says_nothing_against_newer() {
+        let held = look(None, seen(VALID, 100), 1);
+        let other = |second| Sighting { source: "other".into(), ..seen(INVALID, second) };
+        assert_eq!(told(&look(Some(&held), other(99), 1)), None);
+        assert_eq!(told(&look(Some(&held), other(100), 1)), Some((VALID, INVALID)));
+    }
+
+    #[test]
+    fn of_another_origin_or_lease_it_is_a_baseline_again() {
+        let held = look(None, seen(VALID, 1), 1);
+        let moved = look(Some(&held), Sighting { about: "b".into(), ..seen(INVALID, 2) }, 1);
+        assert_eq!((told(&moved), moved.verdict, moved.about.as_str()), (None, INVALID, "b"));
     }
 
     proptest! {

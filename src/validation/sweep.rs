@@ -1,7 +1,8 @@
 //! Asking a zone about a block, round by round. Pure.
 //!
 //! A round covers every address once; a run spends a budget on it and the next run goes on from there. First in every run come
-//! the addresses that are recorded, those that were listed, and those that gave no answer, whatever the budget.
+//! the addresses that are recorded, whatever the budget; then, for half of it at most, those that gave no answer and those that
+//! were listed; the rest of it goes on with the round.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -29,6 +30,8 @@ pub fn space(block: Network, recorded: usize) -> u64 {
 pub struct Plan {
     /// The addresses, in the order in which they are asked about.
     pub ask: Vec<IpAddr>,
+    /// How many of them count against the budget.
+    pub charged: usize,
     /// Where the next run goes on; `None` if this one ends the round.
     pub next: Option<IpAddr>,
     /// When the round began.
@@ -37,57 +40,53 @@ pub struct Plan {
 
 /// What to ask now, with a budget for what need not be asked in every run.
 pub fn plan(block: Network, sweep: &Sweep, recorded: &[IpAddr], budget: usize, now: Timestamp) -> Plan {
-    let mut seen = BTreeSet::new();
-    let mut ask: Vec<IpAddr> = recorded
-        .iter()
-        .chain(sweep.listed.keys())
-        .chain(sweep.failed.keys())
-        .copied()
-        .filter(|address| block.contains_address(*address) && seen.insert(*address))
-        .collect();
+    let mut asked = BTreeSet::new();
+    let mut ask = Vec::new();
+    let mut add = |address: IpAddr| {
+        let new = block.contains_address(address) && asked.insert(address);
+        if new {
+            ask.push(address);
+        }
+        new
+    };
+    let free = recorded.iter().filter(|address| add(**address)).count();
+    // What was listed the longest ago first, so that all of it comes round.
+    let mut listed: Vec<(&IpAddr, &Seen)> = sweep.listed.iter().collect();
+    listed.sort_by_key(|(_, seen)| seen.checked);
+    let again = sweep.failed.keys().chain(listed.into_iter().map(|(address, _)| address));
+    let mut left = budget - again.filter(|address| add(**address)).take(budget / 2).count();
     let mut next = None;
     if is_swept(block) {
         let from = sweep.next.filter(|next| block.contains_address(*next)).unwrap_or(block.first());
-        let mut left = budget.saturating_sub(ask.len());
-        for address in block.addresses_from(from).filter(|address| !seen.contains(address)) {
+        for address in block.addresses_from(from) {
             if left == 0 {
                 next = Some(address);
                 break;
             }
-            left -= 1;
-            ask.push(address);
+            left -= usize::from(add(address));
         }
-    } else if seen.insert(block.first()) {
-        ask.push(block.first());
+    } else {
+        add(block.first());
     }
-    Plan { ask, next, began: sweep.began.unwrap_or(now) }
+    Plan { charged: ask.len() - free, ask, next, began: sweep.began.unwrap_or(now) }
 }
 
 /// An answer about one address: listed, not listed, or none and why.
 pub type Answer = (IpAddr, Result<Option<Listing>, String>);
 
-/// Takes up what one address gave.
+/// Takes up what one address gave. No answer changes nothing but that there was none.
 fn take(sweep: &mut Sweep, (address, answer): Answer, now: Timestamp) {
     match answer {
-        Ok(listing) => {
+        Ok(Some(listing)) => {
             sweep.failed.remove(&address);
-            sweep.never.retain(|never| *never != address);
-            match listing {
-                Some(listing) => {
-                    let since = sweep.listed.get(&address).map_or(now, |seen| seen.since);
-                    sweep.listed.insert(address, Seen { listing, since, checked: now });
-                }
-                None => {
-                    sweep.listed.remove(&address);
-                }
-            }
+            let since = sweep.listed.get(&address).map_or(now, |seen| seen.since);
+            sweep.listed.insert(address, Seen { listing, since, checked: now });
+        }
+        Ok(None) => {
+            sweep.failed.remove(&address);
+            sweep.listed.remove(&address);
         }
         Err(why) => {
-            // Before the first round has ended it is not remembered who was asked: then nothing is known of it.
-            let unknown = sweep.complete.is_none() && !sweep.listed.contains_key(&address);
-            if unknown && !sweep.never.contains(&address) {
-                sweep.never.push(address);
-            }
             sweep.failed.insert(address, why);
         }
     }
@@ -95,6 +94,12 @@ fn take(sweep: &mut Sweep, (address, answer): Answer, now: Timestamp) {
 
 /// Takes up the answers of a run that asked all that it meant to.
 pub fn record(sweep: &mut Sweep, plan: &Plan, answers: Vec<Answer>, now: Timestamp) {
+    // A zone that answers nothing at all is not asked on: its round is none.
+    if let (Some((_, Err(why))), true) = (answers.first(), answers.iter().all(|(_, answer)| answer.is_err()))
+    {
+        let why = format!("none of {} queries was answered: {why}", answers.len());
+        return give_up(sweep, answers, why, now);
+    }
     for answer in answers {
         take(sweep, answer, now);
     }
@@ -151,12 +156,11 @@ mod tests {
                 runs += 1;
                 prop_assert!(runs <= 2100, "the round does not end");
                 let plan = plan(block, &sweep, &recorded, budget, at(runs));
-                let must: BTreeSet<IpAddr> = recorded.iter().chain(sweep.listed.keys()).copied()
+                let must: BTreeSet<IpAddr> = recorded.iter().copied()
                     .filter(|a| block.contains_address(*a)).collect();
-                prop_assert!(plan.ask.len() <= must.len().max(budget), "{} asked", plan.ask.len());
+                prop_assert!(plan.charged <= budget, "{} charged", plan.charged);
+                prop_assert_eq!(plan.ask.len(), must.len() + plan.charged);
                 prop_assert_eq!(plan.ask.iter().collect::<BTreeSet<_>>().len(), plan.ask.len(), "asked twice");
-                // A run whose budget goes to what is always asked makes no way: that is what a larger budget is for.
-                prop_assume!(must.len() < budget);
                 let first: BTreeSet<IpAddr> = plan.ask.iter().take(must.len()).copied().collect();
                 prop_assert_eq!(&first, &must);
                 for address in &plan.ask { *asked.entry(*address).or_default() += 1; }
@@ -182,9 +186,9 @@ mod tests {
             (address(3), Ok(None)),
         ];
         record(&mut sweep, &first, answers, at(1));
-        assert_eq!((sweep.never.as_slice(), sweep.complete), ([address(2)].as_slice(), Some(at(1))));
+        assert_eq!((sweep.failed.len(), sweep.complete), (1, Some(at(1))));
         let second = plan(block, &sweep, &[address(3)], 10, at(2));
-        assert_eq!(second.ask, [address(3), address(1), address(2), address(0)]);
+        assert_eq!(second.ask, [address(3), address(2), address(1), address(0)]);
         let answers = vec![
             (address(3), Err("no answer".to_owned())),
             (address(1), Err("no answer".to_owned())),
@@ -192,8 +196,21 @@ mod tests {
             (address(0), Ok(None)),
         ];
         record(&mut sweep, &second, answers, at(2));
-        assert!(sweep.never.is_empty(), "it was answered, and the others were answered before");
+        assert_eq!(sweep.failed.keys().copied().collect::<Vec<_>>(), [address(1), address(3)]);
         assert_eq!(sweep.listed[&address(1)].checked, at(1), "a failure does not unlist");
+    }
+
+    #[test]
+    fn a_zone_that_answers_nothing_ends_no_round_and_is_in_trouble() {
+        let block: Network = "203.0.113.0/30".parse().unwrap();
+        let mut sweep = Sweep::default();
+        let first = plan(block, &sweep, &[], 10, at(1));
+        record(&mut sweep, &first, first.ask.iter().map(|a| (*a, Ok(None))).collect(), at(1));
+        let second = plan(block, &sweep, &[], 10, at(2));
+        let silence = second.ask.iter().map(|a| (*a, Err("SERVFAIL".to_owned()))).collect();
+        record(&mut sweep, &second, silence, at(2));
+        assert_eq!(sweep.complete, Some(at(1)), "four failures are no round");
+        assert!(sweep.trouble.as_ref().is_some_and(|(why, _)| why.contains("none of 4")), "{sweep:?}");
     }
 
     #[test]

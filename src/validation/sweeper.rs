@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use futures::{StreamExt as _, stream};
 
-use super::sweep::{self, Answer, Plan};
+use super::sweep::{self, Answer};
 use crate::clock::Clock;
 use crate::dnsbl::Lists;
 use crate::model::{Network, Sweep};
@@ -24,7 +24,7 @@ pub(super) struct Target {
     pub(super) budget: usize,
 }
 
-/// Carries a zone's sweep of a block on by one run; `asked` hears of every answer.
+/// Carries a zone's sweep of a block on by one run; `asked` hears of every answer. Answers how much of the budget that took.
 pub(super) async fn advance(
     lists: &Lists,
     zone: &str,
@@ -32,11 +32,12 @@ pub(super) async fn advance(
     sweep: &mut Sweep,
     clock: &dyn Clock,
     asked: impl Fn(&Answer),
-) -> Plan {
+) -> usize {
+    sweep.block = Some(target.block);
     let plan = sweep::plan(target.block, sweep, &target.recorded, target.budget, clock.now());
     if let Err(failure) = lists.self_test(zone).await {
         sweep::give_up(sweep, Vec::new(), failure.to_string(), clock.now());
-        return plan;
+        return 0;
     }
     let ask = |address: IpAddr| async move {
         let answer = lists.check(zone, address).await.map_err(|failure| failure.to_string());
@@ -51,13 +52,14 @@ pub(super) async fn advance(
         answers.push(answer);
         if let (Some(why), true) = (why, in_a_row >= FAILURES_IN_A_ROW) {
             let why = format!("{in_a_row} queries in a row failed: {why}");
+            let spent = answers.len().min(plan.charged);
             sweep::give_up(sweep, answers, why, clock.now());
             // If it is the zone and not this block, the blocks that follow need not find out by waiting.
             drop(answering);
             lists.retest(zone).await;
-            return plan;
+            return spent;
         }
     }
     sweep::record(sweep, &plan, answers, clock.now());
-    plan
+    plan.charged
 }

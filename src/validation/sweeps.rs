@@ -22,7 +22,7 @@ struct KeptBaseline {
 }
 
 /// Which lease of a prefix it is.
-fn identity(lease: &Lease) -> String {
+pub(super) fn identity(lease: &Lease) -> String {
     let start = lease.term.start.map(|day| day.to_string()).unwrap_or_default();
     format!("{} {start}", lease.owner.as_deref().unwrap_or_default())
 }
@@ -40,10 +40,7 @@ impl Sweeps {
 
     /// Every prefix of which there is a sweep.
     pub(super) async fn swept(&self) -> Result<Vec<PrefixId>, Error> {
-        let rows = self.observations.load(ObservationKind::Sweep, None).await?;
-        let mut ids: Vec<PrefixId> = rows.into_iter().map(|row| row.prefix).collect();
-        ids.dedup();
-        Ok(ids)
+        self.observations.prefixes(ObservationKind::Sweep).await
     }
 
     /// The sweeps of a block by zone. Of zones that are configured no more nothing is said.
@@ -55,7 +52,11 @@ impl Sweeps {
         let rows = self.observations.load(ObservationKind::Sweep, Some(prefix.id)).await?;
         let mut kept: BTreeMap<String, Sweep> = BTreeMap::new();
         for row in &rows {
-            kept.insert(row.subject.clone(), row.read()?);
+            let sweep: Sweep = row.read()?;
+            // Of a prefix that was resized or moved it says nothing.
+            if sweep.block == Some(prefix.network) {
+                kept.insert(row.subject.clone(), sweep);
+            }
         }
         let zones = lists.zones(prefix.network.first());
         Ok(zones.iter().map(|zone| (zone.name.clone(), kept.remove(&zone.name))).collect())

@@ -13,9 +13,10 @@ pub fn roa_status(state: RouteState) -> RoaStatus {
     }
 }
 
-/// What origin validation said, as a verdict to hold.
-pub fn roa(route: Route, seen: &Observed<RouteVerdict>) -> Sighting {
+/// What origin validation said, as a verdict to hold on what it is about.
+pub fn roa(route: Route, seen: &Observed<RouteVerdict>, about: String) -> Sighting {
     Sighting {
+        about,
         verdict: Verdict::Roa(roa_status(seen.value.state)),
         reason: roa_reason(route, &seen.value),
         source: seen.source.clone(),
@@ -58,9 +59,10 @@ fn some(vrps: &[Vrp]) -> String {
     if shown.is_empty() { "the source does not say which".to_owned() } else { shown.join(", ") }
 }
 
-/// What the registries said, as a verdict to hold: a route object that filters see, or none.
-pub fn irr(route: Route, seen: &Observed<IrrVerdict>) -> Sighting {
+/// What the registries said, as a verdict to hold on what it is about: a route object that filters see, or none.
+pub fn irr(route: Route, seen: &Observed<IrrVerdict>, about: String) -> Sighting {
     Sighting {
+        about,
         verdict: Verdict::Irr(seen.value.state == IrrState::Registered),
         reason: irr_reason(route, &seen.value),
         source: seen.source.clone(),

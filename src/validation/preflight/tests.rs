@@ -176,6 +176,8 @@ fn another_origin_and_foreign_more_specifics_are_told_and_old_data_says_nothing(
 fn an_old_reputation_is_none() {
     let lease = lease();
     let standing = |reputation| Standing {
+        about: String::new(),
+        untold: None,
         verdict: Verdict::Reputation(reputation),
         since: at(0),
         observed: at(1_000),
