@@ -44,14 +44,14 @@ const FORGET_EVERY: Duration = Duration::from_hours(1);
 /// How often documents of VRPs are looked at (a file's date, a URL's tag), and blocks are looked for that were never checked.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 const NEW_EVERY: Duration = Duration::from_mins(10);
-/// How often it is looked whether NetBox records what is held.
-const FOLD_EVERY: Duration = Duration::from_mins(1);
+/// How often what NetBox could not take is written again; nothing is done where there is nothing.
+const FOLD_EVERY: Duration = Duration::from_secs(30);
 /// How long a round may take whose sources answer from memory, or over the network.
 const ROUND: Duration = Duration::from_mins(15);
 const LONG_ROUND: Duration = Duration::from_hours(4);
 /// Jobs that events start.
 const ROA_JOB: &str = "validation.roa";
-const NEW_JOB: &str = "validation.new";
+const NEW_JOBS: [&str; 3] = ["validation.new-roa", "validation.new-irr", "validation.new-reputation"];
 /// How long a burst of changes is waited out.
 const SETTLE_DOWN: Duration = Duration::from_millis(500);
 const BOOKMARKS: Duration = Duration::from_hours(1);
@@ -152,12 +152,14 @@ fn check(scheduler: &Scheduler, settings: &Settings, works: &Works) {
         within(every.reputation_every, LONG_ROUND),
         work(&works.checks, reputation),
     );
-    let new = |checks: Arc<Checks>| async move {
-        let (roa, irr, reputation) =
-            tokio::join!(checks.roa(Scope::New), checks.irr(Scope::New), checks.reputation(Scope::New));
-        roa.and(irr).and(reputation)
-    };
-    scheduler.add(NEW_JOB, within(NEW_EVERY, LONG_ROUND), work(&works.checks, new));
+    // A job for each: new blocks wait for a round of their own kind, and for no other.
+    let [new_roa, new_irr, new_reputation] = NEW_JOBS;
+    let roa = |checks: Arc<Checks>| async move { checks.roa(Scope::New).await };
+    scheduler.add(new_roa, within(NEW_EVERY, ROUND), work(&works.checks, roa));
+    let irr = |checks: Arc<Checks>| async move { checks.irr(Scope::New).await };
+    scheduler.add(new_irr, within(NEW_EVERY, LONG_ROUND), work(&works.checks, irr));
+    let reputation = |checks: Arc<Checks>| async move { checks.reputation(Scope::New).await };
+    scheduler.add(new_reputation, within(NEW_EVERY, LONG_ROUND), work(&works.checks, reputation));
     let fold = |checks: Arc<Checks>| async move { checks.fold().await };
     scheduler.add("validation.fold", within(FOLD_EVERY, ROUND), work(&works.checks, fold));
     let wake = |allocator: Arc<Allocator>| async move { allocator.wake().await };
@@ -171,15 +173,15 @@ pub(super) async fn react(scheduler: Scheduler, works: Works, stop: Cancellation
     let mut watch = Watch::after(works.log.clone(), works.log.last(), registered.clone(), BOOKMARKS);
     let mut changed = works.validator.changed();
     loop {
-        let job = tokio::select! {
+        let jobs: &[&str] = tokio::select! {
             () = stop.cancelled() => return,
             heard = changed.changed() => match heard {
-                Ok(()) => ROA_JOB,
+                Ok(()) => &[ROA_JOB],
                 // The validator is gone, and so is the server.
                 Err(_) => return,
             },
             told = watch.next() => match told {
-                Ok(Told::Event(_)) => NEW_JOB,
+                Ok(Told::Event(_)) => &NEW_JOBS,
                 Ok(Told::Bookmark) => continue,
                 // What was missed is found by the job's own timer.
                 Err(_) => {
@@ -191,7 +193,9 @@ pub(super) async fn react(scheduler: Scheduler, works: Works, stop: Cancellation
         };
         // Changes come in bursts, and one round serves them all.
         tokio::time::sleep(SETTLE_DOWN).await;
-        scheduler.trigger(job, false).await;
+        for job in jobs {
+            scheduler.trigger(job, false).await;
+        }
     }
 }
 

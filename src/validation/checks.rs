@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 use super::recorder::{self, Look, Recorder};
 use super::settings::ValidationSettings;
@@ -93,6 +93,7 @@ impl Checks {
             clock,
             settings,
             behind: std::sync::Mutex::default(),
+            folding: Mutex::default(),
         };
         Self {
             sources,
@@ -106,7 +107,7 @@ impl Checks {
 
     /// One round of origin validation.
     pub async fn roa(&self, scope: Scope) -> Result<usize, RoundError> {
-        let Some(_alone) = turn(&self.roa_round, scope).await else { return Ok(0) };
+        let _alone = self.roa_round.lock().await;
         if !self.sources.validator.is_configured() {
             return Ok(0);
         }
@@ -116,7 +117,7 @@ impl Checks {
 
     /// One round over the registries.
     pub async fn irr(&self, scope: Scope) -> Result<usize, RoundError> {
-        let Some(_alone) = turn(&self.irr_round, scope).await else { return Ok(0) };
+        let _alone = self.irr_round.lock().await;
         if !self.sources.registry.is_configured() {
             return Ok(0);
         }
@@ -181,7 +182,7 @@ impl Checks {
     /// One run over the blocklists: recorded addresses and what was listed first, then as much of the rest as the budget allows,
     /// the block that was whole the longest ago first.
     pub async fn reputation(&self, scope: Scope) -> Result<usize, RoundError> {
-        let Some(_alone) = turn(&self.reputation_round, scope).await else { return Ok(0) };
+        let _alone = self.reputation_round.lock().await;
         if !self.sources.lists.is_configured() {
             return Ok(0);
         }
@@ -275,15 +276,6 @@ impl Checks {
                 && wanted(prefix)
         };
         index.leased().filter(in_force).cloned().collect()
-    }
-}
-
-/// Waits for a round's turn. New blocks alone are not waited for: the job comes again, and a long round must not keep it from
-/// the other checks.
-async fn turn(round: &Mutex<()>, scope: Scope) -> Option<MutexGuard<'_, ()>> {
-    match scope {
-        Scope::All => Some(round.lock().await),
-        Scope::New => round.try_lock().ok(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use metrics::{counter, gauge};
+use tokio::sync::Mutex;
 
 use super::checks::RoundError;
 use super::fold;
@@ -39,6 +40,8 @@ pub(super) struct Recorder {
     pub(super) settings: ValidationSettings,
     /// Checks of which NetBox may not record what is held.
     pub(super) behind: std::sync::Mutex<BTreeSet<Check>>,
+    /// Held while verdicts are folded back.
+    pub(super) folding: Mutex<()>,
 }
 
 impl Recorder {
@@ -151,12 +154,14 @@ impl Recorder {
     /// A record that moved on since it was read is read again. If a person changed the very verdict, it is theirs until the
     /// next round; if they changed anything else, the verdict goes beside it.
     pub(super) async fn fold_back(&self, check: Check) -> Result<usize, RoundError> {
+        // One check at a time: two that write beside each other would each find the record moved on.
+        let _alone = self.folding.lock().await;
         self.behind().insert(check);
         let index = self.cache.snapshot();
         let held = self.standings(check, None).await?;
         tally(check, &held);
         let due: Vec<Due> = index.leased().filter_map(|prefix| self.due(check, prefix, &held)).collect();
-        let mut written = 0;
+        let (mut written, mut left) = (0, 0);
         for chunk in due.chunks(AT_ONCE) {
             let done = self.write(chunk).await?;
             written += done.len();
@@ -176,9 +181,13 @@ impl Recorder {
                 .filter_map(|prefix| self.due(check, prefix, &held))
                 .collect();
             self.cache.apply(Batch::from(fresh)).await?;
-            written += self.write(&again).await?.len();
+            let done = self.write(&again).await?.len();
+            written += done;
+            left += again.len() - done;
         }
-        self.behind().remove(&check);
+        if left == 0 {
+            self.behind().remove(&check);
+        }
         Ok(written)
     }
 
