@@ -227,26 +227,11 @@ fn address(number: u128, ipv4: bool) -> IpAddr {
 mod tests {
     use super::*;
     use crate::cache::Index;
-    use crate::model::{PrefixId, Revision, Table};
+    use crate::model::{PrefixId, Table};
     use proptest::prelude::*;
 
     fn parent(network: &str, is_pool: bool) -> Prefix {
-        Prefix {
-            id: PrefixId(1),
-            network: network.parse().unwrap(),
-            table: Table::Global,
-            status: "active".into(),
-            is_pool,
-            mark_utilized: false,
-            tenant: None,
-            role: None,
-            tags: vec![],
-            description: String::new(),
-            lease: None,
-            allocation: None,
-            custom_fields: serde_json::Map::new(),
-            revision: Revision(None),
-        }
+        Prefix { is_pool, ..Prefix::bare(PrefixId(1), network.parse().unwrap(), Table::Global) }
     }
 
     fn free(network: &str, is_pool: bool) -> u128 {

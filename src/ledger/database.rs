@@ -15,7 +15,7 @@ use sqlx::{Postgres, QueryBuilder, Row as _, Sqlite};
 use tempfile::TempDir;
 
 use super::intent::{Begun, Detail, Fingerprint, Intent, IntentState, Ledger, ListIntents};
-use super::journal::Journal;
+use super::journal::{Journal, to_sql};
 use super::observation::Observations;
 use super::outbox::Outbox;
 use crate::model::{PrefixId, RequestId, Table};
@@ -312,8 +312,4 @@ fn read(columns: &Columns) -> Result<Intent, Error> {
 
 fn detail_text(detail: &Detail) -> Result<String, Error> {
     serde_json::to_string(detail).map_err(|error| Error::Unreadable(error.to_string()))
-}
-
-fn to_sql(id: u64) -> i64 {
-    i64::try_from(id).unwrap_or(i64::MAX)
 }

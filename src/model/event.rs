@@ -387,20 +387,8 @@ mod tests {
             Box::new(Lease { owner: Some("ACME-LIR".into()), term, ..Lease::default() })
         });
         Arc::new(Prefix {
-            id: PrefixId(1),
-            network: "203.0.113.0/24".parse().unwrap(),
-            table: Table::Global,
-            status: "active".into(),
-            is_pool: false,
-            mark_utilized: false,
-            tenant: None,
-            role: None,
-            tags: Vec::new(),
-            description: String::new(),
             lease,
-            allocation: None,
-            custom_fields: serde_json::Map::new(),
-            revision: Revision::default(),
+            ..Prefix::bare(PrefixId(1), "203.0.113.0/24".parse().unwrap(), Table::Global)
         })
     }
 

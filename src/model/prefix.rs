@@ -188,6 +188,28 @@ pub struct Prefix {
     pub revision: Revision,
 }
 
+impl Prefix {
+    /// An active prefix of which nothing else is said.
+    pub fn bare(id: PrefixId, network: Network, table: Table) -> Self {
+        Self {
+            id,
+            network,
+            table,
+            status: "active".to_owned(),
+            is_pool: false,
+            mark_utilized: false,
+            tenant: None,
+            role: None,
+            tags: Vec::new(),
+            description: String::new(),
+            lease: None,
+            allocation: None,
+            custom_fields: serde_json::Map::new(),
+            revision: Revision::default(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

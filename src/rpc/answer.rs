@@ -226,22 +226,7 @@ mod tests {
     }
 
     fn prefix(id: u64, network: &str, table: Table, lease: Option<Lease>) -> Prefix {
-        Prefix {
-            id: PrefixId(id),
-            network: network.parse().unwrap(),
-            table,
-            status: "active".into(),
-            is_pool: false,
-            mark_utilized: false,
-            tenant: None,
-            role: None,
-            tags: vec![],
-            description: String::new(),
-            lease: lease.map(Box::new),
-            allocation: None,
-            custom_fields: serde_json::Map::new(),
-            revision: Revision(None),
-        }
+        Prefix { lease: lease.map(Box::new), ..Prefix::bare(PrefixId(id), network.parse().unwrap(), table) }
     }
 
     fn lease(owner: &str, days: i64) -> Lease {

@@ -154,7 +154,7 @@ impl Checks {
                 break;
             }
         }
-        self.recorder.forget_ended(Vec::new()).await?;
+        self.recorder.forget_ended().await?;
         self.recorder.fold_back(check).await?;
         failures.or(all)
     }
@@ -225,7 +225,7 @@ impl Checks {
             // A block at a time: what a long run has found is known at once, and kept if the server stops.
             self.recorder.take(Check::Reputation, vec![(prefix, look)]).await?;
         }
-        self.recorder.forget_ended(self.sweeps.swept().await?).await?;
+        self.recorder.forget_ended().await?;
         self.recorder.fold_back(Check::Reputation).await?;
         failures.or(all)
     }

@@ -72,6 +72,9 @@ pub enum ReputationProgress {
 /// Progress is told this often, counted in answers.
 const TELL_EVERY: u64 = 64;
 
+/// Whole blocks that are asked about at once: lists count queries by who asks, and the rounds have to ask, too.
+const BLOCKS_AT_ONCE: usize = 2;
+
 /// Answers on demand.
 pub struct Inspector {
     sources: Sources,
@@ -79,12 +82,9 @@ pub struct Inspector {
     observations: Arc<dyn Observations>,
     clock: Arc<dyn Clock>,
     settings: ValidationSettings,
-    /// Whole blocks that are asked about at once: lists count queries by who asks, and the rounds have to ask, too.
+    /// A permit for each whole block that is being asked about.
     blocks: Arc<Semaphore>,
 }
-
-/// See [`Inspector`].
-const BLOCKS_AT_ONCE: usize = 2;
 
 impl Inspector {
     /// Asks these sources.
@@ -288,18 +288,21 @@ impl Inspector {
         let rows = self.observations.load(ObservationKind::Verdict, Some(prefix.id)).await?;
         let row = rows.iter().find(|row| row.subject == Check::Reputation.as_str());
         let held: Option<Standing> = row.map(Observation::read).transpose()?;
+        let settled = CouldNotCheck::not_configured;
+        if let Some(held) = &held
+            && prefix.network == block
+        {
+            return Ok((Some(held.clone()), settled()));
+        }
         let part = self.recorded_reputation(table, block).await?;
         let Some(held) = held else {
             let waiting = CouldNotCheck::one("blocklists", "the first sweep has not been judged yet");
             return Ok((None, part.verdict.err().unwrap_or(waiting)));
         };
-        if prefix.network == block {
-            return Ok((Some(held), CouldNotCheck::not_configured()));
-        }
         // Of a part, what is known of that part counts where it is worse than what is held of the whole.
-        match part.verdict {
-            Err(could_not) => Ok((None, could_not)),
-            Ok(word) if badness(word) > badness_of(held.verdict) => {
+        match (part.verdict, held.verdict) {
+            (Err(could_not), _) => Ok((None, could_not)),
+            (Ok(word), Verdict::Reputation(whole)) if badness(word) > badness(whole) => {
                 let standing = Standing {
                     verdict: Verdict::Reputation(word),
                     reason: part.reason,
@@ -307,9 +310,9 @@ impl Inspector {
                     candidate: None,
                     ..held
                 };
-                Ok((Some(standing), CouldNotCheck::not_configured()))
+                Ok((Some(standing), settled()))
             }
-            Ok(_) => Ok((Some(held), CouldNotCheck::not_configured())),
+            (Ok(_), _) => Ok((Some(held), settled())),
         }
     }
 
@@ -343,12 +346,5 @@ fn badness(reputation: Reputation) -> u8 {
         Reputation::Clean => 0,
         Reputation::Watch => 1,
         Reputation::Listed => 2,
-    }
-}
-
-fn badness_of(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Reputation(reputation) => badness(reputation),
-        Verdict::Roa(_) | Verdict::Irr(_) => 0,
     }
 }

@@ -45,7 +45,8 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// What is held by one check, by prefix; of one block alone, if one is named. Read anew each time: another replica may have looked meanwhile.
+    /// What is held by one check, by prefix; of one block alone, if one is named. Read anew each time: another replica may have
+    /// looked meanwhile.
     async fn standings(
         &self,
         check: Check,
@@ -228,12 +229,14 @@ impl Recorder {
     }
 
     /// Forgets what was observed of blocks that carry no lease any more.
-    pub(super) async fn forget_ended(&self, swept: Vec<PrefixId>) -> Result<(), ledger::Error> {
-        let rows = self.observations.load(ObservationKind::Verdict, None).await?;
-        // After the rows: what was observed of a lease that is newer than this round is not to be taken for an ended one's.
+    pub(super) async fn forget_ended(&self) -> Result<(), ledger::Error> {
+        let mut known: BTreeSet<PrefixId> = BTreeSet::new();
+        for kind in [ObservationKind::Verdict, ObservationKind::Sweep] {
+            known.extend(self.observations.prefixes(kind).await?);
+        }
+        // After those: what was observed of a lease that is newer than this round is not to be taken for an ended one's.
         let index = self.cache.snapshot();
         let leased: BTreeSet<PrefixId> = index.leased().map(|prefix| prefix.id).collect();
-        let known: BTreeSet<PrefixId> = rows.into_iter().map(|row| row.prefix).chain(swept).collect();
         let ended: Vec<PrefixId> = known.difference(&leased).copied().collect();
         self.observations.forget(&ended).await
     }

@@ -75,7 +75,7 @@ pub fn fail(held: &Standing, why: String, at: Timestamp) -> Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{PrefixId, Revision, RoaStatus, Table};
+    use crate::model::{PrefixId, RoaStatus, Table};
     use proptest::prelude::*;
 
     const VALID: Verdict = Verdict::Roa(RoaStatus::Valid);
@@ -88,22 +88,7 @@ mod tests {
     }
 
     fn block() -> Arc<Prefix> {
-        Arc::new(Prefix {
-            id: PrefixId(1),
-            network: "203.0.113.0/24".parse().unwrap(),
-            table: Table::Global,
-            status: "active".into(),
-            is_pool: false,
-            mark_utilized: false,
-            tenant: None,
-            role: None,
-            tags: vec![],
-            description: String::new(),
-            lease: None,
-            allocation: None,
-            custom_fields: serde_json::Map::new(),
-            revision: Revision(None),
-        })
+        Arc::new(Prefix::bare(PrefixId(1), "203.0.113.0/24".parse().unwrap(), Table::Global))
     }
 
     fn look(held: Option<&Standing>, seen: Sighting, needed: u32) -> Standing {

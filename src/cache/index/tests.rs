@@ -3,22 +3,7 @@ use crate::model::{Revision, Term};
 use proptest::prelude::*;
 
 fn prefix(id: u64, network: &str, table: Table) -> Prefix {
-    Prefix {
-        id: PrefixId(id),
-        network: network.parse().unwrap(),
-        table,
-        status: "active".into(),
-        is_pool: false,
-        mark_utilized: false,
-        tenant: None,
-        role: None,
-        tags: vec![],
-        description: String::new(),
-        lease: None,
-        allocation: None,
-        custom_fields: serde_json::Map::new(),
-        revision: Revision(None),
-    }
+    Prefix::bare(PrefixId(id), network.parse().unwrap(), table)
 }
 
 fn leased(id: u64, network: &str, owner: &str) -> Prefix {
