@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use leasehold::clock::SystemClock;
 use leasehold::emulator::Emulator;
 use leasehold::netbox::{Client, NetBoxSettings, schema};
 use leasehold::rpc::proto::v1::event_service_client::EventServiceClient;
@@ -120,7 +121,7 @@ fn percentile(sorted: &[Duration], of_hundred: usize) -> f64 {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let emulator = Emulator::new(TOKEN);
+    let emulator = Emulator::new(TOKEN, Arc::new(SystemClock::new(jiff::tz::TimeZone::UTC)));
     let listening = emulator.listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
     let settings =
         NetBoxSettings::new(listening.url().parse().unwrap(), SecretString::from(TOKEN.to_owned()));

@@ -30,7 +30,7 @@ const FLOORS: &[(&str, u8)] = &[
 
 /// Rooms beside the house: which rooms may import them is said here, and what they may import.
 const BESIDE: &[(&str, &[&str])] = &[
-    ("emulator", &[]),
+    ("emulator", &["clock"]),
     ("clock", &[]),
     ("web", &[]),
     ("ripestat", &["web"]),

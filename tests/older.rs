@@ -9,7 +9,7 @@ use crate::support::{NetBox, Server, addresses, date, eventually, hosts};
 #[tokio::test]
 async fn the_main_job_works_on_an_older_netbox() {
     let netbox = NetBox::older().await;
-    netbox.emulator.as_ref().unwrap().seed(30, 3_500);
+    netbox.emulator.as_ref().unwrap().seed(30, 3_500).unwrap();
     let fields = json!({ "lease_owner": "ACME-LIR", "lease_expiry": "2099-06-01", "roa_status": "valid" });
     let made =
         netbox.post("ipam/prefixes/", json!({ "prefix": "203.0.113.0/24", "custom_fields": fields })).await;

@@ -109,7 +109,7 @@ async fn a_pruned_change_log_leads_to_a_full_pass() {
 async fn a_bulk_load_past_the_api_is_found_by_a_full_pass() {
     let netbox = NetBox::emulated().await;
     let mut server = Server::before(&netbox).await;
-    netbox.emulator.as_ref().unwrap().seed(50, 5_000);
+    netbox.emulator.as_ref().unwrap().seed(50, 5_000).unwrap();
     let request = v1::TriggerSyncRequest { full: true, wait: true };
     let sync = server.admin.trigger_sync(request).await.unwrap().into_inner().sync.unwrap();
     assert_eq!((sync.prefixes, sync.addresses, sync.leases), (50, 5_000, 50));
@@ -136,7 +136,7 @@ async fn a_renamed_tenant_is_renamed_on_every_record() {
 async fn an_interrupted_pass_leaves_the_old_generation_in_service() {
     let mut netbox = NetBox::emulated().await;
     let emulator = netbox.emulator.clone().unwrap();
-    emulator.seed(20, 4_000);
+    emulator.seed(20, 4_000).unwrap();
     let mut server = Server::before(&netbox).await;
     let slow = leasehold::emulator::Faults { delay: Duration::from_millis(300), ..Default::default() };
     emulator.set_faults(slow);

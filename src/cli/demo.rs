@@ -5,6 +5,7 @@ mod story;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -13,15 +14,16 @@ use super::args::{DemoArgs, ServerArgs};
 use super::connect;
 use super::{Outcome, serve};
 use crate::allocation::Policy;
+use crate::clock::SystemClock;
 use crate::config::{CheckSettings, EventSettings, LogFormat, Settings};
 use crate::emulator::Emulator;
 use crate::expiry::Schedule;
 use crate::ledger::LedgerSettings;
 use crate::netbox::{Client, NetBoxSettings, schema};
 use crate::notify::NotifySettings;
-use crate::rpki::feed::{FeedSettings, Place};
-use crate::rpki::{RpkiSettings, Source};
-use crate::validation::preflight::Aspect;
+use crate::rpki::vrp_feed::{VrpFeedSettings, VrpLocation};
+use crate::rpki::{RpkiSettings, RpkiSource};
+use crate::validation::preflight::PreflightAspect;
 use crate::{server, telemetry};
 use story::{BLOCK, Story};
 
@@ -30,7 +32,7 @@ const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4
 
 pub(crate) async fn run(args: DemoArgs) -> Outcome {
     telemetry::start_logging("error", LogFormat::Text);
-    let emulator = Emulator::new(TOKEN);
+    let emulator = Emulator::new(TOKEN, Arc::new(SystemClock::new(jiff::tz::TimeZone::UTC)));
     let listening = emulator.listen(LOOPBACK).await?;
     let netbox = NetBoxSettings::new(listening.url().parse()?, SecretString::from(TOKEN));
     let client = Client::new(&netbox)?;
@@ -65,10 +67,10 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
 
 fn settings(netbox: NetBoxSettings, grpc_listen: SocketAddr, vrps: &Path) -> Settings {
     let mut checks = CheckSettings::default();
-    let feed = FeedSettings { place: Place::File(vrps.to_owned()), expire: Duration::from_hours(24 * 365) };
-    checks.rpki = RpkiSettings { sources: vec![Source::Feed(feed)], ..RpkiSettings::default() };
+    let feed = VrpFeedSettings { location: VrpLocation::File(vrps.to_owned()), expire: Duration::from_hours(24 * 365) };
+    checks.rpki = RpkiSettings { sources: vec![RpkiSource::VrpFeed(feed)], ..RpkiSettings::default() };
     // Registries and blocklists are out there, and a demo asks nobody out there.
-    checks.validation.preflight.required = [Aspect::Term, Aspect::Loa, Aspect::Roa].into();
+    checks.validation.preflight.required = [PreflightAspect::Term, PreflightAspect::Loa, PreflightAspect::Roa].into();
     Settings {
         netbox,
         grpc_listen,

@@ -1,15 +1,17 @@
 //! `leasehold emulate-netbox`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::EmulateArgs;
 use super::{Outcome, serve};
+use crate::clock::SystemClock;
 use crate::emulator::{Emulator, Faults};
 
 pub(crate) async fn run(args: EmulateArgs) -> Outcome {
-    let emulator = Emulator::new(&args.token);
-    emulator.seed(args.prefixes, args.addresses);
+    let emulator = Emulator::new(&args.token, Arc::new(SystemClock::new(jiff::tz::TimeZone::UTC)));
+    emulator.seed(args.prefixes, args.addresses)?;
     emulator.set_faults(Faults {
         delay: Duration::from_millis(args.delay_ms),
         fail: args.fail,

@@ -1,77 +1,107 @@
-//! available-ips and available-prefixes: the lowest that is free.
+//! The endpoints available-ips and available-prefixes of a prefix.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use axum::http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
 
-use ipnet::IpNet;
+use super::answer::{RestAnswer, RestRequest};
+use super::commit;
+use super::free_space;
+use super::records::{EmulatedRecord, RecordKind};
+use super::render;
+use super::state::EmulatorState;
+use super::writes;
 
-use super::records::{Kind, Record};
-use super::state::State;
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
+/// GET lists free addresses; POST creates as many records as its body has entries, on the lowest free addresses.
+pub(super) fn ips(state: &mut EmulatorState, parent: u64, request: &RestRequest<'_>) -> RestAnswer {
+    let Some(parent) = state.get(RecordKind::Prefix, parent).cloned() else {
+        return RestAnswer::ok(Value::Null);
+    };
+    let (bodies, is_list) = match request.body {
+        Value::Array(bodies) => (bodies.clone(), true),
+        body => (vec![body.clone()], false),
+    };
+    if *request.method == Method::GET {
+        let free = free_space::addresses(state, &parent, 50);
+        return RestAnswer::ok(free.iter().map(|net| json!({ "address": net.to_string() })).collect());
     }
-}
-
-fn address(number: u128, v4: bool) -> IpAddr {
-    if v4 {
-        IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(number).unwrap_or(u32::MAX)))
-    } else {
-        IpAddr::V6(Ipv6Addr::from_bits(number))
+    let free = free_space::addresses(state, &parent, bodies.len());
+    if free.len() < bodies.len() {
+        // NetBox checks the entries before it looks for space, so a malformed entry is answered first.
+        return malformed_entries(state, &bodies).unwrap_or_else(insufficient);
     }
-}
-
-/// The lowest free addresses of a prefix, at most `limit`. As NetBox does: child prefixes are not looked at, populated
-/// ranges are skipped, and so are network and broadcast addresses unless the prefix is a pool.
-pub(super) fn addresses(state: &State, parent: &Record, limit: usize) -> Vec<IpNet> {
-    let Some(net) = parent.net else { return Vec::new() };
-    let v4 = net.addr().is_ipv4();
-    let (mut first, mut last) = (number(net.network()), number(net.broadcast()));
-    if !parent.flag && net.max_prefix_len() - net.prefix_len() > 1 {
-        first += 1;
-        if v4 {
-            last -= 1;
+    // NetBox checks each entry against the stored records, but not against the other entries.
+    let mut errors: Vec<Value> = Vec::new();
+    let mut records = Vec::new();
+    for (body, net) in bodies.iter().zip(free) {
+        let mut body = body.as_object().cloned().unwrap_or_default();
+        body.insert("address".to_owned(), json!(net.to_string()));
+        body.insert("vrf".to_owned(), json!(parent.vrf));
+        match commit::checked_new(state, RecordKind::Address, &Value::Object(body)) {
+            Ok(record) => {
+                errors.push(json!({}));
+                records.push(record);
+            }
+            Err(found) => errors.push(Value::Object(found)),
         }
     }
-    // A container of the global table counts the addresses of every table.
-    let table = if parent.vrf.is_none() && parent.status == "container" { None } else { Some(parent.vrf) };
-    let taken: BTreeSet<u128> = state
-        .in_span(Kind::Address, table, net.network()..=net.broadcast())
+    let list_or_first = |mut values: Vec<Value>| match is_list {
+        true => Value::Array(values),
+        false if values.is_empty() => Value::Null,
+        false => values.swap_remove(0),
+    };
+    if records.len() < bodies.len() {
+        return RestAnswer::bad_request(list_or_first(errors));
+    }
+    let ids: Vec<u64> = records
         .into_iter()
-        .filter_map(|record| record.net.map(|net| number(net.addr())))
+        .map(|record| commit::put_new(state, RecordKind::Address, record, request.id))
         .collect();
-    let ranges: Vec<(u128, u128)> = state
-        .all(Kind::Range)
-        .filter(|range| range.flag && range.vrf == parent.vrf)
-        .filter_map(|range| Some((number(range.net?.addr()), number(range.end?.addr()))))
+    let rows: Vec<Value> = ids
+        .iter()
+        .filter_map(|id| state.get(RecordKind::Address, *id))
+        .map(|row| render::record(state, RecordKind::Address, row))
         .collect();
-    let mut found = Vec::new();
-    let mut next = first;
-    while next <= last && found.len() < limit {
-        if let Some((_, end)) = ranges.iter().find(|(from, to)| *from <= next && next <= *to) {
-            next = end + 1;
-            continue;
-        }
-        if !taken.contains(&next) {
-            found.extend(IpNet::new(address(next, v4), net.prefix_len()));
-        }
-        next += 1;
-    }
-    found
+    // NetBox answers without an ETag here.
+    RestAnswer::new(StatusCode::CREATED, list_or_first(rows))
 }
 
-/// The lowest block of a length that overlaps no child prefix. Addresses are not looked at.
-pub(super) fn block(state: &State, parent: &Record, length: u8) -> Option<IpNet> {
-    let net = parent.net?;
-    let children: Vec<IpNet> = state
-        .in_span(Kind::Prefix, Some(parent.vrf), net.network()..=net.broadcast())
-        .into_iter()
-        .filter(|child| child.id != parent.id)
-        .filter_map(|child| child.net)
-        .collect();
-    let overlaps =
-        |block: &IpNet| children.iter().any(|child| child.contains(block) || block.contains(child));
-    net.subnets(length).ok()?.find(|block| !overlaps(block))
+/// The errors of entries that are wrong whatever address they would get; `None` if there is none.
+fn malformed_entries(state: &mut EmulatorState, bodies: &[Value]) -> Option<RestAnswer> {
+    let now = state.now();
+    let check = |body: &Value| {
+        let record = EmulatedRecord::new(RecordKind::Address, now);
+        writes::apply_body(state, RecordKind::Address, body, record, false)
+    };
+    let errors: Vec<Value> =
+        bodies.iter().map(|body| Value::Object(check(body).err().unwrap_or_default())).collect();
+    let sound = errors.iter().all(|found| found.as_object().is_some_and(Map::is_empty));
+    (!sound).then(|| RestAnswer::bad_request(Value::Array(errors)))
+}
+
+fn insufficient() -> RestAnswer {
+    let message = "Insufficient resources are available to satisfy the request";
+    RestAnswer::detail(StatusCode::CONFLICT, message)
+}
+
+/// POST creates a child prefix on the lowest free block of the length asked for.
+pub(super) fn prefixes(state: &mut EmulatorState, parent: u64, request: &RestRequest<'_>) -> RestAnswer {
+    let Some(parent) = state.get(RecordKind::Prefix, parent).cloned() else {
+        return RestAnswer::ok(Value::Null);
+    };
+    let length = request
+        .body
+        .get("prefix_length")
+        .and_then(Value::as_u64)
+        .and_then(|length| u8::try_from(length).ok());
+    let Some(length) = length else {
+        return RestAnswer::bad_request(json!({ "prefix_length": ["This field is required."] }));
+    };
+    let Some(block) = free_space::block(state, &parent, length) else { return insufficient() };
+    let mut body = request.body.as_object().cloned().unwrap_or_default();
+    body.insert("prefix".to_owned(), json!(block.to_string()));
+    body.insert("vrf".to_owned(), json!(parent.vrf));
+    match commit::create(state, RecordKind::Prefix, &Value::Object(body), request.id) {
+        Ok(id) => RestAnswer::created(state, RecordKind::Prefix, id),
+        Err(errors) => RestAnswer::bad_request(Value::Object(errors)),
+    }
 }

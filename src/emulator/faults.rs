@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-/// What goes wrong, in percent of the requests concerned.
+/// The faults that requests meet, each as a percentage of the requests concerned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Every answer takes so much longer.
+    /// Every answer is delayed by this much.
     pub delay: Duration,
-    /// Requests that get 500; nothing is done.
+    /// Requests that are answered with 500 and change nothing.
     pub fail: u8,
-    /// Requests that get 429 with Retry-After; nothing is done.
+    /// Requests that are answered with 429 and Retry-After and change nothing.
     pub throttle: u8,
-    /// Writes that are committed and whose connection is then cut without an answer.
+    /// Writes that are committed before their connection is cut without an answer.
     pub drop_after_commit: u8,
-    /// Answers that end in the middle.
+    /// Answers whose body ends in the middle.
     pub cut: u8,
 }
 
-/// What happens to one request.
+/// The faults that one request meets.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Fate {
+pub(super) struct DrawnFaults {
     pub(super) delay: Duration,
     pub(super) fail: bool,
     pub(super) throttle: bool,
@@ -28,15 +28,16 @@ pub(super) struct Fate {
 }
 
 impl Faults {
-    pub(super) fn draw(&self) -> Fate {
-        // 128 random bits are more than five draws need.
+    /// Decides at random which faults one request meets.
+    pub(super) fn draw(&self) -> DrawnFaults {
+        // Each of the four draws uses 20 of the 128 random bits.
         let mut random = uuid::Uuid::new_v4().as_u128();
         let mut hit = |percent: u8| {
             let drawn = random % 100;
             random >>= 20;
             drawn < u128::from(percent)
         };
-        Fate {
+        DrawnFaults {
             delay: self.delay,
             fail: hit(self.fail),
             throttle: hit(self.throttle),

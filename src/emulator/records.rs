@@ -1,12 +1,12 @@
-//! One record, of whatever kind.
+//! The kinds of records, and one record of any kind.
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-/// The kinds that are kept.
+/// The object types that the emulator has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
+pub(super) enum RecordKind {
     Prefix,
     Address,
     Range,
@@ -18,7 +18,7 @@ pub(super) enum Kind {
     ChoiceSet,
 }
 
-impl Kind {
+impl RecordKind {
     pub(super) const ALL: [Self; 9] = [
         Self::Prefix,
         Self::Address,
@@ -31,7 +31,7 @@ impl Kind {
         Self::ChoiceSet,
     ];
 
-    /// Below `/api/`.
+    /// The path of the list below `/api/`.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Prefix => "ipam/prefixes",
@@ -46,7 +46,7 @@ impl Kind {
         }
     }
 
-    /// As the change log and object types name it.
+    /// The name in `object_types` and in the change log.
     pub(super) fn object_type(self) -> &'static str {
         match self {
             Self::Prefix => "ipam.prefix",
@@ -61,7 +61,7 @@ impl Kind {
         }
     }
 
-    /// As NetBox's 404 names it.
+    /// The name in the text of NetBox's 404.
     pub(super) fn model(self) -> &'static str {
         match self {
             Self::Prefix => "Prefix",
@@ -77,18 +77,19 @@ impl Kind {
     }
 }
 
-/// A record. A kind uses the parts that it has.
+/// A record of any kind. Fields that its kind does not have keep their default.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Record {
+pub(super) struct EmulatedRecord {
     pub(super) id: u64,
-    /// Prefix, address with mask, or first address of a range.
+    /// The prefix, the address with its mask, or the first address of a range.
     pub(super) net: Option<IpNet>,
-    /// Last address of a range.
+    /// The last address of a range.
     pub(super) end: Option<IpNet>,
     pub(super) vrf: Option<u64>,
     pub(super) status: String,
+    /// The role of a prefix, by id.
     pub(super) role: Option<u64>,
-    /// Role value of an address.
+    /// The role of an address, which NetBox takes from a fixed set.
     pub(super) role_value: String,
     pub(super) tenant: Option<u64>,
     pub(super) tags: Vec<u64>,
@@ -97,18 +98,18 @@ pub(super) struct Record {
     pub(super) name: String,
     pub(super) slug: String,
     pub(super) rd: Option<String>,
-    /// is_pool, mark_populated, enforce_unique: whichever the kind has.
+    /// `is_pool` of a prefix, `mark_populated` of a range, `enforce_unique` of a VRF.
     pub(super) flag: bool,
     pub(super) mark_utilized: bool,
     pub(super) custom_fields: Map<String, Value>,
-    /// What definitions of custom fields and choice sets say.
+    /// The attributes of a custom field or a choice set, as they were posted.
     pub(super) definition: Map<String, Value>,
     pub(super) created: Timestamp,
     pub(super) last_updated: Option<Timestamp>,
 }
 
-impl Record {
-    pub(super) fn new(kind: Kind, now: Timestamp) -> Self {
+impl EmulatedRecord {
+    pub(super) fn new(kind: RecordKind, now: Timestamp) -> Self {
         Self {
             id: 0,
             net: None,
@@ -124,8 +125,8 @@ impl Record {
             name: String::new(),
             slug: String::new(),
             rd: None,
-            // VRFs enforce uniqueness unless told.
-            flag: kind == Kind::Vrf,
+            // NetBox's default: a VRF enforces uniqueness, a prefix is no pool, a range is not populated.
+            flag: kind == RecordKind::Vrf,
             mark_utilized: false,
             custom_fields: Map::new(),
             definition: Map::new(),

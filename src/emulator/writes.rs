@@ -1,43 +1,43 @@
-//! Writes: a body checked as NetBox checks it, then put.
+//! Checks the bodies of writes as NetBox does, and applies them to records.
 
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
-use super::records::{Kind, Record};
-use super::state::State;
+use super::records::{EmulatedRecord, RecordKind};
+use super::state::EmulatorState;
 
-/// Field errors, as NetBox's 400 lists them.
-pub(super) type Errors = Map<String, Value>;
+/// Error texts by field name: the body of NetBox's 400.
+pub(super) type FieldErrors = Map<String, Value>;
 
-fn complain(errors: &mut Errors, field: &str, words: impl Into<String>) {
-    errors.insert(field.to_owned(), json!([words.into()]));
+fn add_error(errors: &mut FieldErrors, field: &str, message: impl Into<String>) {
+    errors.insert(field.to_owned(), json!([message.into()]));
 }
 
-/// The record that a body makes of a new one or of one that stands.
-pub(super) fn read(
-    state: &State,
-    kind: Kind,
+/// Applies a body to a new or a stored record. With `creating`, required fields that are missing are errors.
+pub(super) fn apply_body(
+    state: &EmulatorState,
+    kind: RecordKind,
     body: &Value,
-    mut record: Record,
+    mut record: EmulatedRecord,
     creating: bool,
-) -> Result<Record, Errors> {
-    let mut errors = Errors::new();
+) -> Result<EmulatedRecord, FieldErrors> {
+    let mut errors = FieldErrors::new();
     let empty = Map::new();
     let body = body.as_object().unwrap_or(&empty);
     let text = |key: &str| body.get(key).and_then(Value::as_str);
-    if let Some(words) = text("description") {
-        words.clone_into(&mut record.description);
+    if let Some(description) = text("description") {
+        description.clone_into(&mut record.description);
     }
     match kind {
-        Kind::Prefix => {
+        RecordKind::Prefix => {
             net(&mut errors, body, "prefix", creating, &mut record.net, true);
             flag(body, "is_pool", &mut record.flag);
             flag(body, "mark_utilized", &mut record.mark_utilized);
             let known = ["container", "active", "reserved", "deprecated"];
             status(&mut errors, body, &known, &mut record.status);
-            record.role = reference(state, &mut errors, body, "role", Kind::Role, record.role);
+            record.role = reference(state, &mut errors, body, "role", RecordKind::Role, record.role);
         }
-        Kind::Address => {
+        RecordKind::Address => {
             net(&mut errors, body, "address", creating, &mut record.net, false);
             let known = ["active", "reserved", "deprecated", "dhcp", "slaac"];
             status(&mut errors, body, &known, &mut record.status);
@@ -48,22 +48,22 @@ pub(super) fn read(
                 role.clone_into(&mut record.role_value);
             }
         }
-        Kind::Range => {
+        RecordKind::Range => {
             net(&mut errors, body, "start_address", creating, &mut record.net, false);
             net(&mut errors, body, "end_address", creating, &mut record.end, false);
             flag(body, "mark_populated", &mut record.flag);
             status(&mut errors, body, &["active", "reserved", "deprecated"], &mut record.status);
         }
-        Kind::Vrf => {
+        RecordKind::Vrf => {
             flag(body, "enforce_unique", &mut record.flag);
             record.rd = text("rd").map(str::to_owned).or(record.rd);
         }
-        Kind::CustomField | Kind::ChoiceSet => {
+        RecordKind::CustomField | RecordKind::ChoiceSet => {
             for (key, value) in body.iter().filter(|(key, _)| *key != "name") {
                 record.definition.insert(key.clone(), value.clone());
             }
         }
-        Kind::Tenant | Kind::Role | Kind::Tag => {
+        RecordKind::Tenant | RecordKind::Role | RecordKind::Tag => {
             if let Some(slug) = text("slug") {
                 slug.clone_into(&mut record.slug);
             }
@@ -71,127 +71,139 @@ pub(super) fn read(
     }
     match text("name") {
         Some(name) => name.clone_into(&mut record.name),
-        None if creating && !matches!(kind, Kind::Prefix | Kind::Address | Kind::Range) => {
-            complain(&mut errors, "name", "This field is required.");
+        None if creating && !matches!(kind, RecordKind::Prefix | RecordKind::Address | RecordKind::Range) => {
+            add_error(&mut errors, "name", "This field is required.");
         }
         None => {}
     }
-    if matches!(kind, Kind::Prefix | Kind::Address | Kind::Range) {
-        record.vrf = reference(state, &mut errors, body, "vrf", Kind::Vrf, record.vrf);
-        record.tenant = reference(state, &mut errors, body, "tenant", Kind::Tenant, record.tenant);
+    if matches!(kind, RecordKind::Prefix | RecordKind::Address | RecordKind::Range) {
+        record.vrf = reference(state, &mut errors, body, "vrf", RecordKind::Vrf, record.vrf);
+        record.tenant = reference(state, &mut errors, body, "tenant", RecordKind::Tenant, record.tenant);
         if let Some(tags) = body.get("tags").and_then(Value::as_array) {
-            record.tags =
-                tags.iter().filter_map(|tag| find(state, &mut errors, "tags", Kind::Tag, tag)).collect();
+            record.tags = tags
+                .iter()
+                .filter_map(|tag| find(state, &mut errors, "tags", RecordKind::Tag, tag))
+                .collect();
         }
         custom_fields(state, &mut errors, kind, body, &mut record);
     }
     if errors.is_empty() { Ok(record) } else { Err(errors) }
 }
 
-/// What NetBox checks when a record is saved: rivals and unique values.
-pub(super) fn validate(state: &State, kind: Kind, record: &Record) -> Result<(), Errors> {
-    let mut errors = Errors::new();
+/// The checks that NetBox makes when it saves a record: duplicates in the same VRF and unique custom field values.
+pub(super) fn validate(
+    state: &EmulatorState,
+    kind: RecordKind,
+    record: &EmulatedRecord,
+) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::new();
     for field in state.unique_fields(kind) {
         let Some(value) = record.custom_fields.get(&field).and_then(Value::as_str) else { continue };
-        if state.holder(kind, &field, value).is_some_and(|holder| holder != record.id) {
-            complain(&mut errors, "__all__", format!("Custom field '{field}' must have a unique value."));
+        if state.with_unique_value(kind, &field, value).is_some_and(|id| id != record.id) {
+            add_error(&mut errors, "__all__", format!("Custom field '{field}' must have a unique value."));
         }
     }
-    let Some(net) = record.net else { return done(errors) };
-    let enforced = record.vrf.is_none_or(|id| state.get(Kind::Vrf, id).is_some_and(|vrf| vrf.flag));
-    let place = match record.vrf.and_then(|id| state.get(Kind::Vrf, id)) {
+    let Some(net) = record.net else { return as_result(errors) };
+    let enforced = record.vrf.is_none_or(|id| state.get(RecordKind::Vrf, id).is_some_and(|vrf| vrf.flag));
+    let scope = match record.vrf.and_then(|id| state.get(RecordKind::Vrf, id)) {
         None => "global table".to_owned(),
         Some(vrf) => format!("VRF {}", vrf.name),
     };
-    let standing = || {
+    let same_address = || {
         let found = state.in_span(kind, Some(record.vrf), net.addr()..=net.addr());
         found.into_iter().filter(|other| other.id != record.id)
     };
     match kind {
-        Kind::Prefix if enforced && standing().any(|other| other.net == Some(net)) => {
-            complain(&mut errors, "prefix", format!("Duplicate prefix found in {place}: {net}"));
+        RecordKind::Prefix if enforced && same_address().any(|other| other.net == Some(net)) => {
+            add_error(&mut errors, "prefix", format!("Duplicate prefix found in {scope}: {net}"));
         }
-        Kind::Address => {
-            if enforced && let Some(other) = standing().next().and_then(|other| other.net) {
-                complain(&mut errors, "address", format!("Duplicate IP address found in {place}: {other}"));
+        RecordKind::Address => {
+            if enforced && let Some(other) = same_address().next().and_then(|other| other.net) {
+                add_error(&mut errors, "address", format!("Duplicate IP address found in {scope}: {other}"));
             }
-            let populated = |range: &&Record| {
+            let populated = |range: &&EmulatedRecord| {
                 range.flag
                     && range.vrf == record.vrf
                     && range.net.is_some_and(|first| first.addr() <= net.addr())
                     && range.end.is_some_and(|last| last.addr() >= net.addr())
             };
-            if record.id == 0 && state.all(Kind::Range).any(|range| populated(&range)) {
-                complain(&mut errors, "address", format!("Cannot create IP address {net} inside a range."));
+            if record.id == 0 && state.all(RecordKind::Range).any(|range| populated(&range)) {
+                add_error(&mut errors, "address", format!("Cannot create IP address {net} inside a range."));
             }
         }
         _ => {}
     }
-    done(errors)
+    as_result(errors)
 }
 
-fn done(errors: Errors) -> Result<(), Errors> {
+fn as_result(errors: FieldErrors) -> Result<(), FieldErrors> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-fn flag(body: &Map<String, Value>, key: &str, into: &mut bool) {
+fn flag(body: &Map<String, Value>, key: &str, target: &mut bool) {
     if let Some(value) = body.get(key).and_then(Value::as_bool) {
-        *into = value;
+        *target = value;
     }
 }
 
-fn status(errors: &mut Errors, body: &Map<String, Value>, known: &[&str], into: &mut String) {
+fn status(errors: &mut FieldErrors, body: &Map<String, Value>, known: &[&str], target: &mut String) {
     let Some(word) = body.get("status").and_then(Value::as_str) else { return };
     if known.contains(&word) {
-        word.clone_into(into);
+        word.clone_into(target);
     } else {
-        complain(errors, "status", format!("{word} is not a valid choice."));
+        add_error(errors, "status", format!("{word} is not a valid choice."));
     }
 }
 
 fn net(
-    errors: &mut Errors,
+    errors: &mut FieldErrors,
     body: &Map<String, Value>,
     key: &str,
     required: bool,
-    into: &mut Option<IpNet>,
+    target: &mut Option<IpNet>,
     without_host_bits: bool,
 ) {
     let Some(text) = body.get(key).and_then(Value::as_str) else {
         if required {
-            complain(errors, key, "This field is required.");
+            add_error(errors, key, "This field is required.");
         }
         return;
     };
     match text.parse::<IpNet>() {
-        Err(_) => complain(errors, key, format!("Invalid IP address format: {text}")),
+        Err(_) => add_error(errors, key, format!("Invalid IP address format: {text}")),
         Ok(net) if without_host_bits && net != net.trunc() => {
-            complain(errors, key, format!("{net} is not a valid prefix. Did you mean {}?", net.trunc()));
+            add_error(errors, key, format!("{net} is not a valid prefix. Did you mean {}?", net.trunc()));
         }
-        Ok(net) => *into = Some(net),
+        Ok(net) => *target = Some(net),
     }
 }
 
 fn reference(
-    state: &State,
-    errors: &mut Errors,
+    state: &EmulatorState,
+    errors: &mut FieldErrors,
     body: &Map<String, Value>,
     key: &str,
-    kind: Kind,
-    standing: Option<u64>,
+    kind: RecordKind,
+    current: Option<u64>,
 ) -> Option<u64> {
     match body.get(key) {
-        None => standing,
+        None => current,
         Some(Value::Null) => None,
         Some(named) => find(state, errors, key, kind, named),
     }
 }
 
-/// A related object, by id or by its attributes.
-fn find(state: &State, errors: &mut Errors, key: &str, kind: Kind, named: &Value) -> Option<u64> {
+/// The id of a related object that a body names by id or by its attributes.
+fn find(
+    state: &EmulatorState,
+    errors: &mut FieldErrors,
+    key: &str,
+    kind: RecordKind,
+    named: &Value,
+) -> Option<u64> {
     if let Some(id) = named.as_u64() {
         if state.get(kind, id).is_none() {
-            complain(errors, key, format!("Related object not found using the provided numeric ID: {id}"));
+            add_error(errors, key, format!("Related object not found using the provided numeric ID: {id}"));
             return None;
         }
         return Some(id);
@@ -204,28 +216,32 @@ fn find(state: &State, errors: &mut Errors, key: &str, kind: Kind, named: &Value
     match found {
         Some(found) if slug.is_some() || name.is_some() => Some(found.id),
         _ => {
-            let shown = slug.map_or_else(
+            let attributes = slug.map_or_else(
                 || format!("{{'name': '{}'}}", name.unwrap_or_default()),
                 |slug| format!("{{'slug': '{slug}'}}"),
             );
-            complain(errors, key, format!("Related object not found using the provided attributes: {shown}"));
+            add_error(
+                errors,
+                key,
+                format!("Related object not found using the provided attributes: {attributes}"),
+            );
             None
         }
     }
 }
 
 fn custom_fields(
-    state: &State,
-    errors: &mut Errors,
-    kind: Kind,
+    state: &EmulatorState,
+    errors: &mut FieldErrors,
+    kind: RecordKind,
     body: &Map<String, Value>,
-    record: &mut Record,
+    record: &mut EmulatedRecord,
 ) {
     let Some(given) = body.get("custom_fields").and_then(Value::as_object) else { return };
     for (name, value) in given {
         let Some(field) = state.fields_of(kind).find(|field| field.name == *name) else {
-            let words = format!("Custom field '{name}' does not exist for this object type.");
-            errors.insert("custom_fields".to_owned(), json!({ name.clone(): words }));
+            let message = format!("Custom field '{name}' does not exist for this object type.");
+            errors.insert("custom_fields".to_owned(), json!({ name.clone(): message }));
             continue;
         };
         if value.is_null() {
@@ -233,7 +249,7 @@ fn custom_fields(
             continue;
         }
         let word = value.as_str();
-        let wrong = match field.definition.get("type").and_then(Value::as_str).unwrap_or("text") {
+        let problem = match field.definition.get("type").and_then(Value::as_str).unwrap_or("text") {
             "date" if word.is_none_or(|word| word.parse::<jiff::civil::Date>().is_err()) => {
                 Some("Date values must be in ISO 8601 format (YYYY-MM-DD).".to_owned())
             }
@@ -244,9 +260,9 @@ fn custom_fields(
             }
             _ => None,
         };
-        match wrong {
+        match problem {
             Some(why) => {
-                complain(errors, "__all__", format!("Invalid value for custom field '{name}': {why}"));
+                add_error(errors, "__all__", format!("Invalid value for custom field '{name}': {why}"));
             }
             None => {
                 record.custom_fields.insert(name.clone(), value.clone());
@@ -255,9 +271,9 @@ fn custom_fields(
     }
 }
 
-fn choices(state: &State, field: &Record) -> Vec<String> {
+fn choices(state: &EmulatorState, field: &EmulatedRecord) -> Vec<String> {
     let set = field.definition.get("choice_set").and_then(|set| set.get("name")).and_then(Value::as_str);
-    let set = set.and_then(|name| state.all(Kind::ChoiceSet).find(|row| row.name == name));
+    let set = set.and_then(|name| state.all(RecordKind::ChoiceSet).find(|row| row.name == name));
     let pairs = set.and_then(|set| set.definition.get("extra_choices")).and_then(Value::as_array);
     let word = |pair: &Value| pair.get(0).and_then(Value::as_str).map(str::to_owned);
     pairs.map(|pairs| pairs.iter().filter_map(word).collect()).unwrap_or_default()

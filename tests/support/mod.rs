@@ -8,10 +8,12 @@ pub mod rtr;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use leasehold::allocation::Policy;
+use leasehold::clock::SystemClock;
 use leasehold::config::{CheckSettings, EventSettings, LogFormat, Settings};
 use leasehold::emulator::{Emulator, Listening};
 use leasehold::ledger::LedgerSettings;
@@ -54,6 +56,11 @@ pub(crate) use on_both;
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef01234567";
 pub const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
+/// An empty emulator on the system's clock.
+fn emulator() -> Emulator {
+    Emulator::new(TOKEN, Arc::new(SystemClock::new(jiff::tz::TimeZone::UTC)))
+}
+
 /// A NetBox to test against.
 pub struct NetBox {
     pub url: String,
@@ -67,12 +74,12 @@ pub struct NetBox {
 impl NetBox {
     /// An empty emulated one, with Leasehold's fields.
     pub async fn emulated() -> Self {
-        Self::of(Emulator::new(TOKEN)).await
+        Self::of(emulator()).await
     }
 
     /// The same, as version 4.5 behaves.
     pub async fn older() -> Self {
-        Self::of(Emulator::new(TOKEN).older()).await
+        Self::of(emulator().older()).await
     }
 
     async fn of(emulator: Emulator) -> Self {
