@@ -1,18 +1,16 @@
-//! An intent, and what a ledger does with it.
+//! Intents: the writes to NetBox that were begun, and what became of them.
 
-use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use super::database::Error;
-use crate::model::{Address, PrefixId, RequestId, Table};
+use super::error::Error;
+use super::fingerprint::Fingerprint;
+use crate::model::{Address, PrefixId, RequestId};
 
-/// What kind of write.
+/// The method that began the write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntentKind {
     /// AllocateAddresses.
@@ -25,17 +23,18 @@ pub enum IntentKind {
     Release,
 }
 
-/// What has become of it.
+/// What is known of the outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntentState {
-    /// Under way, or its outcome not known.
+    /// The write is under way, or its outcome is not known.
     Pending,
-    /// Recorded in NetBox.
+    /// NetBox has the result of the write.
     Done,
-    /// Known not to have happened.
+    /// Nothing of the write is in NetBox.
     Failed,
 }
 
+/// Gives an enum the words under which the ledger stores it, in both directions. The words must never change.
 macro_rules! stored_words {
     ($name:ident { $($variant:ident = $word:literal),+ }) => {
         impl $name {
@@ -65,24 +64,7 @@ stored_words!(IntentKind {
 });
 stored_words!(IntentState { Pending = "pending", Done = "done", Failed = "failed" });
 
-/// A digest of a request: the same id with another body is another request, and refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fingerprint(pub(super) String);
-
-impl Fingerprint {
-    /// Of anything that serialises the same way each time.
-    pub fn of(request: &impl Serialize) -> Self {
-        // Requests are plain structs of strings and numbers, which always serialise.
-        let canonical = serde_json::to_vec(request).unwrap_or_default();
-        let mut text = String::with_capacity(64);
-        for byte in Sha256::digest(&canonical) {
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
-    }
-}
-
-/// What was wanted and what came of it.
+/// What a write is to do, and what it has done. Stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
     /// How many records the write makes.
@@ -91,67 +73,63 @@ pub struct Detail {
     /// NetBox's ids of the records made, in order of their index.
     #[serde(default)]
     pub made: Vec<u64>,
-    /// The records that a release deletes, as they stood.
+    /// The records that a release deletes, as they were before it.
     #[serde(default)]
     pub released: Vec<Address>,
 }
 
-/// A write that was begun.
+/// A write to NetBox that was begun.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intent {
-    /// The caller's id of it.
+    /// The caller's request_id.
     pub request: RequestId,
-    /// What kind of write.
     pub kind: IntentKind,
-    /// Digest of the request.
     pub fingerprint: Fingerprint,
-    /// What has become of it.
     pub state: IntentState,
-    /// The prefix that it is from.
+    /// The prefix that the addresses or the child prefix are taken from.
     pub parent: Option<PrefixId>,
-    /// What was wanted and what came of it.
     pub detail: Detail,
-    /// When it was begun.
     pub created: Timestamp,
-    /// When its state last changed.
+    /// When the state or the detail was last written.
     pub updated: Timestamp,
 }
 
 /// Whether an intent was new.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begun {
-    /// It is ours to carry out.
+    /// It was stored, and the caller has to carry it out.
     New,
-    /// It was begun before: here is what is known of it.
+    /// An intent with the same request id exists: this is it.
     Before(Box<Intent>),
 }
 
-/// Which intents to list; the newest first.
+/// Which intents to list; the newest come first.
 #[derive(Clone, Debug, Default)]
 pub struct ListIntents {
-    /// Only in this state.
+    /// Only intents in this state.
     pub state: Option<IntentState>,
-    /// Only from this prefix.
+    /// Only intents with this parent prefix.
     pub parent: Option<PrefixId>,
-    /// Only those that come after this one in the order.
+    /// Begin after the intent with this time of creation and this id, which is the last one of the page before.
     pub after: Option<(Timestamp, RequestId)>,
-    /// At most so many.
+    /// The greatest number of intents to return.
     pub limit: u32,
 }
 
-/// Keeps intents, durably.
+/// Keeps intents, durably: what a method of this trait has stored survives a crash.
 #[async_trait]
-pub trait Ledger: Send + Sync {
-    /// What it is kept in, for people: `sqlite` or `postgres`.
+pub trait IntentStore: Send + Sync {
+    /// The kind of database, for people: `sqlite` or `postgres`.
     fn backend(&self) -> &'static str;
 
-    /// Writes a pending intent unless one of this request id is there.
+    /// Stores a new intent, unless one with the same request id exists. Of several callers at once, exactly one gets
+    /// [`Begun::New`].
     async fn begin(&self, intent: &Intent) -> Result<Begun, Error>;
 
-    /// What is known of a request.
+    /// The intent of a request, if there is one.
     async fn get(&self, request: &RequestId) -> Result<Option<Intent>, Error>;
 
-    /// Records what became of it, or takes a failed one up again as pending.
+    /// Overwrites the state and the detail of an intent. A failed intent may become pending again: the caller repeats it.
     async fn set(
         &self,
         request: &RequestId,
@@ -160,18 +138,9 @@ pub trait Ledger: Send + Sync {
         now: Timestamp,
     ) -> Result<(), Error>;
 
-    /// Those whose outcome is not known, the oldest first.
+    /// The intents whose outcome is not known, the oldest first.
     async fn pending(&self) -> Result<Vec<Intent>, Error>;
 
-    /// Says that these were released now: they are to rest.
-    async fn rest(&self, table: Table, addresses: &[IpAddr], now: Timestamp) -> Result<(), Error>;
-
-    /// Those that were released after this, and where.
-    async fn resting(&self, since: Timestamp) -> Result<Vec<(Table, IpAddr)>, Error>;
-
-    /// Forgets those that were released before this.
-    async fn wake(&self, before: Timestamp) -> Result<(), Error>;
-
-    /// A page of allocations (releases left out), the newest first.
+    /// A page of allocations and assignments, the newest first; releases are left out.
     async fn list(&self, wanted: &ListIntents) -> Result<Vec<Intent>, Error>;
 }

@@ -1,38 +1,55 @@
-//! What NetBox cannot hold: the intents of writes under way, durable before the write is sent and before an answer leaves;
-//! the event log; and the outbox of what is to be told to whom.
+//! The ledger: what NetBox cannot hold. It is durable before an answer leaves the server.
 //!
-//! An [`Intent`] is written as *pending*, then NetBox is asked to write, then the intent becomes *done* or *failed*. What
-//! is found pending at start belonged to a server that died in between; the record in NetBox decides what it was. The
-//! caller's request id is the primary key, so that of two that begin the same one only one does.
+//! - [`IntentStore`] keeps the writes that were begun. An [`Intent`] is stored as *pending*, then NetBox is asked to write, then
+//!   the intent becomes *done* or *failed*. An intent that is pending when a server starts was begun by a server that died in
+//!   between; what NetBox holds decides how it ended. The caller's request id is the primary key, so that of two callers with
+//!   the same id only one begins.
+//! - [`QuarantineStore`] keeps the addresses that were released, until they may be allocated again.
+//! - [`Journal`] keeps the event log, in one sequence without holes. A change that two replicas see, or that one server sees
+//!   twice, becomes one event.
+//! - [`Outbox`] keeps each notification until its sink has taken it.
+//! - [`Observations`] keeps what was observed of leased blocks.
 //!
-//! The [`Journal`] takes up what happened under a sequence without holes, and recognises what it was told before: a change
-//! that two replicas see, or one server sees twice, is one event. The [`Outbox`] keeps each delivery until its sink took it.
-//! [`Observations`] are what was seen of leased blocks.
-//!
-//! One interface a book ([`Books`]), two implementations: SQLite by default, PostgreSQL where several replicas share it.
+//! Each is a trait with two implementations, which [`open`] chooses between: SQLite by default, PostgreSQL where several
+//! replicas share the ledger. The types and traits know nothing of the database; the files `*_rows.rs` hold the SQL.
 //!
 //! # Data storage
 //!
-//! SQLite: one file, WAL, `synchronous=FULL`, since an acknowledged write that a power loss takes back would be a double
-//! allocation. **It is not a cache: do not delete it.** If it is lost all the same, NetBox's `allocation_id` still
-//! tells a retry from a new wish.
+//! SQLite: one file in WAL mode with `synchronous=FULL`, because an acknowledged write that a power loss undoes would be a
+//! double allocation. **The ledger is not a cache: do not delete it.** If it is lost all the same, the `allocation_id` in NetBox's
+//! records still tells a repeated request from a new one.
 //!
 //! # Error handling
 //!
-//! An [`Error`] before the write was sent means that nothing was done; after it, that the outcome is in NetBox but not in
-//! the ledger: it stays pending and is settled from the record.
+//! If an operation fails with an [`Error`] before NetBox was asked to write, nothing has happened. If it fails afterwards, NetBox
+//! may have the result and the intent stays pending until it is settled from NetBox's records.
 
+mod append_rows;
 mod database;
+mod deduplication;
+mod error;
+mod event_rows;
+mod fingerprint;
 mod intent;
+mod intent_rows;
 mod journal;
 mod journal_rows;
 mod observation;
 mod observation_rows;
+mod open;
 mod outbox;
 mod outbox_rows;
+mod quarantine;
+mod quarantine_rows;
+mod settings;
+mod sql_values;
 
-pub use database::{Books, Error, LedgerSettings, open};
-pub use intent::{Begun, Detail, Fingerprint, Intent, IntentKind, IntentState, Ledger, ListIntents};
-pub use journal::{Extent, Journal, MarkKey, Retention};
+pub use error::Error;
+pub use fingerprint::Fingerprint;
+pub use intent::{Begun, Detail, Intent, IntentKind, IntentState, IntentStore, ListIntents};
+pub use journal::{Journal, LogExtent, Retention, TermMarkKey};
 pub use observation::{Observation, ObservationKind, Observations};
-pub use outbox::{Delivery, DeliveryState, ListDeliveries, Outbox, Outcome};
+pub use open::{LedgerHandles, open};
+pub use outbox::{Delivery, DeliveryOutcome, DeliveryState, ListDeliveries, Outbox};
+pub use quarantine::QuarantineStore;
+pub use settings::LedgerSettings;

@@ -1,18 +1,17 @@
-//! Observations in SQLite and in PostgreSQL: one text of SQL for both.
+//! The observations in SQLite and PostgreSQL.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{Postgres, QueryBuilder, Row as _, Sqlite};
 
-use super::database::{Error, PostgresLedger, SqliteLedger};
-use super::journal::to_sql;
+use super::database::{PostgresLedger, SqliteLedger};
+use super::error::Error;
 use super::observation::{Observation, ObservationKind, Observations};
+use super::sql_values::{ROWS_PER_STATEMENT, from_sql, to_sql};
 use crate::model::PrefixId;
 
-/// Rows of one statement: both databases bound the number of parameters.
-const ROWS: usize = 500;
-
-macro_rules! observations_over {
+/// Implements [`Observations`] for one database; `database.rs` says why this is a macro.
+macro_rules! impl_observations {
     ($ledger:ident, $database:ident, $begin:literal) => {
         #[async_trait]
         impl Observations for $ledger {
@@ -21,6 +20,7 @@ macro_rules! observations_over {
                 kind: ObservationKind,
                 prefix: Option<PrefixId>,
             ) -> Result<Vec<Observation>, Error> {
+                // Locks: none. Cost: the primary key begins with kind and prefix, so only the rows asked for are read.
                 let mut query = QueryBuilder::<$database>::new(
                     "SELECT prefix, subject, body FROM observation WHERE kind = ",
                 );
@@ -34,7 +34,7 @@ macro_rules! observations_over {
                     .map(|row| {
                         let id: i64 = row.try_get(0)?;
                         Ok(Observation {
-                            prefix: PrefixId(u64::try_from(id).unwrap_or_default()),
+                            prefix: PrefixId(from_sql(id)),
                             subject: row.try_get(1)?,
                             body: row.try_get(2)?,
                         })
@@ -48,9 +48,7 @@ macro_rules! observations_over {
                         .bind(kind.as_str())
                         .fetch_all(&self.reads)
                         .await?;
-                rows.iter()
-                    .map(|row| Ok(PrefixId(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())))
-                    .collect()
+                rows.iter().map(|row| Ok(PrefixId(from_sql(row.try_get(0)?)))).collect()
             }
 
             async fn put(
@@ -59,8 +57,10 @@ macro_rules! observations_over {
                 rows: &[Observation],
                 now: Timestamp,
             ) -> Result<(), Error> {
+                // Replay: stores the same rows again. Locks: one transaction, so a reader sees all of the rows or none. Cost: one
+                // look at the primary key a row.
                 let mut transaction = self.pool.begin_with($begin).await?;
-                for chunk in rows.chunks(ROWS) {
+                for chunk in rows.chunks(ROWS_PER_STATEMENT) {
                     let mut query = QueryBuilder::<$database>::new(
                         "INSERT INTO observation (kind, prefix, subject, body, updated_at) ",
                     );
@@ -82,7 +82,9 @@ macro_rules! observations_over {
             }
 
             async fn forget(&self, prefixes: &[PrefixId]) -> Result<(), Error> {
-                for chunk in prefixes.chunks(ROWS) {
+                // Replay: deletes nothing more. Locks: each statement commits by itself; what an error leaves over is deleted by
+                // the next call. Cost: a scan of the table, since its primary key begins with the kind.
+                for chunk in prefixes.chunks(ROWS_PER_STATEMENT) {
                     let mut query =
                         QueryBuilder::<$database>::new("DELETE FROM observation WHERE prefix IN (");
                     let mut list = query.separated(", ");
@@ -98,5 +100,5 @@ macro_rules! observations_over {
     };
 }
 
-observations_over!(SqliteLedger, Sqlite, "BEGIN IMMEDIATE");
-observations_over!(PostgresLedger, Postgres, "BEGIN");
+impl_observations!(SqliteLedger, Sqlite, "BEGIN IMMEDIATE");
+impl_observations!(PostgresLedger, Postgres, "BEGIN");

@@ -1,24 +1,24 @@
-//! The outbox: what is to be told to whom, until it is told.
+//! The outbox: each event that a sink has to receive, until the sink has taken it.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::database::Error;
+use super::error::Error;
 use crate::model::Event;
 
-/// What has become of a delivery.
+/// Whether a delivery is still to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryState {
-    /// To be sent, or to be sent again.
+    /// To be sent, for the first time or again.
     Waiting,
-    /// The sink took it.
+    /// The sink has confirmed it.
     Sent,
-    /// Given up: it waits for a person.
+    /// It is not tried again until a person replays it.
     Dead,
 }
 
 impl DeliveryState {
-    /// Its word in the ledger.
+    /// The word under which the ledger stores it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -36,7 +36,7 @@ impl std::str::FromStr for DeliveryState {
             "waiting" => Ok(Self::Waiting),
             "sent" => Ok(Self::Sent),
             "dead" => Ok(Self::Dead),
-            other => Err(Error::Unreadable(format!("a delivery that is {other:?}"))),
+            other => Err(Error::Unreadable(format!("a delivery in the state {other:?}"))),
         }
     }
 }
@@ -44,59 +44,60 @@ impl std::str::FromStr for DeliveryState {
 /// One event for one sink.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
-    /// Stable over retries. Example: `6f1c2a90-17-ops`.
+    /// The same for every attempt, so that a receiver can recognise a repetition. Example: `6f1c2a90-17-ops`.
     pub id: String,
-    /// The sink's name.
+    /// The name of the sink.
     pub sink: String,
-    /// The event, whole: it stays tellable after the log has let it go.
+    /// A full copy: compaction may remove the event from the log before the sink has taken it.
     pub event: Event,
-    /// What has become of it.
     pub state: DeliveryState,
-    /// Tries so far.
+    /// How often it was claimed to be sent.
     pub attempts: u32,
-    /// Not before this.
+    /// It is not sent before this instant.
     pub due: Timestamp,
-    /// When it was routed.
+    /// When the notifier wrote it, or a person replayed it.
     pub created: Timestamp,
-    /// When it was last tried.
+    /// When it was last claimed, or its last outcome was recorded.
     pub updated: Timestamp,
-    /// Why the last try failed; empty if none did.
+    /// Why the last attempt failed; empty if none did.
     pub error: String,
 }
 
-/// What a try came to.
+/// What an attempt to deliver came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The sink took it.
+pub enum DeliveryOutcome {
+    /// The sink has confirmed it.
     Sent,
-    /// Try again at this time.
+    /// It is tried again at this time; and why the attempt failed.
     Later(Timestamp, String),
-    /// Give up.
+    /// It is not tried again; and why.
     Dead(String),
 }
 
-/// Which deliveries to list; the newest first.
+/// Which deliveries to list; the newest come first.
 #[derive(Clone, Debug, Default)]
 pub struct ListDeliveries {
-    /// Only in this state.
+    /// Only deliveries in this state.
     pub state: Option<DeliveryState>,
-    /// Only for this sink; all if empty.
+    /// Only deliveries to this sink; to any sink if empty.
     pub sink: String,
-    /// Only those that come after this one in the order.
+    /// Begin after the delivery with this time of creation and this id, which is the last one of the page before.
     pub after: Option<(Timestamp, String)>,
-    /// At most so many.
+    /// The greatest number of deliveries to return.
     pub limit: u32,
 }
 
-/// Keeps deliveries and open tickets, durably.
+/// Keeps deliveries and the tickets that are open at trackers, durably.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Adds deliveries and records, with them, up to which event all are routed. A delivery that is there stays as it is.
-    async fn route(&self, upto: u64, deliveries: &[Delivery]) -> Result<(), Error>;
+    /// Adds deliveries and records, in the same transaction, that the events through the sequence `routed` have theirs. A
+    /// delivery that exists already stays as it is.
+    async fn enqueue(&self, routed: u64, deliveries: &[Delivery]) -> Result<(), Error>;
 
-    /// Takes deliveries of a sink that are due, the oldest first; none while an earlier one of the same matter waits for a later
-    /// time, so that an end is never told before its beginning. They are due again at `until`, should this server die
-    /// before it says what became of them.
+    /// Takes up to `limit` deliveries of a sink that are due, the oldest first, and counts an attempt for each. A delivery is
+    /// left out while an earlier one with the same ordering key waits for a later time: a sink never hears of an end before
+    /// the beginning. Until `until` no other server gets them; after that they are due again, in case this server has died
+    /// before it recorded their outcome.
     async fn claim(
         &self,
         sink: &str,
@@ -105,27 +106,32 @@ pub trait Outbox: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Delivery>, Error>;
 
-    /// Says what became of deliveries that were claimed.
-    async fn settle(&self, ids: &[String], outcome: &Outcome, now: Timestamp) -> Result<(), Error>;
+    /// Records what the attempt at claimed deliveries came to.
+    async fn record_outcome(
+        &self,
+        ids: &[String],
+        outcome: &DeliveryOutcome,
+        now: Timestamp,
+    ) -> Result<(), Error>;
 
-    /// A page of deliveries, the newest first.
     async fn deliveries(&self, wanted: &ListDeliveries) -> Result<Vec<Delivery>, Error>;
 
-    /// Makes dead deliveries wait again, all of a sink's or those named; how many.
+    /// Makes dead deliveries wait again: those with the given ids, or all if none are given; of one sink, or of any if `sink` is
+    /// empty. Returns how many there were.
     async fn replay(&self, sink: &str, ids: &[String], now: Timestamp) -> Result<u64, Error>;
 
-    /// How many wait and how many are dead.
+    /// How many deliveries wait, and how many are dead.
     async fn backlog(&self) -> Result<(u64, u64), Error>;
 
-    /// Removes deliveries that were sent before this time.
+    /// Deletes the deliveries that were sent before an instant.
     async fn forget_sent(&self, before: Timestamp) -> Result<(), Error>;
 
-    /// The tracker's name of the ticket that stands open about something.
+    /// The tracker's name for the ticket that a sink has open under a deduplication key.
     async fn ticket(&self, sink: &str, key: &str) -> Result<Option<String>, Error>;
 
-    /// Records a ticket.
+    /// Records that a ticket is open. A ticket that is recorded under the key already stays.
     async fn open_ticket(&self, sink: &str, key: &str, reference: &str, now: Timestamp) -> Result<(), Error>;
 
-    /// Forgets a ticket that was closed.
+    /// Deletes the record of a ticket that was closed.
     async fn close_ticket(&self, sink: &str, key: &str) -> Result<(), Error>;
 }

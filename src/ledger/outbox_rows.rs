@@ -1,93 +1,75 @@
-//! The outbox's rows in SQLite and in PostgreSQL: one text of SQL for both.
+//! The outbox in SQLite and PostgreSQL.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{Postgres, QueryBuilder, Row as _, Sqlite};
 
-use super::database::{Error, PostgresLedger, SqliteLedger};
-use super::journal::to_sql;
-use super::outbox::{Delivery, DeliveryState, ListDeliveries, Outbox, Outcome};
-
-/// Rows of one statement.
-const ROWS: usize = 500;
+use super::database::{PostgresLedger, SqliteLedger};
+use super::error::Error;
+use super::outbox::{Delivery, DeliveryOutcome, DeliveryState, ListDeliveries, Outbox};
+use super::sql_values::{ROWS_PER_STATEMENT, from_sql, timestamp, to_sql};
 
 const COLUMNS: &str = "id, sink, state, attempts, due_at, created_at, updated_at, error, body";
 
-/// A row before it is understood.
-struct Columns {
+/// A row of the table `delivery`, before its texts are parsed.
+#[derive(sqlx::FromRow)]
+struct DeliveryRow {
     id: String,
     sink: String,
     state: String,
     attempts: i64,
-    due: i64,
-    created: i64,
-    updated: i64,
+    due_at: i64,
+    created_at: i64,
+    updated_at: i64,
     error: String,
+    /// JSON of the event.
     body: String,
 }
 
-trait OfRow<R>: Sized {
-    fn of(row: &R) -> Result<Self, Error>;
+impl DeliveryRow {
+    fn into_delivery(self) -> Result<Delivery, Error> {
+        Ok(Delivery {
+            event: serde_json::from_str(&self.body).map_err(Error::unreadable)?,
+            id: self.id,
+            sink: self.sink,
+            state: self.state.parse()?,
+            attempts: u32::try_from(self.attempts).unwrap_or(0),
+            due: timestamp(self.due_at)?,
+            created: timestamp(self.created_at)?,
+            updated: timestamp(self.updated_at)?,
+            error: self.error,
+        })
+    }
 }
 
-fn instant(micros: i64) -> Result<Timestamp, Error> {
-    Timestamp::from_microsecond(micros).map_err(|error| Error::Unreadable(error.to_string()))
-}
-
-fn delivery(columns: Columns) -> Result<Delivery, Error> {
-    Ok(Delivery {
-        event: serde_json::from_str(&columns.body).map_err(|error| Error::Unreadable(error.to_string()))?,
-        id: columns.id,
-        sink: columns.sink,
-        state: columns.state.parse()?,
-        attempts: u32::try_from(columns.attempts).unwrap_or(0),
-        due: instant(columns.due)?,
-        created: instant(columns.created)?,
-        updated: instant(columns.updated)?,
-        error: columns.error,
-    })
-}
-
-macro_rules! outbox_over {
-    ($ledger:ident, $database:ident, $row:ident, $begin:literal) => {
-        impl OfRow<$row> for Columns {
-            fn of(row: &$row) -> Result<Self, Error> {
-                Ok(Self {
-                    id: row.try_get(0)?,
-                    sink: row.try_get(1)?,
-                    state: row.try_get(2)?,
-                    attempts: row.try_get(3)?,
-                    due: row.try_get(4)?,
-                    created: row.try_get(5)?,
-                    updated: row.try_get(6)?,
-                    error: row.try_get(7)?,
-                    body: row.try_get(8)?,
-                })
-            }
-        }
-
+/// Implements [`Outbox`] for one database; `database.rs` says why this is a macro. The SQL texts that are put together here
+/// (`AssertSqlSafe`) hold constants only; every value is bound.
+macro_rules! impl_outbox {
+    ($ledger:ident, $database:ident, $begin:literal) => {
         #[async_trait]
         impl Outbox for $ledger {
-            async fn route(&self, upto: u64, deliveries: &[Delivery]) -> Result<(), Error> {
+            async fn enqueue(&self, routed: u64, deliveries: &[Delivery]) -> Result<(), Error> {
                 let mut transaction = self.pool.begin_with($begin).await?;
-                for chunk in deliveries.chunks(ROWS) {
+                for chunk in deliveries.chunks(ROWS_PER_STATEMENT) {
                     let mut rows = Vec::with_capacity(chunk.len());
                     for delivery in chunk {
-                        let body = serde_json::to_string(&delivery.event)
-                            .map_err(|error| Error::Unreadable(error.to_string()))?;
-                        rows.push((delivery, body));
+                        rows.push((
+                            delivery,
+                            serde_json::to_string(&delivery.event).map_err(Error::unreadable)?,
+                        ));
                     }
+                    // Replay: the id names the event and the sink, so a second replica that routes the same events inserts
+                    // nothing. Locks: such a replica waits for the first one's commit. Cost: one look at the primary key and
+                    // three index entries a delivery.
                     QueryBuilder::<$database>::new(
                         "INSERT INTO delivery
-                             (id, sink, sequence, matter, state, attempts, due_at, created_at, updated_at, error, body) ",
+                             (id, sink, sequence, ordering_key, state, attempts, due_at, created_at, updated_at, error, body) ",
                     )
                     .push_values(rows, |mut row, (delivery, body)| {
                         row.push_bind(delivery.id.clone())
                             .push_bind(delivery.sink.clone())
                             .push_bind(to_sql(delivery.event.sequence))
-                            .push_bind(delivery.event.happening.matter())
+                            .push_bind(delivery.event.domain_event.ordering_key())
                             .push_bind(delivery.state.as_str())
                             .push_bind(i64::from(delivery.attempts))
                             .push_bind(delivery.due.as_microsecond())
@@ -101,8 +83,9 @@ macro_rules! outbox_over {
                     .execute(&mut *transaction)
                     .await?;
                 }
+                // Only forward: a replica that was slower must not make events be routed again.
                 sqlx::query("UPDATE event_log SET routed = $1 WHERE routed < $1")
-                    .bind(to_sql(upto))
+                    .bind(to_sql(routed))
                     .execute(&mut *transaction)
                     .await?;
                 transaction.commit().await?;
@@ -116,21 +99,23 @@ macro_rules! outbox_over {
                 until: Timestamp,
                 limit: u32,
             ) -> Result<Vec<Delivery>, Error> {
-                // The outer condition is looked at again under the row's lock: what another replica has just taken is not
-                // due any more.
+                // Replay: what is claimed is not due until `until`, so a second claim takes other rows. Locks: two replicas may
+                // choose the same rows in the inner query; the update then locks each row and checks the outer condition again,
+                // which the replica that comes second finds false. Cost: the partial index delivery_due gives the due rows of
+                // the sink, and delivery_in_order answers NOT EXISTS with one look a row.
                 let sql = format!(
                     "UPDATE delivery SET due_at = $3, attempts = attempts + 1, updated_at = $2
                      WHERE state = 'waiting' AND due_at <= $2 AND id IN (
                          SELECT id FROM delivery AS due WHERE sink = $1 AND state = 'waiting' AND due_at <= $2
                              AND NOT EXISTS (
                                  SELECT 1 FROM delivery AS earlier
-                                 WHERE earlier.sink = due.sink AND earlier.matter = due.matter
+                                 WHERE earlier.sink = due.sink AND earlier.ordering_key = due.ordering_key
                                      AND earlier.sequence < due.sequence
                                      AND earlier.state = 'waiting' AND earlier.due_at > $2)
                          ORDER BY sequence, id LIMIT $4)
                      RETURNING {COLUMNS}"
                 );
-                let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+                let rows: Vec<DeliveryRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
                     .bind(sink)
                     .bind(now.as_microsecond())
                     .bind(until.as_microsecond())
@@ -138,18 +123,26 @@ macro_rules! outbox_over {
                     .fetch_all(&self.pool)
                     .await?;
                 let mut claimed: Vec<Delivery> =
-                    rows.iter().map(|row| delivery(Columns::of(row)?)).collect::<Result<_, _>>()?;
+                    rows.into_iter().map(DeliveryRow::into_delivery).collect::<Result<_, _>>()?;
+                // RETURNING promises no order.
                 claimed.sort_by(|a, b| (a.event.sequence, &a.id).cmp(&(b.event.sequence, &b.id)));
                 Ok(claimed)
             }
 
-            async fn settle(&self, ids: &[String], outcome: &Outcome, now: Timestamp) -> Result<(), Error> {
+            async fn record_outcome(
+                &self,
+                ids: &[String],
+                outcome: &DeliveryOutcome,
+                now: Timestamp,
+            ) -> Result<(), Error> {
                 let (state, due, error) = match outcome {
-                    Outcome::Sent => (DeliveryState::Sent, now, ""),
-                    Outcome::Later(due, error) => (DeliveryState::Waiting, *due, error.as_str()),
-                    Outcome::Dead(error) => (DeliveryState::Dead, now, error.as_str()),
+                    DeliveryOutcome::Sent => (DeliveryState::Sent, now, ""),
+                    DeliveryOutcome::Later(due, error) => (DeliveryState::Waiting, *due, error.as_str()),
+                    DeliveryOutcome::Dead(error) => (DeliveryState::Dead, now, error.as_str()),
                 };
-                for chunk in ids.chunks(ROWS) {
+                for chunk in ids.chunks(ROWS_PER_STATEMENT) {
+                    // Replay: sets the same values again. If the claim has run out and another server has claimed the delivery
+                    // since, the outcome that is recorded last stands. Cost: one look at the primary key a delivery.
                     let mut query = QueryBuilder::<$database>::new("UPDATE delivery SET state = ");
                     query.push_bind(state.as_str());
                     query.push(", due_at = ").push_bind(due.as_microsecond());
@@ -167,6 +160,9 @@ macro_rules! outbox_over {
             }
 
             async fn deliveries(&self, wanted: &ListDeliveries) -> Result<Vec<Delivery>, Error> {
+                // A filter that is not set is bound as '', so that one statement serves every combination. A page begins after
+                // the last row of the page before. Locks: none. Cost: the index delivery_by_age is walked backwards from there;
+                // rows that the filters reject are read too.
                 let sql = format!(
                     "SELECT {COLUMNS} FROM delivery
                      WHERE ($1 = '' OR state = $1) AND ($2 = '' OR sink = $2)
@@ -177,7 +173,7 @@ macro_rules! outbox_over {
                     Some((created, id)) => (created.as_microsecond(), id.as_str()),
                     None => (i64::MAX, ""),
                 };
-                let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+                let rows: Vec<DeliveryRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
                     .bind(wanted.state.map_or("", DeliveryState::as_str))
                     .bind(wanted.sink.as_str())
                     .bind(before)
@@ -185,10 +181,13 @@ macro_rules! outbox_over {
                     .bind(i64::from(wanted.limit))
                     .fetch_all(&self.reads)
                     .await?;
-                rows.iter().map(|row| delivery(Columns::of(row)?)).collect()
+                rows.into_iter().map(DeliveryRow::into_delivery).collect()
             }
 
             async fn replay(&self, sink: &str, ids: &[String], now: Timestamp) -> Result<u64, Error> {
+                // Replay: what waits again is no longer dead, so a second call changes nothing. The new time of creation gives
+                // the delivery its full 72 hours again. Cost: a scan of all deliveries unless ids are given, which is acceptable
+                // for something that a person does.
                 let mut query = QueryBuilder::<$database>::new(
                     "UPDATE delivery SET state = 'waiting', attempts = 0, due_at = ",
                 );
@@ -210,14 +209,14 @@ macro_rules! outbox_over {
             }
 
             async fn backlog(&self) -> Result<(u64, u64), Error> {
+                // Locks: none. Cost: two counts; the dead ones are counted by a scan.
                 let row = sqlx::query(
                     "SELECT (SELECT COUNT(*) FROM delivery WHERE state = 'waiting'),
                             (SELECT COUNT(*) FROM delivery WHERE state = 'dead')",
                 )
                 .fetch_one(&self.reads)
                 .await?;
-                let count = |number: i64| u64::try_from(number).unwrap_or(0);
-                Ok((count(row.try_get(0)?), count(row.try_get(1)?)))
+                Ok((from_sql(row.try_get(0)?), from_sql(row.try_get(1)?)))
             }
 
             async fn forget_sent(&self, before: Timestamp) -> Result<(), Error> {
@@ -244,6 +243,7 @@ macro_rules! outbox_over {
                 reference: &str,
                 now: Timestamp,
             ) -> Result<(), Error> {
+                // Replay: the first reference stays.
                 sqlx::query(
                     "INSERT INTO ticket (sink, dedupe_key, reference, created_at) VALUES ($1, $2, $3, $4)
                      ON CONFLICT (sink, dedupe_key) DO NOTHING",
@@ -269,5 +269,5 @@ macro_rules! outbox_over {
     };
 }
 
-outbox_over!(SqliteLedger, Sqlite, SqliteRow, "BEGIN IMMEDIATE");
-outbox_over!(PostgresLedger, Postgres, PgRow, "BEGIN");
+impl_outbox!(SqliteLedger, Sqlite, "BEGIN IMMEDIATE");
+impl_outbox!(PostgresLedger, Postgres, "BEGIN");

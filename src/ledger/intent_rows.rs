@@ -1,0 +1,150 @@
+//! The intents in SQLite and PostgreSQL.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::database::{PostgresLedger, SqliteLedger};
+use super::error::Error;
+use super::fingerprint::Fingerprint;
+use super::intent::{Begun, Detail, Intent, IntentState, IntentStore, ListIntents};
+use super::sql_values::{timestamp, to_sql};
+use crate::model::{PrefixId, RequestId};
+
+const SELECT_INTENT: &str =
+    "SELECT request_id, kind, fingerprint, state, parent, detail, created_at, updated_at FROM intent";
+
+/// A row of the table `intent`, before its texts are parsed.
+#[derive(sqlx::FromRow)]
+struct IntentRow {
+    request_id: String,
+    kind: String,
+    fingerprint: String,
+    state: String,
+    parent: Option<i64>,
+    detail: String,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl IntentRow {
+    fn into_intent(self) -> Result<Intent, Error> {
+        Ok(Intent {
+            request: self.request_id.parse().map_err(Error::unreadable)?,
+            kind: self.kind.parse()?,
+            fingerprint: Fingerprint::from_stored(&self.fingerprint)?,
+            state: self.state.parse()?,
+            parent: self.parent.and_then(|id| u64::try_from(id).ok()).map(PrefixId),
+            detail: serde_json::from_str(&self.detail).map_err(Error::unreadable)?,
+            created: timestamp(self.created_at)?,
+            updated: timestamp(self.updated_at)?,
+        })
+    }
+}
+
+fn detail_json(detail: &Detail) -> Result<String, Error> {
+    serde_json::to_string(detail).map_err(Error::unreadable)
+}
+
+/// Implements [`IntentStore`] for one database; `database.rs` says why this is a macro. The SQL texts that are put together here
+/// (`AssertSqlSafe`) hold constants only; every value is bound.
+macro_rules! impl_intent_store {
+    ($ledger:ident, $backend:literal) => {
+        #[async_trait]
+        impl IntentStore for $ledger {
+            fn backend(&self) -> &'static str {
+                $backend
+            }
+
+            async fn begin(&self, intent: &Intent) -> Result<Begun, Error> {
+                // Replay: an id that is in the table already changes nothing, and the stored intent is answered. Locks: of two
+                // callers at once the primary key lets one insert; the other waits for its commit and then inserts nothing.
+                // Cost: one look at the primary key, and a sync to disk.
+                let inserted = sqlx::query(
+                    "INSERT INTO intent (request_id, kind, fingerprint, state, parent, detail, created_at, updated_at)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (request_id) DO NOTHING",
+                )
+                .bind(intent.request.as_str())
+                .bind(intent.kind.as_str())
+                .bind(intent.fingerprint.stored())
+                .bind(intent.state.as_str())
+                .bind(intent.parent.map(|id| to_sql(id.0)))
+                .bind(detail_json(&intent.detail)?)
+                .bind(intent.created.as_microsecond())
+                .bind(intent.updated.as_microsecond())
+                .execute(&self.pool)
+                .await?;
+                if inserted.rows_affected() == 1 {
+                    return Ok(Begun::New);
+                }
+                let before = self.get(&intent.request).await?.ok_or(sqlx::Error::RowNotFound)?;
+                Ok(Begun::Before(Box::new(before)))
+            }
+
+            async fn get(&self, request: &RequestId) -> Result<Option<Intent>, Error> {
+                let sql = format!("{SELECT_INTENT} WHERE request_id = $1");
+                let row: Option<IntentRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+                    .bind(request.as_str())
+                    .fetch_optional(&self.pool)
+                    .await?;
+                row.map(IntentRow::into_intent).transpose()
+            }
+
+            async fn set(
+                &self,
+                request: &RequestId,
+                state: IntentState,
+                detail: &Detail,
+                now: Timestamp,
+            ) -> Result<(), Error> {
+                // Replay: the last writer wins, whatever the state was before. One process writes an intent at a time (the
+                // allocator's own lock), and nothing here checks that.
+                sqlx::query("UPDATE intent SET state = $2, detail = $3, updated_at = $4 WHERE request_id = $1")
+                    .bind(request.as_str())
+                    .bind(state.as_str())
+                    .bind(detail_json(detail)?)
+                    .bind(now.as_microsecond())
+                    .execute(&self.pool)
+                    .await?;
+                Ok(())
+            }
+
+            async fn pending(&self) -> Result<Vec<Intent>, Error> {
+                // Cost: the partial index intent_pending holds the few rows that qualify.
+                let sql = format!("{SELECT_INTENT} WHERE state = 'pending' ORDER BY created_at");
+                let rows: Vec<IntentRow> =
+                    sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
+                rows.into_iter().map(IntentRow::into_intent).collect()
+            }
+
+            async fn list(&self, wanted: &ListIntents) -> Result<Vec<Intent>, Error> {
+                // A filter that is not set is bound as '' or 0, so that one statement serves every combination. A page begins
+                // after the last row of the page before (created_at, request_id), so rows that are inserted meanwhile shift
+                // nothing. Locks: none. Cost: the index intent_by_age is walked backwards from there; rows that the filters
+                // reject are read too.
+                let sql = format!(
+                    "{SELECT_INTENT} WHERE kind <> 'release'
+                       AND ($1 = '' OR state = $1)
+                       AND ($2 = 0 OR parent = $2)
+                       AND (created_at < $3 OR (created_at = $3 AND request_id < $4))
+                     ORDER BY created_at DESC, request_id DESC LIMIT $5"
+                );
+                let (before, id) = match &wanted.after {
+                    Some((created, id)) => (created.as_microsecond(), id.as_str()),
+                    None => (i64::MAX, ""),
+                };
+                let rows: Vec<IntentRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+                    .bind(wanted.state.map_or("", IntentState::as_str))
+                    .bind(wanted.parent.map_or(0, |id| to_sql(id.0)))
+                    .bind(before)
+                    .bind(id)
+                    .bind(i64::from(wanted.limit))
+                    .fetch_all(&self.pool)
+                    .await?;
+                rows.into_iter().map(IntentRow::into_intent).collect()
+            }
+        }
+    };
+}
+
+impl_intent_store!(SqliteLedger, "sqlite");
+impl_intent_store!(PostgresLedger, "postgres");
