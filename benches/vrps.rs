@@ -23,10 +23,10 @@ use std::time::{Duration, Instant};
 
 use leasehold::clock::SystemClock;
 use leasehold::model::{Asn, Network, Route, RouteState, Vrp};
-use leasehold::rpki::feed::{FeedSettings, Place};
-use leasehold::rpki::guard::Guard;
+use leasehold::rpki::collapse_guard::CollapseGuard;
 use leasehold::rpki::rtr::RtrSettings;
-use leasehold::rpki::{RpkiSettings, Source, Validator};
+use leasehold::rpki::vrp_feed::{VrpFeedSettings, VrpLocation};
+use leasehold::rpki::{RpkiSettings, RpkiSource, Validator};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -97,15 +97,15 @@ fn serve() {
 }
 
 /// Loads, asks, prints one line of figures.
-fn load(source: Source) {
+fn load(source: RpkiSource) {
     let runtime = runtime();
     let before = memory("VmRSS");
     let (validator, took) = runtime.block_on(async {
         let began = Instant::now();
-        let settings = RpkiSettings { sources: vec![source], guard: Guard::default() };
+        let settings = RpkiSettings { sources: vec![source], guard: CollapseGuard::default() };
         let clock = Arc::new(SystemClock::new(jiff::tz::TimeZone::UTC));
         let validator = Validator::start(&settings, None, clock).unwrap();
-        validator.look().await.unwrap();
+        validator.refresh().await.unwrap();
         validator.ready(Duration::from_mins(2)).await;
         (validator, began.elapsed())
     });
@@ -178,14 +178,14 @@ fn main() -> ExitCode {
         arguments.iter().skip(1).map(String::as_str).filter(|word| *word != "--bench").collect();
     match words[..] {
         ["serve"] => serve(),
-        ["rtr", server] => load(Source::Rtr(RtrSettings {
+        ["rtr", server] => load(RpkiSource::Rtr(RtrSettings {
             server: server.to_owned(),
             expire: None,
-            silence: Duration::from_mins(1),
+            read_timeout: Duration::from_mins(1),
         })),
         ["json", path] => {
-            let place = Place::File(path.into());
-            load(Source::Feed(FeedSettings { place, expire: Duration::from_hours(1) }));
+            let location = VrpLocation::File(path.into());
+            load(RpkiSource::VrpFeed(VrpFeedSettings { location, expire: Duration::from_hours(1) }));
         }
         _ => {
             let mut cache = Killed(child(&["serve"]).spawn().unwrap());

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use leasehold::dnsbl::{DnsblSettings, Failure, Lists, Zone};
-use leasehold::model::{Class, Listing};
+use leasehold::dnsbl::{Blocklists, DnsblSettings, LookupFailure, Zone};
+use leasehold::model::{Listing, ListingClass};
 use tokio::net::UdpSocket;
 
 use crate::support::peers::variable;
@@ -56,15 +56,21 @@ impl Rbldnsd {
 }
 
 pub fn zone(name: &str) -> Zone {
-    Zone { name: name.to_owned(), codes: Zone::usual_codes(), rate: 2000, four: true, six: false }
+    Zone {
+        name: name.to_owned(),
+        codes: Zone::default_codes(),
+        queries_per_second: 2000,
+        ipv4: true,
+        ipv6: false,
+    }
 }
 
-pub fn lists(resolver: SocketAddr, zones: Vec<Zone>) -> Lists {
+pub fn lists(resolver: SocketAddr, zones: Vec<Zone>) -> Blocklists {
     let timeout = Duration::from_millis(500);
-    Lists::new(&DnsblSettings { resolvers: vec![resolver], zones, timeout }).unwrap()
+    Blocklists::new(&DnsblSettings { resolvers: vec![resolver], zones, timeout }).unwrap()
 }
 
-async fn check(lists: &Lists, zone: &str, address: &str) -> Result<Option<Listing>, Failure> {
+async fn check(lists: &Blocklists, zone: &str, address: &str) -> Result<Option<Listing>, LookupFailure> {
     lists.check(zone, address.parse::<IpAddr>().unwrap()).await
 }
 
@@ -88,18 +94,18 @@ async fn each_class_of_answer_of_a_real_list() {
         ],
     )
     .await;
-    let six = Zone { four: false, six: true, ..zone("six.test") };
+    let six = Zone { ipv4: false, ipv6: true, ..zone("six.test") };
     let zones =
         vec![zone("bl.test"), zone("untested.test"), zone("everything.test"), zone("unserved.test"), six];
     let lists = lists(server.at, zones);
     let listed = check(&lists, "bl.test", "203.0.113.5").await.unwrap().unwrap();
-    assert_eq!((listed.class, listed.codes[0].to_string()), (Class::Abuse, "127.0.0.4".to_owned()));
+    assert_eq!((listed.class, listed.codes[0].to_string()), (ListingClass::Abuse, "127.0.0.4".to_owned()));
     assert_eq!(listed.reason, "seen spamming, see https://bl.example/203.0.113.5");
     let policy = check(&lists, "bl.test", "203.0.113.6").await.unwrap().unwrap();
-    assert_eq!(policy.class, Class::Policy);
-    assert_eq!(check(&lists, "bl.test", "203.0.113.7").await, Err(Failure::PublicResolver));
-    assert!(matches!(check(&lists, "bl.test", "203.0.113.8").await, Err(Failure::UnknownCode(_))));
-    assert!(matches!(check(&lists, "bl.test", "203.0.113.9").await, Err(Failure::Outside(_))));
+    assert_eq!(policy.class, ListingClass::Policy);
+    assert_eq!(check(&lists, "bl.test", "203.0.113.7").await, Err(LookupFailure::PublicResolver));
+    assert!(matches!(check(&lists, "bl.test", "203.0.113.8").await, Err(LookupFailure::UnknownCode(_))));
+    assert!(matches!(check(&lists, "bl.test", "203.0.113.9").await, Err(LookupFailure::Outside(_))));
     assert_eq!(
         check(&lists, "bl.test", "203.0.113.10").await,
         Ok(None),
@@ -109,11 +115,11 @@ async fn each_class_of_answer_of_a_real_list() {
     for wrong in ["untested.test", "everything.test", "unserved.test"] {
         for address in ["203.0.113.5", "203.0.113.10"] {
             let answer = check(&lists, wrong, address).await;
-            assert!(matches!(answer, Err(Failure::Untested(_))), "{wrong} {address}: {answer:?}");
+            assert!(matches!(answer, Err(LookupFailure::Untested(_))), "{wrong} {address}: {answer:?}");
         }
     }
     let six = check(&lists, "six.test", "2001:db8::5").await.unwrap().unwrap();
-    assert_eq!((six.class, six.reason.as_str()), (Class::Abuse, "six"));
+    assert_eq!((six.class, six.reason.as_str()), (ListingClass::Abuse, "six"));
     assert_eq!(check(&lists, "six.test", "2001:db8::6").await, Ok(None));
     assert_eq!(lists.zones("2001:db8::5".parse().unwrap()).len(), 1);
     assert_eq!(lists.zones("203.0.113.5".parse().unwrap()).len(), 4);
@@ -200,7 +206,7 @@ async fn a_rate_is_kept() {
         lists(server.at, vec![zone("bl.test")]).self_test("bl.test").await.is_ok()
     })
     .await;
-    let lists = lists(server.at, vec![Zone { rate: 10, ..zone("bl.test") }]);
+    let lists = lists(server.at, vec![Zone { queries_per_second: 10, ..zone("bl.test") }]);
     let began = Instant::now();
     let answers = futures::future::join_all((0..20).map(|host| {
         let lists = &lists;

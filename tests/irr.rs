@@ -1,23 +1,23 @@
 //! The registries: a real IRRd with objects loaded, and servers that misbehave.
 
-use leasehold::irr::{IrrSettings, IrrState, IrrVerdict, Protocol, Registry, ServerSettings};
+use leasehold::irr::{IrrClient, IrrProtocol, IrrServerSettings, IrrSettings, IrrState, IrrVerdict};
 use leasehold::model::{Asn, CouldNotCheck, Observed, Route};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::support::peers::variable;
 
-fn server(server: &str, protocol: Protocol, sources: &[&str]) -> ServerSettings {
+fn server(server: &str, protocol: IrrProtocol, sources: &[&str]) -> IrrServerSettings {
     let sources = sources.iter().map(|source| (*source).to_owned()).collect();
-    ServerSettings { server: server.to_owned(), protocol, sources, connections: 2 }
+    IrrServerSettings { server: server.to_owned(), protocol, sources, connections: 2 }
 }
 
-fn registry(servers: Vec<ServerSettings>) -> Registry {
-    Registry::new(&IrrSettings { servers, authoritative: vec!["exact".to_owned()] })
+fn registry(servers: Vec<IrrServerSettings>) -> IrrClient {
+    IrrClient::new(&IrrSettings { servers, authoritative: vec!["exact".to_owned()] })
 }
 
 async fn check(
-    registry: &Registry,
+    registry: &IrrClient,
     prefix: &str,
     origin: u32,
 ) -> Result<Observed<IrrVerdict>, CouldNotCheck> {
@@ -25,7 +25,7 @@ async fn check(
     registry.check(route, jiff::Timestamp::UNIX_EPOCH).await
 }
 
-async fn state(registry: &Registry, prefix: &str, origin: u32) -> IrrState {
+async fn state(registry: &IrrClient, prefix: &str, origin: u32) -> IrrState {
     check(registry, prefix, origin).await.unwrap().value.state
 }
 
@@ -35,7 +35,7 @@ async fn a_real_irrd_says_where_a_route_stands() {
     let Some(irrd) = variable("a_real_irrd_says_where_a_route_stands", "LEASEHOLD_TEST_IRRD", "IRRd") else {
         return;
     };
-    let registry = registry(vec![server(&irrd, Protocol::Irrd, &[])]);
+    let registry = registry(vec![server(&irrd, IrrProtocol::Irrd, &[])]);
     let exact = check(&registry, "203.0.113.0/24", 64500).await.unwrap();
     assert_eq!((exact.value.state, exact.value.authoritative), (IrrState::Registered, true));
     assert_eq!(exact.source, "irr source EXACT");
@@ -58,9 +58,9 @@ async fn only_the_sources_that_are_wanted_are_asked() {
     else {
         return;
     };
-    let other = registry(vec![server(&irrd, Protocol::Irrd, &["OTHER"])]);
+    let other = registry(vec![server(&irrd, IrrProtocol::Irrd, &["OTHER"])]);
     assert_eq!(state(&other, "203.0.113.0/24", 64500).await, IrrState::Absent);
-    let unknown = registry(vec![server(&irrd, Protocol::Irrd, &["NOSUCH"])]);
+    let unknown = registry(vec![server(&irrd, IrrProtocol::Irrd, &["NOSUCH"])]);
     let error = check(&unknown, "203.0.113.0/24", 64500).await.unwrap_err();
     assert!(error.to_string().contains("sources are unavailable"), "{error}");
 }
@@ -70,7 +70,7 @@ async fn many_questions_share_few_connections() {
     let Some(irrd) = variable("many_questions_share_few_connections", "LEASEHOLD_TEST_IRRD", "IRRd") else {
         return;
     };
-    let registry = registry(vec![server(&irrd, Protocol::Irrd, &[])]);
+    let registry = registry(vec![server(&irrd, IrrProtocol::Irrd, &[])]);
     let asked =
         (0..40).map(|nth| {
             let registry = &registry;
@@ -108,10 +108,10 @@ async fn a_ripe_server_is_read_until_it_hangs_up() {
          source:         RIPE\n\n% This query was served by the RIPE Database Query Service version 1.114\n\n\n",
     )
     .await;
-    let registry = registry(vec![server(&found, Protocol::Ripe, &["RIPE"])]);
+    let registry = registry(vec![server(&found, IrrProtocol::Ripe, &["RIPE"])]);
     assert_eq!(state(&registry, "203.0.113.0/24", 64500).await, IrrState::Registered);
     let none = stand_in("%ERROR:101: no entries found\n%\n% No entries found in source RIPE.\n\n").await;
-    let registry = self::registry(vec![server(&none, Protocol::Ripe, &[])]);
+    let registry = self::registry(vec![server(&none, IrrProtocol::Ripe, &[])]);
     assert_eq!(state(&registry, "203.0.113.0/24", 64500).await, IrrState::Absent);
 }
 
@@ -123,33 +123,33 @@ async fn the_registry_s_reference_to_a_geofeed_is_found_rfc_9632() {
     )
     .await;
     let prefix = "203.0.113.0/24".parse().unwrap();
-    let named = registry(vec![server(&found, Protocol::Ripe, &[])]);
+    let named = registry(vec![server(&found, IrrProtocol::Ripe, &[])]);
     assert_eq!(named.geofeed(prefix).await.unwrap().as_deref(), Some("https://acme-lir.example/geofeed.csv"));
     // IRRd holds no such objects, and nobody at all knows none.
-    let irrd = registry(vec![server("127.0.0.1:1", Protocol::Irrd, &[])]);
+    let irrd = registry(vec![server("127.0.0.1:1", IrrProtocol::Irrd, &[])]);
     assert_eq!((irrd.geofeed(prefix).await, registry(vec![]).geofeed(prefix).await), (Ok(None), Ok(None)));
-    let dead = registry(vec![server("127.0.0.1:1", Protocol::Ripe, &[])]);
+    let dead = registry(vec![server("127.0.0.1:1", IrrProtocol::Ripe, &[])]);
     assert!(dead.geofeed(prefix).await.is_err());
 }
 
 #[tokio::test]
 async fn a_server_that_gives_no_answer_is_never_absence() {
     let cases = [
-        (Protocol::Ripe, "%ERROR:201: access denied for 192.0.2.1\n"),
-        (Protocol::Ripe, ""),
-        (Protocol::Ripe, "% This is the RIPE Database query service.\n\n"),
-        (Protocol::Irrd, ""),
-        (Protocol::Irrd, "F Missing required parameter\n"),
-        (Protocol::Irrd, "C\nA99999999999\n"),
-        (Protocol::Irrd, "C\nA10\nshort"),
-        (Protocol::Irrd, "HTTP/1.1 400 Bad Request\r\n"),
+        (IrrProtocol::Ripe, "%ERROR:201: access denied for 192.0.2.1\n"),
+        (IrrProtocol::Ripe, ""),
+        (IrrProtocol::Ripe, "% This is the RIPE Database query service.\n\n"),
+        (IrrProtocol::Irrd, ""),
+        (IrrProtocol::Irrd, "F Missing required parameter\n"),
+        (IrrProtocol::Irrd, "C\nA99999999999\n"),
+        (IrrProtocol::Irrd, "C\nA10\nshort"),
+        (IrrProtocol::Irrd, "HTTP/1.1 400 Bad Request\r\n"),
     ];
     for (protocol, answer) in cases {
         let registry = registry(vec![server(&stand_in(answer).await, protocol, &[])]);
         let checked = check(&registry, "203.0.113.0/24", 64500).await;
         assert!(checked.is_err(), "{answer:?}: {checked:?}");
     }
-    let nobody = registry(vec![server("127.0.0.1:1", Protocol::Irrd, &[])]);
+    let nobody = registry(vec![server("127.0.0.1:1", IrrProtocol::Irrd, &[])]);
     assert_eq!(
         check(&nobody, "203.0.113.0/24", 64500).await.unwrap_err().causes.len(),
         2,
@@ -162,8 +162,8 @@ async fn a_server_that_gives_no_answer_is_never_absence() {
 #[tokio::test]
 async fn absence_takes_the_word_of_all() {
     let found = stand_in("route: 203.0.113.0/24\norigin: AS64500\nsource: RIPE\n").await;
-    let dead = server("127.0.0.1:1", Protocol::Ripe, &[]);
-    let registry = registry(vec![dead, server(&found, Protocol::Ripe, &[])]);
+    let dead = server("127.0.0.1:1", IrrProtocol::Ripe, &[]);
+    let registry = registry(vec![dead, server(&found, IrrProtocol::Ripe, &[])]);
     assert_eq!(state(&registry, "203.0.113.0/24", 64500).await, IrrState::Registered);
     assert!(check(&registry, "203.0.113.0/24", 64501).await.is_err());
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use leasehold::clock::{Clock, SystemClock};
 use leasehold::model::{Asn, CouldNotCheck, InvalidReason, Network, Route, RouteState, RouteVerdict, Vrp};
 use leasehold::ripestat::{RipeStat, RipeStatSettings};
-use leasehold::rpki::feed::{FeedSettings, Place};
-use leasehold::rpki::guard::Guard;
+use leasehold::rpki::collapse_guard::CollapseGuard;
 use leasehold::rpki::rtr::RtrSettings;
-use leasehold::rpki::{RpkiSettings, Source, Validator, VrpSet};
+use leasehold::rpki::vrp_feed::{VrpFeedSettings, VrpLocation};
+use leasehold::rpki::{RpkiSettings, RpkiSource, Validator, VrpSet};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use rpki::rtr::payload::Action;
@@ -108,7 +108,11 @@ fn rfc_6907_section_7_2() {
     for (section, revoked, others, expected) in cases {
         let before: VrpSet = others.iter().chain([revoked]).copied().collect();
         assert_eq!(before.state(asked), RouteState::Valid, "section {section}, before");
-        assert_eq!(before.changed([(false, *revoked)]).unwrap().state(asked), *expected, "section {section}");
+        assert_eq!(
+            before.with_delta([(false, *revoked)]).unwrap().state(asked),
+            *expected,
+            "section {section}"
+        );
     }
 }
 
@@ -243,13 +247,14 @@ fn nowhere() -> RipeStat {
     .unwrap()
 }
 
-fn validator(sources: Vec<Source>) -> Validator {
-    Validator::start(&RpkiSettings { sources, guard: Guard::default() }, Some(&nowhere()), clock()).unwrap()
+fn validator(sources: Vec<RpkiSource>) -> Validator {
+    Validator::start(&RpkiSettings { sources, guard: CollapseGuard::default() }, Some(&nowhere()), clock())
+        .unwrap()
 }
 
-fn rtr(port: u16) -> Source {
-    let silence = Duration::from_secs(1);
-    Source::Rtr(RtrSettings { server: format!("127.0.0.1:{port}"), expire: None, silence })
+fn rtr(port: u16) -> RpkiSource {
+    let read_timeout = Duration::from_secs(1);
+    RpkiSource::Rtr(RtrSettings { server: format!("127.0.0.1:{port}"), expire: None, read_timeout })
 }
 
 /// The state of the one route that these tests ask for; `Err` with the first cause if it could not be checked.
@@ -365,7 +370,7 @@ async fn a_cache_that_talks_nonsense_answers_nothing() {
         let patience = if silent { Duration::from_millis(300) } else { Duration::from_secs(20) };
         let told = tokio::time::timeout(patience, async {
             loop {
-                let trouble = validator.states()[0].trouble.clone();
+                let trouble = validator.states()[0].last_error.clone();
                 if trouble.starts_with("127.0.0.1") {
                     break trouble;
                 }
@@ -387,45 +392,46 @@ async fn a_collapse_is_an_alarm_and_no_news() {
     let validator = validator(vec![rtr(port)]);
     becomes(&validator, RouteState::Valid).await;
     cache.change(7, 2, &many[..100], None);
-    until("the alarm", true, || async { validator.states()[0].trouble.contains("only 100 are left") }).await;
+    until("the alarm", true, || async { validator.states()[0].last_error.contains("only 100 are left") })
+        .await;
     assert_eq!(asked(&validator).await, Ok(RouteState::Valid), "what stood stays");
     assert_eq!(validator.states()[0].vrps, Some(2001));
     // It comes back, with what really changed.
     cache.change(7, 3, &many[..2000], None);
     becomes(&validator, RouteState::NotFound).await;
-    assert_eq!(validator.states()[0].trouble, "");
+    assert_eq!(validator.states()[0].last_error, "");
 }
 
-fn feed(place: Place) -> Source {
-    Source::Feed(FeedSettings { place, expire: Duration::from_secs(3600) })
+fn feed(location: VrpLocation) -> RpkiSource {
+    RpkiSource::VrpFeed(VrpFeedSettings { location, expire: Duration::from_secs(3600) })
 }
 
 #[tokio::test]
 async fn a_file_is_read_again_when_it_changes() {
     let directory = tempfile::tempdir().unwrap();
     let file: PathBuf = directory.path().join("vrps.json");
-    let validator = validator(vec![feed(Place::File(file.clone()))]);
-    assert!(validator.look().await.unwrap_err().contains("vrps.json"));
+    let validator = validator(vec![feed(VrpLocation::File(file.clone()))]);
+    assert!(validator.refresh().await.unwrap_err().contains("vrps.json"));
     assert!(asked(&validator).await.unwrap_err().contains("vrps.json"));
     std::fs::write(&file, roas(&[64500])).unwrap();
-    validator.look().await.unwrap();
+    validator.refresh().await.unwrap();
     assert_eq!(asked(&validator).await, Ok(RouteState::Valid));
     let count = *validator.changed().borrow();
-    validator.look().await.unwrap();
+    validator.refresh().await.unwrap();
     assert_eq!(*validator.changed().borrow(), count, "an unchanged file is no change");
     // Half a file, an empty one: what stood stays, and the trouble is told.
     for wrong in ["{\"roas\": [{\"asn\": 1, \"prefix\"", "{\"roas\": []}"] {
         std::fs::write(&file, wrong).unwrap();
-        validator.look().await.unwrap_err();
+        validator.refresh().await.unwrap_err();
         assert_eq!(asked(&validator).await, Ok(RouteState::Valid), "{wrong}");
     }
     std::fs::write(&file, roas(&[64501, 64502])).unwrap();
-    validator.look().await.unwrap();
+    validator.refresh().await.unwrap();
     assert_eq!(asked(&validator).await, Ok(ORIGIN));
     // Data that was made too long ago answers nothing.
     let old = json!({ "metadata": { "generated": 1_500_000_000 }, "roas": [] }).to_string();
     std::fs::write(&file, old).unwrap();
-    assert!(validator.look().await.unwrap_err().contains("too old"));
+    assert!(validator.refresh().await.unwrap_err().contains("too old"));
 }
 
 #[tokio::test]
@@ -438,13 +444,13 @@ async fn the_first_source_that_can_answer_does() {
     let cache = StayRtr::start(&stayrtr, &file, free_port());
     // StayRTR's own export is the URL, with its ETag.
     let url = format!("http://127.0.0.1:{}/rpki.json", cache.http).parse().unwrap();
-    let validator = validator(vec![rtr(free_port()), feed(Place::Url(url))]);
-    until("the export", true, || async { validator.look().await.is_ok() }).await;
+    let validator = validator(vec![rtr(free_port()), feed(VrpLocation::Url(url))]);
+    until("the export", true, || async { validator.refresh().await.is_ok() }).await;
     let observed = validator.validate(route("203.0.113.0/24", 64500)).await.unwrap();
     assert_eq!(observed.value.state, RouteState::Valid);
     assert_eq!(observed.source, "vrps 127.0.0.1/rpki.json");
     // Nobody to ask: every source says why.
-    let nobody = self::validator(vec![rtr(free_port()), Source::RipeStat]);
+    let nobody = self::validator(vec![rtr(free_port()), RpkiSource::RipeStat]);
     let causes = nobody.validate(route("203.0.113.0/24", 64500)).await.unwrap_err().causes;
     let sources: Vec<&str> = causes.iter().map(|cause| cause.source.split(' ').next().unwrap()).collect();
     assert_eq!(sources, ["rtr", "ripestat"]);

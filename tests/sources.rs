@@ -7,12 +7,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::IntoResponse;
-use leasehold::bgp::{RipeStatWatch, RouteWatch as _};
+use leasehold::bgp::{RipeStatCollector, RouteCollector as _};
 use leasehold::clock::SystemClock;
-use leasehold::geofeed::Geofeeds;
+use leasehold::geofeed::GeofeedClient;
 use leasehold::model::{Asn, InvalidReason, Route, RouteState};
 use leasehold::ripestat::{RipeStat, RipeStatSettings};
-use leasehold::rpki::{RpkiSettings, Source, Validator};
+use leasehold::rpki::{RpkiSettings, RpkiSource, Validator};
 use serde_json::{Value, json};
 
 /// Status, headers and body.
@@ -61,7 +61,7 @@ fn stat(url: &url::Url) -> RipeStat {
     RipeStat::new(RipeStatSettings { url: url.clone(), source_app: "leasehold-tests".to_owned() }).unwrap()
 }
 
-fn validator(source: Source, url: &url::Url) -> Validator {
+fn validator(source: RpkiSource, url: &url::Url) -> Validator {
     let clock = Arc::new(SystemClock::new(jiff::tz::TimeZone::UTC));
     Validator::start(
         &RpkiSettings { sources: vec![source], ..RpkiSettings::default() },
@@ -90,7 +90,7 @@ fn validation(status: &str, roas: Value) -> Value {
 #[tokio::test]
 async fn ripestat_validates_as_it_documents() {
     let (server, url) = StandIn::start().await;
-    let validator = validator(Source::RipeStat, &url);
+    let validator = validator(RpkiSource::RipeStat, &url);
     let roa = |origin: Value, max_length: u8| json!([{ "origin": origin, "prefix": "203.0.113.0/24", "max_length": max_length, "validity": "valid" }]);
     // ASNs come as texts and as numbers.
     for origin in [json!("64500"), json!(64500), json!("AS64500")] {
@@ -132,11 +132,11 @@ async fn what_ripestat_does_not_say_is_no_verdict() {
         json!("<html>"),
     ] {
         server.set(VALIDATION, 200, &[], &odd);
-        let validator = validator(Source::RipeStat, &url);
+        let validator = validator(RpkiSource::RipeStat, &url);
         assert!(state(&validator).await.is_err(), "{odd}");
     }
     server.set(VALIDATION, 200, &[], "{\"status\": \"ok\", \"data\": {");
-    assert!(state(&validator(Source::RipeStat, &url)).await.is_err(), "half an answer");
+    assert!(state(&validator(RpkiSource::RipeStat, &url)).await.is_err(), "half an answer");
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn ripestat_is_left_alone_when_it_asks_for_it() {
     let (server, url) = StandIn::start().await;
     for (status, headers) in [(429, vec![("retry-after", "120")]), (503, vec![]), (500, vec![])] {
         server.set(VALIDATION, status, &headers, "busy");
-        let validator = validator(Source::RipeStat, &url);
+        let validator = validator(RpkiSource::RipeStat, &url);
         let why = state(&validator).await.unwrap_err();
         assert!(why.contains(&format!("it answered {status}")) && why.contains("busy"), "{why}");
         server.set(VALIDATION, 200, &[], validation("valid", json!([])));
@@ -153,7 +153,7 @@ async fn ripestat_is_left_alone_when_it_asks_for_it() {
         if status == 500 {
             assert_eq!(again, Ok(RouteState::Valid));
         } else {
-            assert!(again.unwrap_err().contains("left alone"), "{status}");
+            assert!(again.unwrap_err().contains("asked for a pause"), "{status}");
             assert_eq!(server.asked(), [""; 0], "it is not asked meanwhile");
         }
     }
@@ -162,7 +162,7 @@ async fn ripestat_is_left_alone_when_it_asks_for_it() {
 #[tokio::test]
 async fn routinator_validates_as_it_documents() {
     let (server, url) = StandIn::start().await;
-    let validator = validator(Source::Routinator(url.clone()), &url);
+    let validator = validator(RpkiSource::Routinator(url.clone()), &url);
     let path = "/api/v1/validity/AS64500/203.0.113.0/24";
     let answer = |state: &str, reason: Option<&str>, matched: Value, other_as: Value, other_length: Value| {
         json!({ "validated_route": { "route": { "origin_asn": "AS64500", "prefix": "203.0.113.0/24" }, "validity": {
@@ -208,7 +208,7 @@ async fn routinator_validates_as_it_documents() {
 #[tokio::test]
 async fn the_routing_table_is_seen_through_two_calls() {
     let (server, url) = StandIn::start().await;
-    let watch = RipeStatWatch::new(stat(&url));
+    let watch = RipeStatCollector::new(stat(&url));
     let prefix = "203.0.113.0/24".parse().unwrap();
     let bgp_state = json!({ "status": "ok", "data": { "resource": "203.0.113.0/24", "nr_routes": 2,
         "query_time": "2026-11-24T11:59:00", "bgp_state": [
@@ -220,7 +220,7 @@ async fn the_routing_table_is_seen_through_two_calls() {
         "visibility": { "v4": { "ris_peers_seeing": 320, "total_ris_peers": 330 }, "v6": { "ris_peers_seeing": 0, "total_ris_peers": 310 } } } });
     server.set("/data/bgp-state/data.json", 200, &[], &bgp_state);
     server.set("/data/routing-status/data.json", 200, &[], &status);
-    let seen = watch.sighting(prefix).await.unwrap();
+    let seen = watch.observe(prefix).await.unwrap();
     assert_eq!(
         (seen.source.as_str(), seen.time.to_string().as_str()),
         ("ripestat bgp-state", "2026-11-24T11:59:00Z")
@@ -229,7 +229,7 @@ async fn the_routing_table_is_seen_through_two_calls() {
     assert_eq!(seen.value.visibility.unwrap().seeing, 320);
     assert_eq!(seen.value.more_specifics.unwrap()[0].to_string(), "203.0.113.128/25 from AS64503");
     server.set("/data/bgp-state/data.json", 500, &[], "");
-    let seen = watch.sighting(prefix).await.unwrap();
+    let seen = watch.observe(prefix).await.unwrap();
     assert_eq!((seen.source.as_str(), seen.value.gaps.len()), ("ripestat routing-status", 1));
     server.set(
         "/data/routing-status/data.json",
@@ -237,19 +237,19 @@ async fn the_routing_table_is_seen_through_two_calls() {
         &[],
         json!({ "status": "ok", "data": { "origins": 5 } }),
     );
-    assert_eq!(watch.sighting(prefix).await.unwrap_err().causes.len(), 2);
+    assert_eq!(watch.observe(prefix).await.unwrap_err().causes.len(), 2);
 }
 
 #[tokio::test]
 async fn a_geofeed_is_fetched_kept_and_kept_off_the_inside() {
     let (server, url) = StandIn::start().await;
     server.set("/geofeed.csv", 200, &[("etag", "\"1\"")], "203.0.113.0/24,DE,DE-BE,Berlin,\n");
-    let feeds = Geofeeds::new(true).unwrap();
+    let feeds = GeofeedClient::new(true).unwrap();
     let at = url.join("/geofeed.csv").unwrap();
     let now = jiff::Timestamp::UNIX_EPOCH;
     for _ in 0..2 {
         let feed = feeds.get(at.as_str(), now).await.unwrap();
-        assert!(feed.value.of("203.0.113.0/25".parse().unwrap()).covered);
+        assert!(feed.value.location_of("203.0.113.0/25".parse().unwrap()).covered);
     }
     assert_eq!(server.asked().len(), 1, "it is kept");
     assert!(feeds.get("nonsense", now).await.is_err());
@@ -263,7 +263,7 @@ async fn a_geofeed_is_fetched_kept_and_kept_off_the_inside() {
             .contains("404")
     );
     // Whoever may edit a record must not make us ask inside our own network.
-    let careful = Geofeeds::new(false).unwrap();
+    let careful = GeofeedClient::new(false).unwrap();
     for inside in [at.as_str(), "http://localhost:1/", "http://169.254.169.254/latest/meta-data"] {
         let error = careful.get(inside, now).await.unwrap_err().to_string();
         assert!(error.contains("private, loopback or link-local"), "{inside}: {error}");

@@ -1,17 +1,23 @@
-//! Blocklists in the DNS (RFC 5782): is an address on one, and why.
+//! Blocklists in the DNS (RFC 5782): is an address listed, and why?
 //!
-//! A list is believed only after its self-test ([`Lists::self_test`]): its test address must be listed and its counter-test must
-//! not, or else a resolver that answers NXDOMAIN for everything would make all the world look clean. [`answer`] is pure and
-//! strict: only a code that is configured for the zone is a listing, only a true NXDOMAIN is *not listed*, and all else
-//! (an error code of the operator's, an address outside 127/8, an empty answer, SERVFAIL, a time-out) is an error, which
-//! says nothing about the address.
+//! [`Blocklists`] asks the configured zones. A zone is only believed after its self-test ([`Blocklists::self_test`]): its test
+//! address must be listed and its counter-test address must not, because a resolver that answers NXDOMAIN to everything would
+//! make every address look clean. The modules [`reply`] and [`zone`] are pure.
 //!
-//! Lists count queries: each zone has a rate of its own, and all share a bound on what is under way.
+//! # Errors
+//!
+//! Only a code that is configured for the zone is a listing, and only NXDOMAIN means *not listed*. Everything else (an error code
+//! of the operator, an address outside 127.0.0.0/8, an empty answer, SERVFAIL, a timeout) is a [`LookupFailure`], which says
+//! nothing about the address.
+//!
+//! # Limits
+//!
+//! Operators count queries. Each zone has its own rate, and the number of open queries is limited over all zones.
 
-pub mod answer;
-mod lists;
+mod blocklists;
+pub mod reply;
 pub mod zone;
 
-pub use answer::Failure;
-pub use lists::{DnsblSettings, Lists, NoResolver, ZoneState};
+pub use blocklists::{Blocklists, DnsblSettings, NoResolver, ZoneState};
+pub use reply::LookupFailure;
 pub use zone::{CodeRange, Zone};

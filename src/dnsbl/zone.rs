@@ -1,23 +1,23 @@
-//! A zone and what its codes mean. Pure.
+//! A blocklist zone and the meaning of its answer codes. Pure.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-use crate::model::Class;
+use crate::model::ListingClass;
 
-/// Answers of a zone, from the first to the last.
+/// A range of answer codes, first and last included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeRange {
     first: Ipv4Addr,
     last: Ipv4Addr,
 }
 
-/// Addresses that are no listing whatever a zone says: 127.255.255.0/24 is for errors, 127.0.0.1 must not be listed.
-const ERRORS: [u8; 3] = [127, 255, 255];
+/// The first three octets of 127.255.255.0/24, which operators reserve for errors.
+const ERROR_CODES: [u8; 3] = [127, 255, 255];
 
 impl CodeRange {
-    /// From one to another, within 127/8 and clear of the error codes.
+    /// Makes a range. It must lie within 127.0.0.0/8 and contain neither 127.0.0.1 nor an error code (127.255.255.0/24).
     pub fn new(first: Ipv4Addr, last: Ipv4Addr) -> Result<Self, String> {
         let range = Self { first, last };
         if first > last {
@@ -28,13 +28,13 @@ impl CodeRange {
         }
         if range.contains(Ipv4Addr::LOCALHOST) || last.octets() >= [127, 255, 255, 0] {
             return Err(format!(
-                "{range} holds 127.0.0.1 or error codes (127.255.255.0/24), which are never listings"
+                "{range} contains 127.0.0.1 or error codes (127.255.255.0/24), which are never listings"
             ));
         }
         Ok(range)
     }
 
-    /// Whether the answer lies in it.
+    /// Whether the code lies in the range.
     pub fn contains(self, code: Ipv4Addr) -> bool {
         (self.first..=self.last).contains(&code)
     }
@@ -53,69 +53,72 @@ impl fmt::Display for CodeRange {
 impl FromStr for CodeRange {
     type Err = String;
 
-    /// `127.0.0.10` or `127.0.0.2-127.0.0.9`.
+    /// Accepts one code, such as `127.0.0.10`, or a range, such as `127.0.0.2-127.0.0.9`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let read =
-            |part: &str| part.trim().parse().map_err(|_| format!("{text:?} is no code such as 127.0.0.2"));
+        let parse = |part: &str| {
+            part.trim().parse().map_err(|_| {
+                format!("{text:?} is not a code such as 127.0.0.2 or a range such as 127.0.0.2-127.0.0.9")
+            })
+        };
         match text.split_once('-') {
-            Some((first, last)) => Self::new(read(first)?, read(last)?),
-            None => Self::new(read(text)?, read(text)?),
+            Some((first, last)) => Self::new(parse(first)?, parse(last)?),
+            None => Self::new(parse(text)?, parse(text)?),
         }
     }
 }
 
-/// Whether an answer is one of the operator's error codes.
+/// Whether a code is reserved for errors of the operator.
 pub(super) fn is_error(code: Ipv4Addr) -> bool {
     let [a, b, c, _] = code.octets();
-    [a, b, c] == ERRORS
+    [a, b, c] == ERROR_CODES
 }
 
-/// A blocklist.
+/// A blocklist zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
-    /// Its name, without a dot at the end. Example: zen.example.org.
+    /// Without a dot at the end, such as zen.example.org.
     pub name: String,
-    /// What its answers mean; the first that fits counts. An answer that none fits is an error.
-    pub codes: Vec<(CodeRange, Class)>,
-    /// Queries a second.
-    pub rate: u32,
-    /// It lists IPv4 addresses.
-    pub four: bool,
-    /// It lists IPv6 addresses.
-    pub six: bool,
+    /// The meaning of the codes; the first range that contains a code counts. Any other code is an error.
+    pub codes: Vec<(CodeRange, ListingClass)>,
+    pub queries_per_second: u32,
+    /// Whether the zone lists IPv4 addresses.
+    pub ipv4: bool,
+    /// Whether the zone lists IPv6 addresses.
+    pub ipv6: bool,
 }
 
 impl Zone {
-    /// What Spamhaus made custom: 127.0.0.10 and .11 are policy, the rest of 127.0.0.2 to .254 is abuse.
-    pub fn usual_codes() -> Vec<(CodeRange, Class)> {
+    /// The convention of Spamhaus: 127.0.0.10 and .11 are policy listings, the rest of 127.0.0.2 to .254 are abuse.
+    pub fn default_codes() -> Vec<(CodeRange, ListingClass)> {
         let range = |first: u8, last: u8| CodeRange {
             first: Ipv4Addr::new(127, 0, 0, first),
             last: Ipv4Addr::new(127, 0, 0, last),
         };
-        vec![(range(10, 11), Class::Policy), (range(2, 254), Class::Abuse)]
+        vec![(range(10, 11), ListingClass::Policy), (range(2, 254), ListingClass::Abuse)]
     }
 
-    /// Whether it says anything about such an address.
+    /// Whether the zone lists addresses of this family.
     pub fn covers(&self, address: IpAddr) -> bool {
-        if address.is_ipv4() { self.four } else { self.six }
+        if address.is_ipv4() { self.ipv4 } else { self.ipv6 }
     }
 
-    /// What an answer means here.
-    pub fn class(&self, code: Ipv4Addr) -> Option<Class> {
+    /// The class of a listing with this code; `None` if the code is not configured.
+    pub fn class(&self, code: Ipv4Addr) -> Option<ListingClass> {
         self.codes.iter().find(|(range, _)| range.contains(code)).map(|(_, class)| *class)
     }
 
-    /// The name to ask for (RFC 5782, sections 2.1 and 2.4), with its dot at the end: search domains are not for lists.
-    pub fn query(&self, address: IpAddr) -> String {
+    /// The name to query for an address (RFC 5782, sections 2.1 and 2.4). It ends with a dot, so that the resolver does not append
+    /// a search domain.
+    pub fn query_name(&self, address: IpAddr) -> String {
         let mut name = String::with_capacity(self.name.len() + 66);
         match address {
-            IpAddr::V4(four) => {
-                for octet in four.octets().iter().rev() {
+            IpAddr::V4(ipv4) => {
+                for octet in ipv4.octets().iter().rev() {
                     name.push_str(&format!("{octet}."));
                 }
             }
-            IpAddr::V6(six) => {
-                for octet in six.octets().iter().rev() {
+            IpAddr::V6(ipv6) => {
+                for octet in ipv6.octets().iter().rev() {
                     name.push_str(&format!("{:x}.{:x}.", octet & 0xf, octet >> 4));
                 }
             }
@@ -129,24 +132,30 @@ mod tests {
     use super::*;
 
     fn zone() -> Zone {
-        Zone { name: "bl.example".into(), codes: Zone::usual_codes(), rate: 10, four: true, six: true }
+        Zone {
+            name: "bl.example".into(),
+            codes: Zone::default_codes(),
+            queries_per_second: 10,
+            ipv4: true,
+            ipv6: true,
+        }
     }
 
     #[test]
-    fn names_are_reversed() {
-        assert_eq!(zone().query("203.0.113.5".parse().unwrap()), "5.113.0.203.bl.example.");
+    fn the_query_name_is_the_reversed_address() {
+        assert_eq!(zone().query_name("203.0.113.5".parse().unwrap()), "5.113.0.203.bl.example.");
         // RFC 5782, section 2.4.
         assert_eq!(
-            zone().query("2001:db8:1:2:3:4:567:89ab".parse().unwrap()),
+            zone().query_name("2001:db8:1:2:3:4:567:89ab".parse().unwrap()),
             "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.8.b.d.0.1.0.0.2.bl.example."
         );
     }
 
     #[test]
-    fn policy_codes_are_not_abuse() {
+    fn policy_listings_are_told_apart_from_abuse() {
         let class = |code: &str| zone().class(code.parse().unwrap());
-        assert_eq!(class("127.0.0.2"), Some(Class::Abuse));
-        assert_eq!(class("127.0.0.10"), Some(Class::Policy));
+        assert_eq!(class("127.0.0.2"), Some(ListingClass::Abuse));
+        assert_eq!(class("127.0.0.10"), Some(ListingClass::Policy));
         assert_eq!(class("127.0.0.1"), None);
         assert_eq!(class("127.0.1.2"), None);
     }

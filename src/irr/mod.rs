@@ -1,17 +1,18 @@
-//! The Internet Routing Registry: is there a route object for this prefix and this origin?
+//! The Internet Routing Registry (IRR): is there a route object (RFC 2622, RFC 4012) for this prefix and this origin AS?
 //!
-//! Peers filter by it, so an announcement without one is dropped in places. [`Registry`] asks every configured server
-//! ([`whois`]: IRRd's protocol, RIPE's) and [`policy`] judges the objects together: registered, registered with another origin
-//! only, covered by a less-specific only, hidden (it is there, and IRRd's RPKI filter hides it since it is Invalid), absent.
+//! Many networks build their filters from route objects and drop announcements without one. [`IrrClient`] asks every
+//! configured server (module [`whois`]: IRRd's protocol or RIPE's), and [`policy`] judges all objects together as an
+//! [`IrrState`]. The modules [`policy`] and [`object`] are pure.
 //!
-//! Absent is said only if every server answered. Objects of the pseudo-source RPKI are ROAs in disguise and no registration.
+//! *Absent* is only reported if every server has answered; otherwise the result is [`crate::model::CouldNotCheck`]. Objects of
+//! IRRd's pseudo-source RPKI are copies of ROAs, so they do not count as a registration.
 
+mod client;
 pub mod object;
 pub mod policy;
-mod registry;
 pub mod whois;
 
+pub use client::{IrrClient, IrrSettings};
 pub use object::RouteObject;
 pub use policy::{IrrState, IrrVerdict};
-pub use registry::{IrrSettings, Registry};
-pub use whois::{Protocol, ServerSettings};
+pub use whois::{IrrProtocol, IrrServerSettings};

@@ -1,33 +1,33 @@
-//! Route objects as RPSL writes them (RFC 2622, RFC 4012). Pure.
+//! Parses RPSL objects (RFC 2622, RFC 4012): route objects, and the geofeed of an inetnum (RFC 9632). Pure.
 
 use crate::model::{Asn, Network, Route};
 
-/// A route or route6 object, as far as it matters here.
+/// A route or route6 object, reduced to the attributes that are used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteObject {
-    /// Prefix and origin.
+    /// The attributes `route` or `route6`, and `origin`.
     pub route: Route,
-    /// The registry. Example: RIPE. In capitals.
+    /// The registry in upper case, such as RIPE.
     pub source: String,
-    /// What IRRd says of it by the RPKI, if it does.
+    /// Whether IRRd marks the object as invalid by the RPKI (`rpki-ov-state: invalid`).
     pub rpki_invalid: bool,
 }
 
-/// Every route object in a text; what is none is passed over.
-pub fn read(text: &str) -> Vec<RouteObject> {
+/// Parses every route object in a whois answer. Comments, other objects and objects with a malformed prefix are skipped.
+pub fn parse_routes(text: &str) -> Vec<RouteObject> {
     let mut found = Vec::new();
     let lines: Vec<&str> = text.lines().collect();
     for paragraph in lines.split(|line| line.trim().is_empty()) {
-        found.extend(object(paragraph));
+        found.extend(parse_route(paragraph));
     }
     found
 }
 
-fn object(lines: &[&str]) -> Option<RouteObject> {
+fn parse_route(lines: &[&str]) -> Option<RouteObject> {
     let value = |name: &str| {
         lines.iter().find_map(|line| {
             let (key, value) = line.split_once(':')?;
-            // Comments begin with a hash and end with the line.
+            // A comment begins with a hash and ends with the line (RFC 2622, section 2).
             (key.trim().eq_ignore_ascii_case(name))
                 .then(|| value.split('#').next().unwrap_or_default().trim())
         })
@@ -39,9 +39,9 @@ fn object(lines: &[&str]) -> Option<RouteObject> {
     Some(RouteObject { route: Route { prefix, origin }, source, rpki_invalid })
 }
 
-/// The URL of the geofeed that the first inetnum or inet6num names (RFC 9632, section 3): its `geofeed:` attribute, or without
-/// one a remark that begins with the word Geofeed.
-pub fn geofeed(text: &str) -> Option<String> {
+/// The URL of the geofeed of the first inetnum or inet6num (RFC 9632, section 3): its `geofeed:` attribute, or if it has none,
+/// the first remark that begins with the word Geofeed.
+pub fn geofeed_url(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
     let mut objects = lines.split(|line| line.trim().is_empty());
     let object = objects.find(|object| {
@@ -62,21 +62,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_geofeed_is_named_by_its_attribute_or_by_a_remark_rfc_9632() {
+    fn the_geofeed_comes_from_the_attribute_or_from_a_remark() {
         let remark = "% Comment\n\ninetnum: 203.0.113.0 - 203.0.113.255\nremarks: nothing\nremarks:   Geofeed https://a.example/x.csv\n            source: RIPE\n\norganisation: ORG-X\ngeofeed: https://b.example/\n";
-        assert_eq!(geofeed(remark).as_deref(), Some("https://a.example/x.csv"));
+        assert_eq!(geofeed_url(remark).as_deref(), Some("https://a.example/x.csv"));
         let both = remark.replace("remarks: nothing", "geofeed: https://c.example/x.csv");
-        assert_eq!(geofeed(&both).as_deref(), Some("https://c.example/x.csv"), "the attribute goes first");
-        assert_eq!(geofeed("inet6num: 2001:db8::/32\nremarks: Geofeeds are nice\n"), None);
-        assert_eq!(geofeed("%ERROR:101: no entries found\n"), None);
+        assert_eq!(
+            geofeed_url(&both).as_deref(),
+            Some("https://c.example/x.csv"),
+            "the attribute is preferred"
+        );
+        assert_eq!(geofeed_url("inet6num: 2001:db8::/32\nremarks: Geofeeds are nice\n"), None);
+        assert_eq!(geofeed_url("%ERROR:101: no entries found\n"), None);
     }
 
     #[test]
-    fn route_objects_are_read_and_the_rest_is_passed_over() {
+    fn route_objects_are_parsed_and_the_rest_is_skipped() {
         let text = "% This is a comment\n\nroute:          203.0.113.0/24\ndescr:          x\norigin:         as64500 # ours\n\
             mnt-by: M\nsource:         ripe # Filtered\n\n\nroute6: 2001:db8::/32\norigin: AS64501\nrpki-ov-state: invalid\n\
             source: RADB\n\naut-num: AS1\nsource: RIPE\n\nroute: 203.0.113.1/24\norigin: AS1\nsource: X\n";
-        let found = read(text);
+        let found = parse_routes(text);
         let shown: Vec<String> = found
             .iter()
             .map(|object| format!("{} {} {}", object.route, object.source, object.rpki_invalid))

@@ -1,25 +1,26 @@
-//! What route objects mean for a route. Pure.
+//! Judges a route by the route objects that were found. Pure.
 
 use super::object::RouteObject;
 use crate::model::Route;
 
-/// Where a route stands in the registries.
+/// How a route is registered in the IRR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IrrState {
-    /// An object says exactly this.
+    /// There is an object with exactly this prefix and origin.
     Registered,
-    /// Objects for exactly this prefix, all of other origins.
+    /// There are objects with exactly this prefix, but all with another origin.
     OtherOrigin,
-    /// Objects of this origin only for prefixes around it: filters that want an exact one drop the route.
+    /// Objects with this origin exist only for covering prefixes. Filters that require an exact match drop the route.
     LessSpecific,
-    /// An object says exactly this, and is hidden from those who filter, since the RPKI calls it Invalid.
+    /// There is an object with exactly this prefix and origin, but IRRd hides it from normal queries, because the RPKI says it
+    /// is invalid.
     Hidden,
-    /// Nothing.
+    /// There is no object for this prefix or for a covering one with this origin.
     Absent,
 }
 
 impl IrrState {
-    /// Its word.
+    /// A phrase for people, used in reasons.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Registered => "registered",
@@ -31,66 +32,69 @@ impl IrrState {
     }
 }
 
-/// A state and what it rests on.
+/// How a route is registered, with the objects that decide it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IrrVerdict {
-    /// The state.
     pub state: IrrState,
-    /// Whether an object that makes it Registered comes from the registry that is responsible for the space.
+    /// Whether the route is registered in a registry that is responsible for the address space.
     pub authoritative: bool,
-    /// Objects that were found: exact ones first.
+    /// The objects that normal queries return, exact prefixes first.
     pub objects: Vec<RouteObject>,
-    /// Objects that only those see who do not filter.
+    /// The objects that only queries without IRRd's RPKI filter return.
     pub hidden: Vec<RouteObject>,
 }
 
-/// ROAs in disguise.
-const NOT_A_REGISTRY: &str = "RPKI";
+/// IRRd's pseudo-source, which holds copies of ROAs.
+const RPKI_PSEUDO_SOURCE: &str = "RPKI";
 
-/// Judges a route by the objects that are shown, those that are shown to nobody who filters, and the names of registries
-/// that are responsible for space.
+/// Judges a route.
+///
+/// `visible` are the objects of normal queries, `unfiltered` those of queries without IRRd's RPKI filter. `authoritative` names
+/// the registries that are responsible for address space.
 pub fn judge(
     route: Route,
-    shown: Vec<RouteObject>,
+    visible: Vec<RouteObject>,
     unfiltered: Vec<RouteObject>,
     authoritative: &[String],
 ) -> IrrVerdict {
-    let about = |objects: Vec<RouteObject>| {
+    let relevant = |objects: Vec<RouteObject>| {
         let mut objects: Vec<RouteObject> = objects
             .into_iter()
-            .filter(|object| object.source != NOT_A_REGISTRY && object.route.prefix.contains(route.prefix))
+            .filter(|object| {
+                object.source != RPKI_PSEUDO_SOURCE && object.route.prefix.contains(route.prefix)
+            })
             .collect();
         objects.sort_by_key(|object| (std::cmp::Reverse(object.route.prefix.length()), object.clone()));
         objects.dedup();
         objects
     };
-    let (shown, unfiltered) = (about(shown), about(unfiltered));
+    let (visible, unfiltered) = (relevant(visible), relevant(unfiltered));
     let hidden: Vec<RouteObject> = unfiltered
         .into_iter()
         .filter(|object| {
-            !shown.iter().any(|other| (other.route, &other.source) == (object.route, &object.source))
+            !visible.iter().any(|other| (other.route, &other.source) == (object.route, &object.source))
         })
         .collect();
-    let says = |objects: &[RouteObject]| objects.iter().any(|object| object.route == route);
-    let exact = shown.iter().any(|object| object.route.prefix == route.prefix);
-    let around = shown.iter().any(|object| object.route.origin == route.origin);
-    let state = if says(&shown) {
+    let has_exact_match = |objects: &[RouteObject]| objects.iter().any(|object| object.route == route);
+    let same_prefix = visible.iter().any(|object| object.route.prefix == route.prefix);
+    let same_origin = visible.iter().any(|object| object.route.origin == route.origin);
+    let state = if has_exact_match(&visible) {
         IrrState::Registered
-    } else if says(&hidden) {
+    } else if has_exact_match(&hidden) {
         IrrState::Hidden
-    } else if exact {
+    } else if same_prefix {
         IrrState::OtherOrigin
-    } else if around {
+    } else if same_origin {
         IrrState::LessSpecific
     } else {
         IrrState::Absent
     };
     let authoritative = state == IrrState::Registered
-        && shown.iter().any(|object| {
+        && visible.iter().any(|object| {
             object.route == route
                 && authoritative.iter().any(|name| name.eq_ignore_ascii_case(&object.source))
         });
-    IrrVerdict { state, authoritative, objects: shown, hidden }
+    IrrVerdict { state, authoritative, objects: visible, hidden }
 }
 
 #[cfg(test)]
@@ -103,15 +107,15 @@ mod tests {
         RouteObject { route, source: source.to_owned(), rpki_invalid: false }
     }
 
-    fn state(shown: &[&RouteObject], unfiltered: &[&RouteObject]) -> (IrrState, bool) {
+    fn state(visible: &[&RouteObject], unfiltered: &[&RouteObject]) -> (IrrState, bool) {
         let route = object("203.0.113.0/24", 64500, "").route;
-        let own = |objects: &[&RouteObject]| objects.iter().map(|object| (*object).clone()).collect();
-        let verdict = judge(route, own(shown), own(unfiltered), &["RIPE".to_owned()]);
+        let cloned = |objects: &[&RouteObject]| objects.iter().map(|object| (*object).clone()).collect();
+        let verdict = judge(route, cloned(visible), cloned(unfiltered), &["RIPE".to_owned()]);
         (verdict.state, verdict.authoritative)
     }
 
     #[test]
-    fn each_state_has_its_objects() {
+    fn each_state_follows_from_its_objects() {
         let mine = object("203.0.113.0/24", 64500, "RADB");
         let official = object("203.0.113.0/24", 64500, "RIPE");
         let other = object("203.0.113.0/24", 64501, "RIPE");
@@ -126,7 +130,7 @@ mod tests {
         assert_eq!(
             state(&[&roa, &inside], &[]),
             (IrrState::Absent, false),
-            "a ROA and a more-specific say nothing"
+            "a ROA and a more specific object do not count"
         );
         assert_eq!(state(&[&other], &[&mine]), (IrrState::Hidden, false));
         assert_eq!(state(&[&around], &[&mine]), (IrrState::Hidden, false));

@@ -1,7 +1,8 @@
-//! Two protocols on port 43: IRRd's (`!` queries on a connection that stays open) and RIPE's (one query, then the end).
+//! The two protocols of IRR servers on port 43: IRRd's (`!` queries on a connection that stays open) and RIPE's (one query on
+//! each connection).
 //!
-//! A server is asked over few connections at a time, since registries count them by address; an idle one is kept for the
-//! next query. An answer is bounded in time and size.
+//! Registries limit the connections of one client address, so the number of connections to a server is limited and idle ones
+//! are reused. Every answer is limited in time and size.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,138 +14,138 @@ use tokio::sync::Semaphore;
 use super::object::{self, RouteObject};
 use crate::model::Network;
 
-/// A whole question may take so long, connecting included.
-const PATIENCE: Duration = Duration::from_secs(15);
-const MOST: u64 = 4 << 20;
+/// Limit for one query, including the connection.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(15);
+/// The largest answer that is read, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
 
-/// How a server is spoken to.
+/// The protocol of an IRR server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// IRRd, and what speaks as it does: RADB, NTT, most mirrors.
+pub enum IrrProtocol {
+    /// IRRd and compatible servers, such as RADB, NTT and most mirrors.
     Irrd,
-    /// RIPE's database and those that run its software.
+    /// The RIPE database and other servers that run its software.
     Ripe,
 }
 
-/// A server.
+/// One IRR server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerSettings {
+pub struct IrrServerSettings {
     /// `host:port`.
     pub server: String,
-    /// How it is spoken to.
-    pub protocol: Protocol,
-    /// Only these sources; the server's own choice if empty.
+    pub protocol: IrrProtocol,
+    /// Only objects of these sources; empty for the server's default.
     pub sources: Vec<String>,
-    /// At most so many connections at once.
+    /// The most connections at the same time, at least 1.
     pub connections: usize,
 }
 
-/// Why there is no answer.
+/// Why a server gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No connection, or it broke.
     #[error("{0}")]
-    Broken(String),
-    /// No whole answer in time.
-    #[error("no answer in time")]
+    Connection(String),
+    #[error("no complete answer in time")]
     TimedOut,
-    /// It answered that it will not, or cannot.
-    #[error("it says: {0}")]
+    #[error("the server refused the query: {0}")]
     Refused(String),
-    /// Not the protocol.
     #[error("its answer is not as documented: {0}")]
-    Odd(String),
+    UnexpectedAnswer(String),
 }
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::Broken(error.to_string())
+        Self::Connection(error.to_string())
     }
 }
 
 type Connection = BufReader<TcpStream>;
 
-/// One server, its connections and its limits.
+/// A client of one server.
 #[derive(Debug)]
-pub struct Whois {
-    settings: ServerSettings,
+pub struct WhoisServer {
+    settings: IrrServerSettings,
+    /// One permit for each connection in use.
     slots: Semaphore,
-    /// Idle ones; by whether IRRd's RPKI filter is off on them, which cannot be undone.
+    /// Idle connections. The flag says whether IRRd's RPKI filter was turned off, which cannot be undone on a connection.
+    /// The lock is never held across an await.
     idle: Mutex<Vec<(bool, Connection)>>,
 }
 
-impl Whois {
-    /// Connects when it is first asked.
-    pub fn new(settings: ServerSettings) -> Arc<Self> {
+impl WhoisServer {
+    /// Makes a client; it connects when it is first asked.
+    pub fn new(settings: IrrServerSettings) -> Arc<Self> {
         let slots = Semaphore::new(settings.connections.max(1));
         Arc::new(Self { settings, slots, idle: Mutex::default() })
     }
 
-    /// What it is called in answers. Example: "irr whois.radb.net:43".
+    /// The name of the server in verdicts, such as "irr whois.radb.net:43".
     pub fn name(&self) -> String {
         format!("irr {}", self.settings.server)
     }
 
-    /// Whether there is something that the server hides from those who filter.
-    pub fn filters(&self) -> bool {
-        self.settings.protocol == Protocol::Irrd
+    /// Whether the server may hide objects that the RPKI says are invalid.
+    pub fn has_rpki_filter(&self) -> bool {
+        self.settings.protocol == IrrProtocol::Irrd
     }
 
-    /// Objects for the prefix and for every prefix around it.
+    /// The route objects for the prefix and for every covering prefix; with `unfiltered`, also those that the RPKI filter hides.
     pub async fn routes(&self, prefix: Network, unfiltered: bool) -> Result<Vec<RouteObject>, Error> {
-        let _slot = self.slots.acquire().await.map_err(|error| Error::Broken(error.to_string()))?;
-        let asked = tokio::time::timeout(PATIENCE, self.ask(prefix, unfiltered)).await;
-        Ok(object::read(&asked.map_err(|_| Error::TimedOut)??))
+        let _slot = self.slots.acquire().await.map_err(|error| Error::Connection(error.to_string()))?;
+        let asked = tokio::time::timeout(QUERY_TIMEOUT, self.ask(prefix, unfiltered)).await;
+        Ok(object::parse_routes(&asked.map_err(|_| Error::TimedOut)??))
     }
 
     async fn ask(&self, prefix: Network, unfiltered: bool) -> Result<String, Error> {
-        if self.settings.protocol == Protocol::Ripe {
+        if self.settings.protocol == IrrProtocol::Ripe {
             return self.ask_ripe(prefix).await;
         }
         let query = format!("!r{prefix},L");
-        // One that was idle may have been closed meanwhile: then, and only then, a new one is tried.
-        if let Some(mut connection) = self.take(unfiltered)
+        // The server may have closed an idle connection in the meantime; only then the query is repeated on a new one.
+        if let Some(mut connection) = self.take_idle(unfiltered)
             && let Ok(answer) = exchange(&mut connection, &query).await
         {
-            self.keep(unfiltered, connection);
-            return answered(answer);
+            self.keep_idle(unfiltered, connection);
+            return text_of(answer);
         }
         let mut connection = self.open(unfiltered).await?;
         let answer = exchange(&mut connection, &query).await?;
-        self.keep(unfiltered, connection);
-        answered(answer)
+        self.keep_idle(unfiltered, connection);
+        text_of(answer)
     }
 
     async fn open(&self, unfiltered: bool) -> Result<Connection, Error> {
         let mut connection = BufReader::new(TcpStream::connect(&self.settings.server).await?);
         connection.write_all(b"!!\n").await?;
-        let mut greet = vec!["!nleasehold".to_owned()];
+        let mut setup = vec!["!nleasehold".to_owned()];
         if !self.settings.sources.is_empty() {
-            greet.push(format!("!s{}", self.settings.sources.join(",")));
+            setup.push(format!("!s{}", self.settings.sources.join(",")));
         }
         if unfiltered {
-            greet.push("!fno-rpki-filter".to_owned());
+            setup.push("!fno-rpki-filter".to_owned());
         }
-        for query in greet {
-            answered(exchange(&mut connection, &query).await?)?;
+        for query in setup {
+            text_of(exchange(&mut connection, &query).await?)?;
         }
         Ok(connection)
     }
 
-    /// The geofeed that the nearest inetnum around a prefix names; `None` if it names none, or if the server has no such objects.
+    /// The URL of the geofeed of the most specific inetnum that contains the prefix. `None` if it has none, or if the server does
+    /// not hold inetnum objects (IRRd).
     pub async fn geofeed(&self, prefix: Network) -> Result<Option<String>, Error> {
-        if self.settings.protocol != Protocol::Ripe {
+        if self.settings.protocol != IrrProtocol::Ripe {
             return Ok(None);
         }
-        let _slot = self.slots.acquire().await.map_err(|error| Error::Broken(error.to_string()))?;
+        let _slot = self.slots.acquire().await.map_err(|error| Error::Connection(error.to_string()))?;
         let kind = if prefix.is_ipv4() { "inetnum" } else { "inet6num" };
-        let asked = tokio::time::timeout(PATIENCE, self.query_ripe(&format!("-T {kind} {prefix}"))).await;
-        Ok(object::geofeed(&asked.map_err(|_| Error::TimedOut)??))
+        let asked =
+            tokio::time::timeout(QUERY_TIMEOUT, self.query_ripe(&format!("-T {kind} {prefix}"))).await;
+        Ok(object::geofeed_url(&asked.map_err(|_| Error::TimedOut)??))
     }
 
     async fn ask_ripe(&self, prefix: Network) -> Result<String, Error> {
         let kind = if prefix.is_ipv4() { "route" } else { "route6" };
-        // -L: it and all around it.
+        // -L: this prefix and all less specific ones.
         self.query_ripe(&format!("-T {kind} -L {prefix}")).await
     }
 
@@ -154,37 +155,37 @@ impl Whois {
             [] => String::new(),
             sources => format!(" -s {}", sources.join(",")),
         };
-        // -r: no contacts; -B: as it is; -G: no grouping.
+        // -r: no contact objects; -B: unfiltered attributes; -G: no grouping.
         connection.write_all(format!("-rBG{sources} {query}\r\n").as_bytes()).await?;
         let mut bytes = Vec::new();
-        (&mut connection).take(MOST).read_to_end(&mut bytes).await?;
-        if bytes.len() as u64 == MOST {
-            return Err(Error::Odd(format!("more than {MOST} bytes")));
+        (&mut connection).take(MAX_BYTES).read_to_end(&mut bytes).await?;
+        if bytes.len() as u64 == MAX_BYTES {
+            return Err(Error::UnexpectedAnswer(format!("more than {MAX_BYTES} bytes")));
         }
-        // Latin-1, mostly; the attributes that are read are ASCII.
+        // Answers are mostly Latin-1, but the attributes that are used are ASCII.
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let errors = text.lines().filter(|line| line.starts_with("%ERROR:"));
-        // 101 is "no entries found".
+        // Error 101 is "no entries found", which is an answer.
         match errors.into_iter().find(|line| !line.starts_with("%ERROR:101")) {
             Some(error) => Err(Error::Refused(error.trim_start_matches("%ERROR:").to_owned())),
             None if text.contains("%ERROR:101") => Ok(text),
-            // Nothing but comments is a server that hung up before it came to the point.
+            // A server that answers only comments hung up before the data.
             None if text.lines().all(|line| line.trim().is_empty() || line.starts_with('%')) => {
-                Err(Error::Odd("it ends before it says anything".to_owned()))
+                Err(Error::UnexpectedAnswer("it ends before any object".to_owned()))
             }
             None => Ok(text),
         }
     }
 
-    fn take(&self, unfiltered: bool) -> Option<Connection> {
+    fn take_idle(&self, unfiltered: bool) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let at = idle.iter().position(|(kind, _)| *kind == unfiltered)?;
         Some(idle.swap_remove(at).1)
     }
 
-    fn keep(&self, unfiltered: bool, connection: Connection) {
+    fn keep_idle(&self, unfiltered: bool, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that are idle count against the server's limit too.
+        // Idle connections count against the server's limit too.
         if idle.len() >= self.settings.connections.max(1) {
             idle.remove(0);
         }
@@ -192,53 +193,54 @@ impl Whois {
     }
 }
 
-/// An IRRd answer.
-enum Answer {
-    Text(String),
-    Nothing,
+/// An answer of IRRd.
+enum IrrdAnswer {
+    Data(String),
+    NoData,
     Refused(String),
 }
 
-fn answered(answer: Answer) -> Result<String, Error> {
+fn text_of(answer: IrrdAnswer) -> Result<String, Error> {
     match answer {
-        Answer::Text(text) => Ok(text),
-        Answer::Nothing => Ok(String::new()),
-        Answer::Refused(why) => Err(Error::Refused(why)),
+        IrrdAnswer::Data(text) => Ok(text),
+        IrrdAnswer::NoData => Ok(String::new()),
+        IrrdAnswer::Refused(why) => Err(Error::Refused(why)),
     }
 }
 
-/// `A<length>`, data and `C`; `C` alone; `D` for nothing; `F` and why not.
-async fn exchange(connection: &mut Connection, query: &str) -> Result<Answer, Error> {
+/// Sends a query and reads the answer: `A` with a length, the data and `C`; `C` alone or `D` for no data; `E` or `F` with an
+/// error text.
+async fn exchange(connection: &mut Connection, query: &str) -> Result<IrrdAnswer, Error> {
     connection.write_all(query.as_bytes()).await?;
     connection.write_all(b"\n").await?;
-    let line = line(connection).await?;
+    let line = read_line(connection).await?;
     let mut chars = line.chars();
     match (chars.next(), chars.as_str()) {
-        (Some('C' | 'D'), _) => Ok(Answer::Nothing),
-        (Some('E' | 'F'), why) => Ok(Answer::Refused(why.trim().to_owned())),
+        (Some('C' | 'D'), _) => Ok(IrrdAnswer::NoData),
+        (Some('E' | 'F'), why) => Ok(IrrdAnswer::Refused(why.trim().to_owned())),
         (Some('A'), length) => {
-            let length: u64 = length.trim().parse().map_err(|_| Error::Odd(line.clone()))?;
-            if length > MOST {
-                return Err(Error::Odd(format!("{length} bytes")));
+            let length: u64 = length.trim().parse().map_err(|_| Error::UnexpectedAnswer(line.clone()))?;
+            if length > MAX_BYTES {
+                return Err(Error::UnexpectedAnswer(format!("{length} bytes")));
             }
             let mut data = vec![0; usize::try_from(length).unwrap_or_default()];
             connection.read_exact(&mut data).await?;
-            let end = self::line(connection).await?;
+            let end = read_line(connection).await?;
             if !end.starts_with('C') {
-                return Err(Error::Odd(end));
+                return Err(Error::UnexpectedAnswer(end));
             }
-            // Names in objects may be of any encoding.
-            Ok(Answer::Text(String::from_utf8_lossy(&data).into_owned()))
+            // Objects may be in any encoding.
+            Ok(IrrdAnswer::Data(String::from_utf8_lossy(&data).into_owned()))
         }
-        _ => Err(Error::Odd(line.chars().take(60).collect())),
+        _ => Err(Error::UnexpectedAnswer(line.chars().take(60).collect())),
     }
 }
 
-async fn line(connection: &mut Connection) -> Result<String, Error> {
+async fn read_line(connection: &mut Connection) -> Result<String, Error> {
     let mut line = Vec::new();
     connection.take(1024).read_until(b'\n', &mut line).await?;
     if !line.ends_with(b"\n") {
-        return Err(Error::Broken("the server closed the connection".to_owned()));
+        return Err(Error::Connection("the server closed the connection".to_owned()));
     }
     Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }

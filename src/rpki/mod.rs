@@ -1,25 +1,35 @@
-//! Origin validation (RFC 6811): does the RPKI authorise this AS to originate this prefix?
+//! Route origin validation (RFC 6811): does the RPKI authorise this AS to originate this prefix?
 //!
-//! A [`Validator`] asks its sources in the order of the settings, and the first that can answer does. Two kinds hold every
-//! VRP in memory ([`VrpSet`]) and answer in a microsecond: RTR ([`rtr`]) and a JSON file or URL ([`feed`]). Two are asked route
-//! by route: Routinator's validity API ([`routinator`]) and RIPEstat ([`stat`]). [`vrps`], [`dialect`] and [`guard`] are pure.
+//! A [`Validator`] asks its sources in the order of the settings and returns the first answer. Two kinds of source keep every
+//! validated ROA payload (VRP) in memory, as a [`VrpSet`] in a [`VrpStore`]: RTR (module [`rtr`], RFC 8210) and a JSON file or
+//! URL (module [`vrp_feed`]). Two others are asked over the network for each route: Routinator's validity API (module
+//! [`routinator`]) and RIPEstat (module [`ripestat`]). The modules [`vrps`], [`vrp_json`] and [`collapse_guard`] are pure.
 //!
-//! What no source can answer is [`crate::model::CouldNotCheck`], with the cause of each: a set that is past its expiry, that
-//! was never whole, or that [`guard`] does not believe answers nothing. It is never *not found*, and so never overwrites a
-//! verdict.
+//! # Errors
 //!
-//! Peers are not trusted to be well: a set is replaced in one step when it is whole, a peer that falls silent in the
-//! middle of one is left, and one that loses most of its VRPs at once (a trust anchor that is out) is an alarm and no news.
+//! If no source can answer, the result is [`crate::model::CouldNotCheck`] with one cause for each source. It never means *not
+//! found* and never overwrites a verdict. A source cannot answer while its VRPs have expired, were never received completely, or
+//! were rejected by the [`CollapseGuard`].
+//!
+//! # Faulty peers
+//!
+//! A set of VRPs is replaced in one step, and only once it has arrived completely. A session is dropped when the cache stops
+//! sending in the middle of an answer. A set that has lost most of its VRPs at once (for example because a trust anchor is
+//! unreachable) raises an alarm and is not installed.
 
-pub mod dialect;
-pub mod feed;
-pub mod guard;
-pub mod holder;
+pub mod collapse_guard;
+pub mod ripestat;
 pub mod routinator;
 pub mod rtr;
-pub mod stat;
 mod validator;
+pub mod vrp_feed;
+pub mod vrp_json;
+pub mod vrp_store;
 pub mod vrps;
 
-pub use validator::{RpkiSettings, Source, SourceState, Validator};
+pub use collapse_guard::CollapseGuard;
+pub use rtr::RtrSettings;
+pub use validator::{RpkiSettings, RpkiSource, RpkiSourceState, Validator};
+pub use vrp_feed::{VrpFeedSettings, VrpLocation};
+pub use vrp_store::VrpStore;
 pub use vrps::VrpSet;

@@ -1,4 +1,4 @@
-//! Routinator's validity API: GET /api/v1/validity/ASN/PREFIX.
+//! Origin validation by Routinator's validity API: GET /api/v1/validity/ASN/PREFIX.
 
 use std::time::Duration;
 
@@ -7,60 +7,62 @@ use serde_json::Value;
 use url::Url;
 
 use crate::model::{InvalidReason, Network, Route, RouteState, RouteVerdict, Vrp};
-use crate::web::{self, Got, Web};
+use crate::web::{self, Fetched, WebClient};
 
-const MOST: usize = 4 << 20;
+/// The largest answer that is read, in bytes.
+const MAX_BYTES: usize = 4 << 20;
 
-/// Why there is no verdict.
+/// Why Routinator gave no verdict.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No document; 503 until its first validation has run.
+    /// Routinator answers 503 until its first validation run is complete.
     #[error(transparent)]
     Web(#[from] web::Error),
-    /// Not the documented answer.
     #[error("its answer is not as documented: {0}")]
-    Odd(String),
+    UnexpectedAnswer(String),
 }
 
-/// One Routinator.
+/// A client of one Routinator.
 #[derive(Clone, Debug)]
 pub struct Routinator {
-    web: Web,
-    url: Url,
+    client: WebClient,
+    base_url: Url,
 }
 
 impl Routinator {
-    /// At this base URL.
-    pub fn new(url: Url) -> Result<Self, web::Error> {
-        Ok(Self { web: Web::new(Duration::from_secs(10))?, url })
+    /// Makes a client; nothing is asked yet.
+    pub fn new(base_url: Url) -> Result<Self, web::Error> {
+        Ok(Self { client: WebClient::new(Duration::from_secs(10))?, base_url })
     }
 
-    /// Asks for one route; the verdict, and the time of the data if it says so.
-    pub async fn validity(&self, route: Route) -> Result<(RouteVerdict, Option<Timestamp>), Error> {
-        let mut url = self.url.clone();
+    /// Asks about one route. Returns the verdict and, if the answer has it, the time of the data.
+    pub async fn validate(&self, route: Route) -> Result<(RouteVerdict, Option<Timestamp>), Error> {
+        let mut url = self.base_url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["api", "v1", "validity", &route.origin.to_string()]);
             path.push(&route.prefix.first().to_string()).push(&route.prefix.length().to_string());
         }
-        match self.web.get(&url, None, MOST).await? {
-            Got::Document { body, .. } => {
-                let answer = serde_json::from_slice(&body).map_err(|error| Error::Odd(error.to_string()))?;
-                read(route, &answer)
+        match self.client.get(&url, None, MAX_BYTES).await? {
+            Fetched::Document { body, .. } => {
+                let answer = serde_json::from_slice(&body)
+                    .map_err(|error| Error::UnexpectedAnswer(error.to_string()))?;
+                parse(route, &answer)
             }
-            Got::Unchanged => Err(Error::Odd("304 to a request without a tag".to_owned())),
+            Fetched::Unchanged => Err(Error::UnexpectedAnswer("304 to a request without an ETag".to_owned())),
         }
     }
 }
 
-/// What an answer says. Its state is taken as it is; its VRPs are the evidence, and must not contradict it.
-fn read(route: Route, answer: &Value) -> Result<(RouteVerdict, Option<Timestamp>), Error> {
-    let odd = |what: &str| Error::Odd(what.to_owned());
-    let validity = answer.pointer("/validated_route/validity").ok_or_else(|| odd("it has no validity"))?;
+/// Takes the state from the answer; its VRPs are the evidence and give the reason of an Invalid.
+fn parse(route: Route, answer: &Value) -> Result<(RouteVerdict, Option<Timestamp>), Error> {
+    let unexpected = |why: &str| Error::UnexpectedAnswer(why.to_owned());
+    let validity =
+        answer.pointer("/validated_route/validity").ok_or_else(|| unexpected("it has no validity"))?;
     let mut vrps = Vec::new();
     if let Some(lists) = validity.get("VRPs").and_then(Value::as_object) {
         for list in lists.values().filter_map(Value::as_array) {
             for vrp in list {
-                vrps.push(vrp_of(vrp).ok_or_else(|| Error::Odd(format!("{vrp} is no VRP")))?);
+                vrps.push(parse_vrp(vrp).ok_or_else(|| unexpected(&format!("{vrp} is not a VRP")))?);
             }
         }
     }
@@ -72,14 +74,14 @@ fn read(route: Route, answer: &Value) -> Result<(RouteVerdict, Option<Timestamp>
         (Some("invalid"), Some("length"), _) => RouteState::Invalid(InvalidReason::Length),
         (Some("invalid"), ..) => RouteState::Invalid(InvalidReason::Origin),
         (Some("not-found"), ..) => RouteState::NotFound,
-        (state, ..) => return Err(Error::Odd(format!("state {state:?}"))),
+        (state, ..) => return Err(unexpected(&format!("state {state:?}"))),
     };
     let time = answer.get("generatedTime").and_then(Value::as_str).and_then(|text| text.parse().ok());
     Ok((verdict, time))
 }
 
-/// `max_length` is a text there.
-fn vrp_of(value: &Value) -> Option<Vrp> {
+/// Routinator writes `max_length` as a string.
+fn parse_vrp(value: &Value) -> Option<Vrp> {
     let prefix: Network = value.get("prefix")?.as_str()?.parse().ok()?;
     let asn = value.get("asn")?.as_str()?.strip_prefix("AS")?.parse().ok()?;
     let max_length = match value.get("max_length") {

@@ -1,8 +1,9 @@
-//! RTR (RFC 8210; version 0 by RFC 6810): one session with a cache, kept for ever.
+//! A session with an RTR cache (RFC 8210; version 0 by RFC 6810), kept up for as long as the server runs.
 //!
-//! The protocol is the rpki crate's. Ours is what it leaves to its user: to connect again, to begin with version 1 (some caches
-//! hang up on 2), to apply at End of Data only, to expire, to notice a session that changed under a serial query, a peer that
-//! falls silent half-way, duplicates, and a collapse.
+//! The rpki crate speaks the protocol. This module adds what the crate leaves to its user: it reconnects, begins with version 1
+//! (some caches hang up on version 2), applies data only at End of Data, and lets it expire. It ends a session in which the
+//! session id changed under a serial query, the cache stopped sending in the middle of an answer, a delta did not fit, or too
+//! many VRPs disappeared at once.
 
 use std::io;
 use std::pin::Pin;
@@ -18,122 +19,132 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::holder::Holder;
-use super::vrps::VrpSet;
+use super::vrp_store::VrpStore;
+use super::vrps::{DeltaError, VrpSet};
 use crate::clock::Clock;
 use crate::model::{Network, Vrp};
 
-/// StayRTR hangs up on clients that begin with 2.
-const FIRST_VERSION: u8 = 1;
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(10);
-/// Waits between attempts grow from the first to the cache's own retry interval, at most the last.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_mins(10);
+/// StayRTR hangs up on clients that begin with version 2.
+const INITIAL_VERSION: u8 = 1;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The wait between two attempts doubles from the first value to the second.
+const MIN_RECONNECT_WAIT: Duration = Duration::from_secs(1);
+const MAX_RECONNECT_WAIT: Duration = Duration::from_mins(10);
 
-/// One cache.
+/// One RTR cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RtrSettings {
     /// `host:port`.
     pub server: String,
-    /// Use data no longer than this without a word of the cache, whatever it allows; its own interval if absent.
+    /// The longest that data is used without an answer from the cache. The cache's own expire interval (RFC 8210, section 6)
+    /// holds if it is shorter, or if this is `None`.
     pub expire: Option<Duration>,
-    /// How long it may say nothing in the middle of an answer.
-    pub silence: Duration,
+    /// The longest pause of the cache in the middle of an answer.
+    pub read_timeout: Duration,
 }
 
-/// Keeps a session until it is dropped.
-pub async fn run(settings: RtrSettings, holder: Arc<Holder>, clock: Arc<dyn Clock>) {
-    let mut wait = FIRST_WAIT;
-    // What the cache last said of its data; of no use unless the set that it speaks of was taken up.
-    let mut known: Option<State> = None;
+/// Keeps a session with the cache and installs its VRPs in the store. Runs until it is dropped.
+pub async fn run(settings: RtrSettings, store: Arc<VrpStore>, clock: Arc<dyn Clock>) {
+    let mut wait = MIN_RECONNECT_WAIT;
+    // Session id and serial of the installed set, from which the next connection continues.
+    let mut installed_state: Option<State> = None;
     loop {
-        let mut progress = false;
-        let ended = session(&settings, &holder, &clock, &mut known, &mut progress).await;
-        if progress {
-            wait = FIRST_WAIT;
+        let mut updated = false;
+        let why = session(&settings, &store, &clock, &mut installed_state, &mut updated).await;
+        if updated {
+            wait = MIN_RECONNECT_WAIT;
         }
-        let why = format!("{}: {ended}", settings.server);
-        tracing::warn!(source = holder.name(), %why, "the RTR session ended; connecting again");
-        holder.in_trouble(why);
+        let why = format!("{}: {why}", settings.server);
+        tracing::warn!(source = store.source(), %why, "the RTR session ended; reconnecting");
+        store.set_last_error(why);
         sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
+        wait = (wait * 2).min(MAX_RECONNECT_WAIT);
     }
 }
 
-/// One connection, until it ends; why it did.
+/// Serves one connection until it ends, and returns why it ended. Sets `updated` once data was applied.
 async fn session(
     settings: &RtrSettings,
-    holder: &Arc<Holder>,
+    store: &Arc<VrpStore>,
     clock: &Arc<dyn Clock>,
-    known: &mut Option<State>,
-    progress: &mut bool,
+    installed_state: &mut Option<State>,
+    updated: &mut bool,
 ) -> String {
-    let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(&settings.server)).await {
+    let connecting = TcpStream::connect(&settings.server);
+    let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return error.to_string(),
-        Err(_) => return "no connection in time".to_owned(),
+        Err(_) => return "the connection timed out".to_owned(),
     };
-    let transfer = Arc::new(AtomicBool::new(false));
-    let silence = settings.silence;
-    let stream =
-        Impatient { stream, transfer: transfer.clone(), silence, deadline: Box::pin(sleep(silence)) };
-    let target = Target {
-        holder: holder.clone(),
+    let in_answer = Arc::new(AtomicBool::new(false));
+    let stream = AnswerTimeout {
+        stream,
+        in_answer: in_answer.clone(),
+        timeout: settings.read_timeout,
+        deadline: Box::pin(sleep(settings.read_timeout)),
+    };
+    let target = StoreTarget {
+        store: store.clone(),
         clock: clock.clone(),
-        transfer,
+        in_answer,
         expire: settings.expire,
-        trouble: None,
+        error: None,
     };
-    // Data that did not survive is asked for whole.
-    let begin = known.take().filter(|_| holder.current().is_some());
-    let mut client = Client::with_initial_version(FIRST_VERSION, stream, target, begin);
+    // Without an installed set there is nothing to continue from: the cache is asked for all of its data.
+    let initial_state = installed_state.take().filter(|_| store.current().is_some());
+    let mut client = Client::with_initial_version(INITIAL_VERSION, stream, target, initial_state);
     loop {
         let before = client.state();
         let update = match client.update().await {
             Ok(update) => update,
-            Err(error) => return said(&mut client, &error),
+            Err(error) => return reason(&mut client, &error),
         };
-        // A cache that restarted must say so by Cache Reset; one that answers the old serial in a new session mixes two.
+        // A restarted cache must answer Cache Reset (RFC 8210, section 8.3). One that answers the old serial in a new session
+        // would mix two sets.
         if let (false, Some(before), Some(after)) = (update.reset, before, client.state())
             && before.session() != after.session()
         {
-            return "the session changed under a serial query: reloading whole".to_owned();
+            return "the session id changed under a serial query: reloading everything".to_owned();
         }
         if let Err(error) = client.apply(update).await {
-            return said(&mut client, &error);
+            return reason(&mut client, &error);
         }
-        *progress = true;
-        *known = client.state();
+        *updated = true;
+        *installed_state = client.state();
     }
 }
 
-/// The crate's error is empty where it was ours.
-fn said(client: &mut Client<Impatient, Target>, error: &io::Error) -> String {
-    match client.target_mut().trouble.take() {
-        Some(trouble) => trouble,
+/// The text of the error; the crate's own error is empty where [`StoreTarget`] refused the data.
+fn reason(client: &mut Client<AnswerTimeout, StoreTarget>, error: &io::Error) -> String {
+    match client.target_mut().error.take() {
+        Some(error) => error,
         None if error.kind() == io::ErrorKind::UnexpectedEof => "the cache closed the connection".to_owned(),
         None => format!("{error}"),
     }
 }
 
-struct Target {
-    holder: Arc<Holder>,
+/// Applies what the session receives to the store.
+struct StoreTarget {
+    store: Arc<VrpStore>,
     clock: Arc<dyn Clock>,
-    transfer: Arc<AtomicBool>,
+    /// Shared with [`AnswerTimeout`]: set from the start of an answer to its End of Data.
+    in_answer: Arc<AtomicBool>,
     expire: Option<Duration>,
-    trouble: Option<String>,
+    /// Why the last data was refused.
+    error: Option<String>,
 }
 
-/// What came since the query; nothing of it counts before End of Data.
-struct Update {
+/// The PDUs of one answer. Nothing of it is used before End of Data.
+struct PendingUpdate {
+    /// Whether this is a full set and not a delta.
     reset: bool,
+    /// `true` announces the VRP, `false` withdraws it.
     changes: Vec<(bool, Vrp)>,
 }
 
-impl PayloadUpdate for Update {
+impl PayloadUpdate for PendingUpdate {
     fn push_update(&mut self, action: Action, payload: Payload) -> Result<(), PayloadError> {
-        // Router keys and ASPA are none of ours.
+        // Router keys and ASPA records are not used here.
         let Some(origin) = payload.to_origin() else { return Ok(()) };
         let (address, length) = origin.prefix.prefix().addr_and_len();
         let network = ipnet::IpNet::new(address, length).ok().and_then(|net| Network::try_from(net).ok());
@@ -147,59 +158,61 @@ impl PayloadUpdate for Update {
     }
 }
 
-impl PayloadTarget for Target {
-    type Update = Update;
+impl PayloadTarget for StoreTarget {
+    type Update = PendingUpdate;
 
-    fn start(&mut self, reset: bool) -> Update {
-        self.transfer.store(true, Ordering::Relaxed);
-        Update { reset, changes: Vec::new() }
+    fn start(&mut self, reset: bool) -> PendingUpdate {
+        self.in_answer.store(true, Ordering::Relaxed);
+        PendingUpdate { reset, changes: Vec::new() }
     }
 
-    fn apply(&mut self, update: Update, timing: Timing) -> Result<(), PayloadError> {
-        self.transfer.store(false, Ordering::Relaxed);
-        let theirs = Duration::from_secs(u64::from(timing.expire));
-        let expire = self.expire.map_or(theirs, |ours| ours.min(theirs));
+    fn apply(&mut self, update: PendingUpdate, timing: Timing) -> Result<(), PayloadError> {
+        self.in_answer.store(false, Ordering::Relaxed);
+        let cache_expire = Duration::from_secs(u64::from(timing.expire));
+        let expire = self.expire.map_or(cache_expire, |configured| configured.min(cache_expire));
         let now = self.clock.now();
         let set = if update.reset {
             if update.changes.iter().any(|(announced, _)| !announced) {
-                self.trouble = Some("a withdrawal in a full set".to_owned());
+                self.error = Some("the cache withdraws a VRP in a full set".to_owned());
                 return Err(PayloadError::Corrupt);
             }
             update.changes.into_iter().map(|(_, vrp)| vrp).collect::<VrpSet>()
         } else if update.changes.is_empty() {
-            self.holder.confirm(now, expire);
+            self.store.confirm(now, expire);
             return Ok(());
         } else {
-            let standing = self.holder.current().unwrap_or_default();
-            match standing.changed(update.changes) {
+            let current = self.store.current().unwrap_or_default();
+            match current.with_delta(update.changes) {
                 Ok(set) => set,
-                Err(misfit) => {
-                    self.trouble = Some(misfit.to_string());
-                    return Err(match misfit {
-                        super::vrps::Misfit::Duplicate(_) => PayloadError::DuplicateAnnounce,
-                        super::vrps::Misfit::Unknown(_) => PayloadError::UnknownWithdraw,
+                Err(delta_error) => {
+                    self.error = Some(delta_error.to_string());
+                    return Err(match delta_error {
+                        DeltaError::DuplicateAnnouncement(_) => PayloadError::DuplicateAnnounce,
+                        DeltaError::UnknownWithdrawal(_) => PayloadError::UnknownWithdraw,
                     });
                 }
             }
         };
-        if let Err(collapse) = self.holder.take_up(set, now, expire) {
-            // Its serial speaks of a set that was not taken up: the next session asks for all of it.
-            self.trouble = Some(collapse.to_string());
+        if let Err(collapse) = self.store.install(set, now, expire) {
+            // The cache's serial stands for a set that was not installed, so the next session asks for everything.
+            self.error = Some(collapse.to_string());
             return Err(PayloadError::Internal);
         }
         Ok(())
     }
 }
 
-/// A stream that fails when its peer falls silent in the middle of an answer.
-struct Impatient {
+/// A stream whose reads fail when the cache pauses too long in the middle of an answer.
+///
+/// Between two answers a cache may be silent for as long as it likes.
+struct AnswerTimeout {
     stream: TcpStream,
-    transfer: Arc<AtomicBool>,
-    silence: Duration,
+    in_answer: Arc<AtomicBool>,
+    timeout: Duration,
     deadline: Pin<Box<Sleep>>,
 }
 
-impl AsyncRead for Impatient {
+impl AsyncRead for AnswerTimeout {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -207,20 +220,20 @@ impl AsyncRead for Impatient {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) {
-            this.deadline.as_mut().reset(Instant::now() + this.silence);
+            this.deadline.as_mut().reset(Instant::now() + this.timeout);
             return Poll::Ready(read);
         }
-        // Between two answers a cache may be silent for as long as it likes.
-        if !this.transfer.load(Ordering::Relaxed) {
+        if !this.in_answer.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
         ready!(this.deadline.as_mut().poll(cx));
-        let why = format!("silent for {} s in the middle of an answer", this.silence.as_secs());
+        let why =
+            format!("the cache sent nothing for {} s in the middle of an answer", this.timeout.as_secs());
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)))
     }
 }
 
-impl AsyncWrite for Impatient {
+impl AsyncWrite for AnswerTimeout {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

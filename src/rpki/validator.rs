@@ -1,4 +1,4 @@
-//! The sources in their order: the first that can answer does.
+//! Asks the configured sources in order; the first one that can answer does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,37 +7,36 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::feed::{Feed, FeedSettings, Place};
-use super::guard::Guard;
-use super::holder::Holder;
+use super::collapse_guard::CollapseGuard;
+use super::ripestat;
 use super::routinator::Routinator;
 use super::rtr::{self, RtrSettings};
-use super::stat;
+use super::vrp_feed::{VrpFeed, VrpFeedSettings, VrpLocation};
+use super::vrp_store::VrpStore;
 use crate::clock::Clock;
 use crate::model::{CouldNotCheck, Observed, Route, RouteVerdict};
 use crate::ripestat::RipeStat;
 use crate::web;
 
-/// One source.
+/// A source of origin validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// An RTR cache.
+pub enum RpkiSource {
     Rtr(RtrSettings),
-    /// A JSON file or URL.
-    Feed(FeedSettings),
+    VrpFeed(VrpFeedSettings),
     /// Routinator's validity API, at this base URL.
     Routinator(url::Url),
-    /// RIPEstat.
     RipeStat,
 }
 
-impl Source {
-    /// What it is called in answers. Example: "rtr 127.0.0.1:8282".
+impl RpkiSource {
+    /// The name of the source in verdicts and in the status report, such as "rtr 127.0.0.1:8282".
     pub fn name(&self) -> String {
         match self {
             Self::Rtr(settings) => format!("rtr {}", settings.server),
-            Self::Feed(FeedSettings { place: Place::File(path), .. }) => format!("vrps {}", path.display()),
-            Self::Feed(FeedSettings { place: Place::Url(url), .. }) => {
+            Self::VrpFeed(VrpFeedSettings { location: VrpLocation::File(path), .. }) => {
+                format!("vrps {}", path.display())
+            }
+            Self::VrpFeed(VrpFeedSettings { location: VrpLocation::Url(url), .. }) => {
                 format!("vrps {}{}", url.host_str().unwrap_or_default(), url.path())
             }
             Self::Routinator(url) => format!("routinator {}", url.host_str().unwrap_or_default()),
@@ -46,128 +45,132 @@ impl Source {
     }
 }
 
-/// The sources in order of preference.
+/// Which sources are asked, and when their VRPs are rejected.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RpkiSettings {
-    /// The sources.
-    pub sources: Vec<Source>,
-    /// When a set is believed.
-    pub guard: Guard,
+    /// In order of preference.
+    pub sources: Vec<RpkiSource>,
+    /// Applies to every source that keeps VRPs in memory.
+    pub guard: CollapseGuard,
 }
 
-/// What is known of a source.
+/// The state of a source, for the status report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceState {
-    /// Its name.
+pub struct RpkiSourceState {
     pub name: String,
-    /// How many VRPs it holds; `None` for one that is asked route by route.
+    /// The number of VRPs in memory; `None` for a source that is asked for each route.
     pub vrps: Option<usize>,
-    /// As of when.
+    /// The time of the data in memory.
     pub time: Option<Timestamp>,
-    /// What is wrong, empty if nothing is.
-    pub trouble: String,
+    /// Why the source could not be refreshed; empty if the last attempt succeeded.
+    pub last_error: String,
 }
 
-enum Oracle {
-    Held(Arc<Holder>),
-    Remote(String, Remote),
+/// How a source answers.
+enum Backend {
+    /// From the VRPs in memory.
+    Local(Arc<VrpStore>),
+    /// By a request for each route, with the name of the source.
+    Remote(String, RemoteApi),
 }
 
-/// Who is asked route by route.
-enum Remote {
+/// The APIs that are asked for each route.
+enum RemoteApi {
     Routinator(Routinator),
     RipeStat(RipeStat),
 }
 
-/// Answers what the RPKI says of a route.
+/// Validates routes against the configured sources.
 pub struct Validator {
-    oracles: Vec<Oracle>,
-    feeds: Vec<Feed>,
+    backends: Vec<Backend>,
+    feeds: Vec<VrpFeed>,
     clock: Arc<dyn Clock>,
-    changed: watch::Sender<u64>,
-    /// Sessions end with the validator.
+    installs: watch::Sender<u64>,
+    /// The RTR sessions; they end when the validator is dropped.
     _sessions: Vec<AbortOnDropHandle<()>>,
 }
 
 impl Validator {
-    /// Begins to follow the sources; returns at once. RTR sessions run by themselves, documents are read by [`Self::look`].
+    /// Starts the RTR sessions and returns at once. JSON documents are read by [`Self::refresh`].
+    ///
+    /// Without a RIPEstat client (`ripestat` is `None`) the source RIPEstat is left out.
     pub fn start(
         settings: &RpkiSettings,
-        stat: Option<&RipeStat>,
+        ripestat: Option<&RipeStat>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, web::Error> {
-        let (changed, _) = watch::channel(0);
-        let (mut oracles, mut feeds, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+        let (installs, _) = watch::channel(0);
+        let (mut backends, mut feeds, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
         for source in &settings.sources {
             let name = source.name();
-            let hold = || Arc::new(Holder::new(name.clone(), settings.guard, changed.clone()));
+            let new_store = || Arc::new(VrpStore::new(name.clone(), settings.guard, installs.clone()));
             match source {
-                Source::Rtr(rtr) => {
-                    let holder = hold();
-                    let session = rtr::run(rtr.clone(), holder.clone(), clock.clone());
+                RpkiSource::Rtr(rtr) => {
+                    let store = new_store();
+                    let session = rtr::run(rtr.clone(), store.clone(), clock.clone());
                     sessions.push(AbortOnDropHandle::new(tokio::spawn(session)));
-                    oracles.push(Oracle::Held(holder));
+                    backends.push(Backend::Local(store));
                 }
-                Source::Feed(feed) => {
-                    let holder = hold();
-                    feeds.push(Feed::new(feed.clone(), holder.clone())?);
-                    oracles.push(Oracle::Held(holder));
+                RpkiSource::VrpFeed(feed) => {
+                    let store = new_store();
+                    feeds.push(VrpFeed::new(feed.clone(), store.clone())?);
+                    backends.push(Backend::Local(store));
                 }
-                Source::Routinator(url) => {
-                    let routinator = Remote::Routinator(Routinator::new(url.clone())?);
-                    oracles.push(Oracle::Remote(name, routinator));
+                RpkiSource::Routinator(url) => {
+                    let routinator = RemoteApi::Routinator(Routinator::new(url.clone())?);
+                    backends.push(Backend::Remote(name, routinator));
                 }
-                // Without a client nobody can be asked, and the other sources are.
-                Source::RipeStat => {
-                    oracles.extend(stat.map(|stat| Oracle::Remote(name, Remote::RipeStat(stat.clone()))));
+                RpkiSource::RipeStat => {
+                    let api = ripestat.map(|client| RemoteApi::RipeStat(client.clone()));
+                    backends.extend(api.map(|api| Backend::Remote(name, api)));
                 }
             }
         }
-        Ok(Self { oracles, feeds, clock, changed, _sessions: sessions })
+        Ok(Self { backends, feeds, clock, installs, _sessions: sessions })
     }
 
-    /// Reads every document that changed.
-    pub async fn look(&self) -> Result<(), String> {
-        let mut wrong = Vec::new();
+    /// Reads every JSON document that has changed. The error lists all documents that failed; the others are installed.
+    pub async fn refresh(&self) -> Result<(), String> {
+        let mut errors = Vec::new();
         for feed in &self.feeds {
-            if let Err(error) = feed.look(self.clock.now()).await {
-                wrong.push(error.to_string());
+            if let Err(error) = feed.refresh(self.clock.now()).await {
+                errors.push(error.to_string());
             }
         }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+        if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
     }
 
-    /// Counts the sets that were taken up; open as long as the validator is there.
+    /// A counter of installed sets of VRPs. It stays open for as long as the validator exists.
     pub fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+        self.installs.subscribe()
     }
 
-    /// Whether there is any source.
+    /// Whether at least one source is configured.
     pub fn is_configured(&self) -> bool {
-        !self.oracles.is_empty()
+        !self.backends.is_empty()
     }
 
-    /// Whether one of the sources holds every VRP, so that a look costs nothing.
+    /// Whether a source keeps VRPs in memory, so that validating a route needs no request.
     pub fn holds_vrps(&self) -> bool {
-        self.oracles.iter().any(|oracle| matches!(oracle, Oracle::Held(_)))
+        self.backends.iter().any(|backend| matches!(backend, Backend::Local(_)))
     }
 
-    /// Waits, at most so long, until a source that holds VRPs has some.
+    /// Waits until a first set of VRPs is installed, for at most `patience`. Returns at once if no source keeps VRPs.
     pub async fn ready(&self, patience: Duration) {
-        let mut changed = self.changed.subscribe();
+        let mut installs = self.installs.subscribe();
         if self.holds_vrps() {
-            let _ = tokio::time::timeout(patience, changed.wait_for(|count| *count > 0)).await;
+            let _ = tokio::time::timeout(patience, installs.wait_for(|count| *count > 0)).await;
         }
     }
 
-    /// Validates a route (RFC 6811). The first source that can answer does; if none can, each says why.
+    /// Validates a route (RFC 6811). If no source can answer, the error has a cause for each of them.
     pub async fn validate(&self, route: Route) -> Result<Observed<RouteVerdict>, CouldNotCheck> {
         let mut causes = Vec::new();
-        for oracle in &self.oracles {
-            let answer = match oracle {
-                Oracle::Held(holder) => holder.validate(route),
-                // Boxed: a look into memory need not carry the size of a question over a network.
-                Oracle::Remote(name, remote) => Box::pin(self.ask(name, remote, route)).await,
+        for backend in &self.backends {
+            let answer = match backend {
+                Backend::Local(store) => store.validate(route),
+                // Boxed, so that the future of a lookup in memory is not as large as that of a network request.
+                Backend::Remote(name, api) => Box::pin(self.ask(name, api, route)).await,
             };
             match answer {
                 Ok(observed) => return Ok(observed),
@@ -180,41 +183,41 @@ impl Validator {
     async fn ask(
         &self,
         name: &str,
-        remote: &Remote,
+        api: &RemoteApi,
         route: Route,
     ) -> Result<Observed<RouteVerdict>, CouldNotCheck> {
         let now = self.clock.now();
-        let (value, time) = match remote {
-            Remote::Routinator(routinator) => {
-                let answer = routinator.validity(route).await;
+        let (value, time) = match api {
+            RemoteApi::Routinator(routinator) => {
+                let answer = routinator.validate(route).await;
                 let (value, time) = answer.map_err(|error| CouldNotCheck::one(name, error))?;
-                // A clock that is ahead must not make every other source look old.
+                // If Routinator's clock is ahead, the verdicts of every other source would look old.
                 (value, time.unwrap_or(now).min(now))
             }
-            Remote::RipeStat(stat) => {
-                let answer = stat::validation(stat, route).await;
+            RemoteApi::RipeStat(client) => {
+                let answer = ripestat::validate(client, route).await;
                 (answer.map_err(|error| CouldNotCheck::one(name, error))?, now)
             }
         };
         Ok(Observed { value, source: name.to_owned(), time })
     }
 
-    /// What is known of each source, in order.
-    pub fn states(&self) -> Vec<SourceState> {
-        let state = |oracle: &Oracle| match oracle {
-            Oracle::Held(holder) => {
-                let state = holder.state();
-                SourceState {
-                    name: holder.name().to_owned(),
+    /// The state of each source, in the order of the settings.
+    pub fn states(&self) -> Vec<RpkiSourceState> {
+        let state = |backend: &Backend| match backend {
+            Backend::Local(store) => {
+                let state = store.state();
+                RpkiSourceState {
+                    name: store.source().to_owned(),
                     vrps: Some(state.vrps),
-                    time: state.taken,
-                    trouble: state.trouble,
+                    time: state.time,
+                    last_error: state.last_error,
                 }
             }
-            Oracle::Remote(name, _) => {
-                SourceState { name: name.clone(), vrps: None, time: None, trouble: String::new() }
+            Backend::Remote(name, _) => {
+                RpkiSourceState { name: name.clone(), vrps: None, time: None, last_error: String::new() }
             }
         };
-        self.oracles.iter().map(state).collect()
+        self.backends.iter().map(state).collect()
     }
 }

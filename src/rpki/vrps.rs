@@ -1,9 +1,10 @@
-//! Every VRP, so laid out that the ones that cover a route are found in a fraction of a microsecond. Pure.
+//! A set of VRPs in which those that cover a route are found in a fraction of a microsecond. Pure.
 //!
-//! Prefixes are sorted by their bits and then by length, so that what lies in a prefix follows it without a gap. The last
-//! prefix that does not come after a route is then either one that covers it or lies in all those that do: from there, each
-//! prefix's pointer to the nearest one around it leads to every prefix that covers the route. So: one binary search in a
-//! table of the first 16 bits' share, then a walk of a few steps. A million VRPs take some 24 MB.
+//! Prefixes are sorted by their bits and then by length, so that a prefix is followed directly by all prefixes inside it. Take
+//! the last prefix that does not sort after the route's prefix: either it covers the route, or it lies inside every prefix that
+//! does. Each prefix points to its parent, the longest prefix that contains it, so a walk up from there meets every covering
+//! prefix. A lookup is one binary search among the prefixes with the same first 16 bits, then a few steps up. A million VRPs
+//! take about 24 MB.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,22 +13,23 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::model::{Asn, InvalidReason, Network, Route, RouteState, RouteVerdict, Vrp};
 
-/// No prefix around it.
-const NONE: u32 = u32::MAX;
+/// The parent of a prefix that lies inside no other.
+const NO_PARENT: u32 = u32::MAX;
 
-/// A set of VRPs, each once.
+/// A set of VRPs without duplicates. It never changes; a delta makes a new set.
 #[derive(Clone, Debug, Default)]
 pub struct VrpSet {
-    four: Family<u32>,
-    six: Family<u128>,
+    ipv4: FamilyIndex<u32>,
+    ipv6: FamilyIndex<u128>,
 }
 
-/// Bits of an address.
+/// The bits of an address of one family.
 trait Bits: Copy + Ord + Default {
+    /// The number of bits of an address.
     const LENGTH: u8;
-    /// Cuts off what is behind the mask.
+    /// Clears the bits after the first `length`.
     fn masked(self, length: u8) -> Self;
-    /// The first 16 bits.
+    /// The first 16 bits, as an index into [`FamilyIndex::heads`].
     fn head(self) -> usize;
 }
 
@@ -56,40 +58,42 @@ impl Bits for u128 {
 }
 
 #[derive(Clone, Debug)]
-struct Node<B> {
+struct PrefixNode<B> {
     bits: B,
     length: u8,
-    /// The nearest prefix around it.
-    around: u32,
-    /// Where its authorisations begin; they end where the next node's do.
+    /// Index of the longest prefix that contains this one, or [`NO_PARENT`].
+    parent: u32,
+    /// Index of its first authorisation; the last one precedes the first of the next node.
     first: u32,
 }
 
-/// What a ROA says of its prefix. AS 0 is a number here.
+/// An authorisation origin of a prefix. AS 0 (RFC 6483, section 4: nobody may originate it) is kept as the number 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Authorised {
+struct Authorisation {
     max_length: u8,
     asn: u32,
 }
 
+/// The VRPs of one address family.
 #[derive(Clone, Debug, Default)]
-struct Family<B> {
-    nodes: Vec<Node<B>>,
-    authorised: Vec<Authorised>,
-    /// For each value of the first 16 bits, how many nodes come before those that begin with it.
+struct FamilyIndex<B> {
+    /// Sorted by bits, then by length.
+    nodes: Vec<PrefixNode<B>>,
+    authorisations: Vec<Authorisation>,
+    /// For each value of the first 16 bits, the number of nodes with a smaller value; one more entry marks the end.
     heads: Vec<u32>,
 }
 
-impl<B: Bits> Family<B> {
-    /// From rows that are sorted, each once.
-    fn of(rows: &[(B, u8, Authorised)]) -> Self {
-        let mut family = Self { authorised: Vec::with_capacity(rows.len()), ..Self::default() };
+impl<B: Bits> FamilyIndex<B> {
+    /// Builds the index from rows that are sorted and without duplicates.
+    fn from_sorted(rows: &[(B, u8, Authorisation)]) -> Self {
+        let mut family = Self { authorisations: Vec::with_capacity(rows.len()), ..Self::default() };
         if rows.is_empty() {
             return family;
         }
-        // Prefixes that are still open at this point of the order, outermost first.
+        // The prefixes that contain the current one, outermost first.
         let mut open: Vec<u32> = Vec::new();
-        for (bits, length, authorised) in rows {
+        for (bits, length, authorisation) in rows {
             let same = family.nodes.last().is_some_and(|last| last.bits == *bits && last.length == *length);
             if !same {
                 while let Some(node) = open.last().and_then(|at| family.nodes.get(*at as usize)) {
@@ -98,12 +102,12 @@ impl<B: Bits> Family<B> {
                     }
                     open.pop();
                 }
-                let around = open.last().copied().unwrap_or(NONE);
+                let parent = open.last().copied().unwrap_or(NO_PARENT);
                 open.push(index(family.nodes.len()));
-                let first = index(family.authorised.len());
-                family.nodes.push(Node { bits: *bits, length: *length, around, first });
+                let first = index(family.authorisations.len());
+                family.nodes.push(PrefixNode { bits: *bits, length: *length, parent, first });
             }
-            family.authorised.push(*authorised);
+            family.authorisations.push(*authorisation);
         }
         family.nodes.shrink_to_fit();
         family.heads = vec![0; 65_537];
@@ -120,118 +124,120 @@ impl<B: Bits> Family<B> {
         family
     }
 
-    /// What covers a prefix, the most specific first.
-    fn covering(&self, bits: B, length: u8) -> impl Iterator<Item = (B, u8, Authorised)> + '_ {
+    /// The authorisations of all prefixes that cover this one, the most specific first.
+    fn covering(&self, bits: B, length: u8) -> impl Iterator<Item = (B, u8, Authorisation)> + '_ {
         let head = bits.head();
         let edge = |at: usize| self.heads.get(at).map_or(0, |count| *count as usize);
         let (from, to) = (edge(head), edge(head + 1));
-        let near = self.nodes.get(from..to).unwrap_or_default();
-        let within = near.partition_point(|node| (node.bits, node.length) <= (bits, length));
-        let start = (from + within).checked_sub(1).map_or(NONE, index);
+        let same_head = self.nodes.get(from..to).unwrap_or_default();
+        let within = same_head.partition_point(|node| (node.bits, node.length) <= (bits, length));
+        let start = (from + within).checked_sub(1).map_or(NO_PARENT, index);
         let mut at = start;
         std::iter::from_fn(move || {
             let here = at;
             let node = self.nodes.get(here as usize)?;
-            at = node.around;
+            at = node.parent;
             Some((here, node))
         })
         .filter(move |(_, node)| node.length <= length && bits.masked(node.length) == node.bits)
         .flat_map(move |(at, node)| {
-            self.at(at, node).iter().map(|authorised| (node.bits, node.length, *authorised))
+            self.authorisations_of(at, node).iter().map(|roa| (node.bits, node.length, *roa))
         })
     }
 
-    fn at(&self, at: u32, node: &Node<B>) -> &[Authorised] {
-        let end = self.nodes.get(at as usize + 1).map_or(self.authorised.len(), |next| next.first as usize);
-        self.authorised.get(node.first as usize..end).unwrap_or_default()
+    fn authorisations_of(&self, at: u32, node: &PrefixNode<B>) -> &[Authorisation] {
+        let end =
+            self.nodes.get(at as usize + 1).map_or(self.authorisations.len(), |next| next.first as usize);
+        self.authorisations.get(node.first as usize..end).unwrap_or_default()
     }
 
-    fn rows(&self) -> impl Iterator<Item = (B, u8, Authorised)> + '_ {
+    fn rows(&self) -> impl Iterator<Item = (B, u8, Authorisation)> + '_ {
         self.nodes.iter().enumerate().flat_map(|(at, node)| {
-            self.at(index(at), node).iter().map(|authorised| (node.bits, node.length, *authorised))
+            self.authorisations_of(index(at), node).iter().map(|roa| (node.bits, node.length, *roa))
         })
     }
 }
 
 fn index(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(NONE)
+    u32::try_from(at).unwrap_or(NO_PARENT)
 }
 
-fn sorted<B: Bits>(mut rows: Vec<(B, u8, Authorised)>) -> Family<B> {
+fn build<B: Bits>(mut rows: Vec<(B, u8, Authorisation)>) -> FamilyIndex<B> {
     rows.sort_unstable();
     rows.dedup();
-    Family::of(&rows)
+    FamilyIndex::from_sorted(&rows)
 }
 
-fn vrp4((bits, length, authorised): (u32, u8, Authorised)) -> Option<Vrp> {
+fn vrp4((bits, length, authorisation): (u32, u8, Authorisation)) -> Option<Vrp> {
     let net = Ipv4Net::new(bits.into(), length).ok()?;
-    Some(vrp(Network::from(net), authorised))
+    Some(vrp(Network::from(net), authorisation))
 }
 
-fn vrp6((bits, length, authorised): (u128, u8, Authorised)) -> Option<Vrp> {
+fn vrp6((bits, length, authorisation): (u128, u8, Authorisation)) -> Option<Vrp> {
     let net = Ipv6Net::new(bits.into(), length).ok()?;
-    Some(vrp(Network::from(net), authorised))
+    Some(vrp(Network::from(net), authorisation))
 }
 
-fn vrp(prefix: Network, authorised: Authorised) -> Vrp {
-    Vrp { prefix, max_length: authorised.max_length, asn: Asn::try_from(authorised.asn).ok() }
+fn vrp(prefix: Network, authorisation: Authorisation) -> Vrp {
+    Vrp { prefix, max_length: authorisation.max_length, asn: Asn::try_from(authorisation.asn).ok() }
 }
 
 impl FromIterator<Vrp> for VrpSet {
     fn from_iter<I: IntoIterator<Item = Vrp>>(vrps: I) -> Self {
-        let (mut four, mut six) = (Vec::new(), Vec::new());
+        let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
         for vrp in vrps {
-            let authorised = Authorised { max_length: vrp.max_length, asn: vrp.asn.map_or(0, Asn::number) };
+            let authorisation =
+                Authorisation { max_length: vrp.max_length, asn: vrp.asn.map_or(0, Asn::number) };
             match vrp.prefix.first() {
-                IpAddr::V4(bits) => four.push((u32::from(bits), vrp.prefix.length(), authorised)),
-                IpAddr::V6(bits) => six.push((u128::from(bits), vrp.prefix.length(), authorised)),
+                IpAddr::V4(bits) => ipv4.push((u32::from(bits), vrp.prefix.length(), authorisation)),
+                IpAddr::V6(bits) => ipv6.push((u128::from(bits), vrp.prefix.length(), authorisation)),
             }
         }
-        Self { four: sorted(four), six: sorted(six) }
+        Self { ipv4: build(ipv4), ipv6: build(ipv6) }
     }
 }
 
-/// A change that does not fit the set that it is for: the peer and we are not of one mind, and only a full reload helps.
+/// A delta does not fit the set that it is applied to. The set differs from the cache's, and only a full reload repairs that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Misfit {
-    /// It announces what is there (RFC 8210, section 12, code 7).
+pub enum DeltaError {
+    /// RFC 8210, section 12, error code 7.
     #[error("{0} is announced a second time")]
-    Duplicate(Vrp),
-    /// It withdraws what is not there (code 6).
-    #[error("{0} is withdrawn and was never announced")]
-    Unknown(Vrp),
+    DuplicateAnnouncement(Vrp),
+    /// RFC 8210, section 12, error code 6.
+    #[error("{0} is withdrawn, but was never announced")]
+    UnknownWithdrawal(Vrp),
 }
 
 impl VrpSet {
-    /// How many VRPs.
+    /// The number of VRPs.
     pub fn len(&self) -> usize {
-        self.four.authorised.len() + self.six.authorised.len()
+        self.ipv4.authorisations.len() + self.ipv6.authorisations.len()
     }
 
-    /// Whether there is none.
+    /// Whether the set has no VRP.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All of them, in order.
+    /// All VRPs: IPv4 before IPv6, sorted by prefix.
     pub fn iter(&self) -> impl Iterator<Item = Vrp> + '_ {
-        self.four.rows().filter_map(vrp4).chain(self.six.rows().filter_map(vrp6))
+        self.ipv4.rows().filter_map(vrp4).chain(self.ipv6.rows().filter_map(vrp6))
     }
 
     /// The VRPs that cover a prefix, the most specific first.
     pub fn covering(&self, prefix: Network) -> impl Iterator<Item = Vrp> + '_ {
-        let (four, six) = match prefix.net() {
-            IpNet::V4(net) => (Some(self.four.covering(net.network().into(), net.prefix_len())), None),
-            IpNet::V6(net) => (None, Some(self.six.covering(net.network().into(), net.prefix_len()))),
+        let (ipv4, ipv6) = match prefix.net() {
+            IpNet::V4(net) => (Some(self.ipv4.covering(net.network().into(), net.prefix_len())), None),
+            IpNet::V6(net) => (None, Some(self.ipv6.covering(net.network().into(), net.prefix_len()))),
         };
-        four.into_iter().flatten().filter_map(vrp4).chain(six.into_iter().flatten().filter_map(vrp6))
+        ipv4.into_iter().flatten().filter_map(vrp4).chain(ipv6.into_iter().flatten().filter_map(vrp6))
     }
 
-    /// RFC 6811's state of a route.
+    /// The validation state of a route (RFC 6811, section 2). An Invalid has the reason of the VRP that comes nearest to a match.
     pub fn state(&self, route: Route) -> RouteState {
         let mut nearest: Option<InvalidReason> = None;
         for vrp in self.covering(route.prefix) {
-            match vrp.fails(route) {
+            match vrp.mismatch(route) {
                 None => return RouteState::Valid,
                 Some(reason) => nearest = Some(nearest.map_or(reason, |before| before.min(reason))),
             }
@@ -239,19 +245,21 @@ impl VrpSet {
         nearest.map_or(RouteState::NotFound, RouteState::Invalid)
     }
 
-    /// The state with its evidence.
+    /// The validation state of a route, with the VRPs that decide it.
     pub fn validate(&self, route: Route) -> RouteVerdict {
         RouteVerdict::of(route, self.covering(route.prefix))
     }
 
-    /// The set after a change; each step must fit what the ones before it left (RFC 8210, section 5.6).
-    pub fn changed(&self, changes: impl IntoIterator<Item = (bool, Vrp)>) -> Result<Self, Misfit> {
+    /// The set after a delta (RFC 8210, section 5.6): `true` announces a VRP, `false` withdraws it.
+    ///
+    /// Each change must fit the set that the changes before it left.
+    pub fn with_delta(&self, changes: impl IntoIterator<Item = (bool, Vrp)>) -> Result<Self, DeltaError> {
         let mut touched = BTreeMap::new();
         for (announced, vrp) in changes {
             let there = touched.entry(vrp).or_insert_with(|| self.holds(vrp));
             match (*there, announced) {
-                (true, true) => return Err(Misfit::Duplicate(vrp)),
-                (false, false) => return Err(Misfit::Unknown(vrp)),
+                (true, true) => return Err(DeltaError::DuplicateAnnouncement(vrp)),
+                (false, false) => return Err(DeltaError::UnknownWithdrawal(vrp)),
                 _ => *there = announced,
             }
         }
@@ -279,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_covers_a_route_is_found_from_the_inside_out() {
+    fn covering_vrps_are_found_from_the_most_specific_up() {
         let set: VrpSet = [
             vrp("10.0.0.0/8", None, 1),
             vrp("10.0.0.0/16", None, 2),
@@ -303,18 +311,18 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_does_not_fit_is_refused() {
+    fn a_delta_that_does_not_fit_is_refused() {
         let (a, b) = (vrp("10.0.0.0/8", None, 1), vrp("2001:db8::/32", Some(48), 2));
         let set: VrpSet = [a].into_iter().collect();
-        assert_eq!(set.changed([(true, a)]).unwrap_err(), Misfit::Duplicate(a));
-        assert_eq!(set.changed([(false, b)]).unwrap_err(), Misfit::Unknown(b));
-        let next = set.changed([(true, b), (false, a), (true, a)]).unwrap();
+        assert_eq!(set.with_delta([(true, a)]).unwrap_err(), DeltaError::DuplicateAnnouncement(a));
+        assert_eq!(set.with_delta([(false, b)]).unwrap_err(), DeltaError::UnknownWithdrawal(b));
+        let next = set.with_delta([(true, b), (false, a), (true, a)]).unwrap();
         assert_eq!(next.iter().collect::<Vec<_>>(), [a, b]);
-        assert!(next.changed([(false, a), (false, b)]).unwrap().is_empty());
+        assert!(next.with_delta([(false, a), (false, b)]).unwrap().is_empty());
     }
 
     #[test]
-    fn the_nearest_reason_is_told() {
+    fn an_invalid_has_the_nearest_reason() {
         let set: VrpSet =
             [vrp("10.0.0.0/16", None, 1), vrp("10.0.0.0/16", None, 0), vrp("10.0.0.0/16", None, 9)]
                 .into_iter()
@@ -325,10 +333,10 @@ mod tests {
         assert_eq!(nobody.state(route("10.0.0.0/16", 2)), RouteState::Invalid(InvalidReason::As0));
     }
 
-    /// Few bits, so that prefixes lie in each other.
+    /// Prefixes with few random bits, so that many contain each other.
     fn network() -> impl Strategy<Value = Network> {
-        (any::<bool>(), 0u8..16, 0u8..=8).prop_map(|(four, bits, length)| {
-            if four {
+        (any::<bool>(), 0u8..16, 0u8..=8).prop_map(|(ipv4, bits, length)| {
+            if ipv4 {
                 Network::containing(IpNet::V4(
                     Ipv4Net::new((u32::from(bits) << 28 | 5 << 20).into(), length * 3).unwrap(),
                 ))
