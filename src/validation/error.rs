@@ -1,41 +1,44 @@
-//! Why a question was not answered.
+//! Errors of requests and of rounds.
 
 use crate::ledger;
 use crate::model::Network;
+use crate::{cache, netbox};
 
-/// Why a question was not answered. That a peer gave no answer is part of an answer, and not among these.
+/// Why a request was not answered. A source that gave no answer is not among these: that is a
+/// [`CouldNotCheck`](crate::model::CouldNotCheck) inside the answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What was observed cannot be read.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
-    /// No full pass has ended yet.
-    #[error("there is nothing to serve yet: {trouble}")]
-    NotReady {
-        /// What is in the way; empty while the first full pass runs.
-        trouble: String,
-    },
-    /// Nobody said which AS would announce it.
+    #[error(transparent)]
+    NotReady(#[from] cache::NotReady),
+    /// Neither the request nor the lease names the AS that is to announce the prefix.
+    #[error("no origin is recorded for {network}: name the AS in the request, or record it with the lease")]
+    NoOrigin { network: Network },
+    /// The limit on blocks that are checked against the blocklists at the same time is reached.
     #[error(
-        "no origin is recorded for {network}: name the AS that is to announce it, or record it with the lease"
-    )]
-    NoOrigin {
-        /// The prefix.
-        network: Network,
-    },
-    /// Enough blocks are being asked about.
-    #[error(
-        "the lists are being asked about enough blocks: try again when those are done, or see what the timed sweeps found"
+        "too many blocks are being checked against the blocklists: try again later, or ask for the recorded result of the timed rounds"
     )]
     Busy,
-    /// More addresses than can be asked about at once.
+    /// The block has more addresses than a request may ask about; `shortest` is the shortest mask allowed.
     #[error(
-        "{network} is too large to be asked about at once: a /{shortest} at most; what the timed sweeps found of a leased block is in the record"
+        "{network} is too large to ask the blocklists about every address: at most a /{shortest} is allowed; for a leased block, ask for the recorded result of the timed rounds"
     )]
-    TooLarge {
-        /// The prefix.
-        network: Network,
-        /// The shortest mask.
-        shortest: u8,
-    },
+    TooLarge { network: Network, shortest: u8 },
+}
+
+/// Why a round did not end well. Whatever it found before the error is saved.
+#[derive(Debug, thiserror::Error)]
+pub enum RoundError {
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// NetBox did not take verdicts; they are written later.
+    #[error("verdicts cannot be written to NetBox: {0}")]
+    NetBox(#[from] netbox::Error),
+    /// NetBox took verdicts, but the cache could not be updated with the changed records.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// `failed` of the `blocks` in the round got no answer; `first` is one of them, with the cause.
+    #[error("{failed} of {blocks} blocks could not be checked; {first}")]
+    Unchecked { failed: usize, blocks: usize, first: String },
 }

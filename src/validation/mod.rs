@@ -1,40 +1,58 @@
-//! Is a block fit to announce and fit to use?
+//! Checks whether leased blocks are fit to announce and fit to use.
 //!
-//! Three things are checked of every leased block in force: what the RPKI says of its route (ROA), whether the registries hold
-//! a route object for it (IRR), and whether blocklists list any of it (reputation). [`Checks`] does so on a timer; a verdict is
-//! held in the ledger as a [`Standing`](crate::model::Standing), changes only when it is confirmed ([`standing`]), is told
-//! as an event, and is folded back into NetBox ([`fold`]) with the version that was read, never over a person's edit.
-//! [`Inspector`] answers on demand and writes nothing; its [`preflight`] is the gate before an announcement.
+//! Every leased block in force is checked for three things: what the RPKI says about its route (ROA), whether the IRR has a
+//! route object for it (IRR), and whether blocklists list its addresses (reputation).
 //!
-//! Policy is apart and pure: [`standing`], [`words`], [`sweep`] and [`reputation`], [`fold`], [`preflight`].
+//! [`CheckRounds`] checks all blocks on a timer. A round asks the sources, confirms a changed verdict by further checks
+//! ([`confirmation`]), saves it in the ledger as a [`VerdictState`](crate::model::VerdictState), publishes the change as an event
+//! and writes the verdict back to NetBox ([`field_changes`]), but never over a value that a person changed meanwhile.
+//! [`OnDemandChecks`] answers requests and changes nothing; its [`preflight`] decides whether a block may be announced.
+//!
+//! Policy is pure and lies apart from what asks, saves and publishes: [`confirmation`], [`reasons`], [`query_plan`],
+//! [`reputation`], [`field_changes`] and [`preflight`].
 //!
 //! # Error handling
 //!
-//! That something could not be checked is [`CouldNotCheck`](crate::model::CouldNotCheck): never a verdict, and never written over one.
-//! The job that met it says so and runs again.
+//! A check that got no answer is a [`CouldNotCheck`](crate::model::CouldNotCheck). It is never a verdict and never replaces one.
+//! A round that meets one continues with the other blocks and ends with a [`RoundError`]; its job runs again on its timer.
 //!
 //! # Data storage
 //!
-//! The ledger's observations: a standing for each block and check, a sweep for each block and zone (how far it was asked
-//! about, what is listed), and a baseline for each block (what was listed when its lease began). All go when the lease does.
+//! The ledger's observations hold three things for each leased block: a verdict state for each check, the coverage by each
+//! blocklist zone (how far it was asked, and what it lists), and a baseline (what was listed when the lease began). They are
+//! deleted when the lease ends.
 
-mod checks;
+mod block_selection;
+mod blocklist_round;
+pub mod confirmation;
+mod coverage_store;
 mod error;
-pub mod fold;
-mod inspector;
+pub mod field_changes;
+mod on_demand;
+mod on_demand_preflight;
+mod on_demand_reputation;
 pub mod preflight;
-mod recorder;
+pub mod query_plan;
+pub mod reasons;
 pub mod reputation;
+mod round_context;
+mod round_failures;
+mod rounds;
+mod route_round;
 mod settings;
 mod sources;
-pub mod standing;
-pub mod sweep;
-mod sweeper;
-mod sweeps;
-pub mod words;
+mod verdict_recorder;
+mod verdict_store;
+mod verdict_subject;
+mod write_back;
+mod zone_queries;
 
-pub use checks::{Checks, RoundError, Scope};
-pub use error::Error;
-pub use inspector::{Inspector, Preflight, PreflightWish, ReputationProgress};
-pub use settings::{PreflightSettings, ReputationPolicy, ValidationSettings};
-pub use sources::Sources;
+pub use block_selection::BlockSelection;
+pub use error::{Error, RoundError};
+pub use on_demand::OnDemandChecks;
+pub use on_demand_preflight::{PreflightReport, PreflightRequest};
+pub use on_demand_reputation::ReputationProgress;
+pub use preflight::PreflightSettings;
+pub use rounds::CheckRounds;
+pub use settings::{ReputationPolicy, ValidationSettings};
+pub use sources::CheckSources;

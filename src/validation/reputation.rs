@@ -1,93 +1,75 @@
-//! What sweeps mean for a block. Pure.
+//! Judges the reputation of a block by what the blocklists said. Pure.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 
 use super::settings::ReputationPolicy;
-use crate::model::{Baseline, Cause, Class, CouldNotCheck, Reputation, Seen, Sweep};
+use crate::model::{Baseline, Cause, CouldNotCheck, KnownListing, ListingClass, Reputation, ZoneCoverage};
 
-/// One listing of one address.
+/// One address on one blocklist.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Which list.
+pub struct AddressListing {
     pub zone: String,
-    /// Which address.
     pub address: IpAddr,
-    /// What the list says, and since when that is known.
-    pub seen: Seen,
-    /// Whether it stood when the lease began; `None` where no baseline says.
+    pub known: KnownListing,
+    /// Whether the address was on this list when the lease began; `None` if no baseline exists.
     pub inherited: Option<bool>,
 }
 
-/// How far a zone was asked.
+/// How far a zone was asked about a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coverage {
-    /// Which list.
+pub struct ZoneProgress {
     pub zone: String,
-    /// Since when every address was asked about; `None` before the first round has ended.
+    /// Every address was asked about after this time; `None` before the first pass is complete.
     pub complete: Option<Timestamp>,
-    /// How many addresses gave no answer at the last try.
+    /// How many addresses gave no answer when they were last asked about.
     pub failed: usize,
-    /// Why the zone says nothing at all, if so.
-    pub trouble: Option<String>,
+    /// Why the zone answers nothing at all; `None` if it does answer.
+    pub zone_error: Option<String>,
 }
 
-/// A block as the lists see it.
+/// The reputation of a block, and what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockReputation {
-    /// The article's word, or why none can be said. A listing that was found is enough for *watch* and *listed*; *clean* needs
-    /// the word of every list about every address.
+    /// One listing is enough for *watch* or *listed*. *Clean* needs the answer of every zone about every address.
     pub verdict: Result<Reputation, CouldNotCheck>,
-    /// As of when: for *clean*, since when every address was asked about; otherwise when a listing was last seen.
+    /// For *clean*, the time after which every address was asked about; otherwise the time of the latest listing.
     pub observed: Option<Timestamp>,
-    /// Why, in words.
+    /// Explains the verdict to people.
     pub reason: String,
-    /// Every listing, the gravest first.
-    pub listed: Vec<Listed>,
-    /// Every zone.
-    pub zones: Vec<Coverage>,
+    /// All listings, the most severe class first.
+    pub listed: Vec<AddressListing>,
+    pub zones: Vec<ZoneProgress>,
 }
 
-/// Judges a block of so many addresses by its sweeps, one a zone; a zone without one was never asked.
+/// Judges a block of `addresses` addresses by the coverage of each zone. A zone without coverage was never asked.
 pub fn judge(
-    space: u64,
-    sweeps: &[(String, Option<Sweep>)],
+    addresses: u64,
+    coverage: &[(String, Option<ZoneCoverage>)],
     baseline: Option<&Baseline>,
     policy: &ReputationPolicy,
 ) -> BlockReputation {
-    let mut listed: Vec<Listed> = sweeps
-        .iter()
-        .filter_map(|(zone, sweep)| Some((zone, sweep.as_ref()?)))
-        .flat_map(|(zone, sweep)| sweep.listed.iter().map(move |(address, seen)| (zone, *address, seen)))
-        .map(|(zone, address, seen)| Listed {
-            zone: zone.clone(),
-            address,
-            seen: seen.clone(),
-            inherited: baseline
-                .filter(|baseline| baseline.listed.contains_key(zone))
-                .map(|baseline| baseline.holds(zone, address)),
-        })
-        .collect();
-    listed.sort_by_key(|row| (std::cmp::Reverse(row.seen.listing.class), row.address, row.zone.clone()));
-    let addresses = |class: Class| -> BTreeSet<IpAddr> {
-        listed.iter().filter(|row| row.seen.listing.class == class).map(|row| row.address).collect()
+    let listed = listings(coverage, baseline);
+    let of_class = |class: ListingClass| -> BTreeSet<IpAddr> {
+        listed.iter().filter(|row| row.known.listing.class == class).map(|row| row.address).collect()
     };
-    let (abuse, by_policy) = (addresses(Class::Abuse), addresses(Class::Policy));
-    let causes: Vec<Cause> = sweeps
+    let (abuse, on_policy_lists) = (of_class(ListingClass::Abuse), of_class(ListingClass::Policy));
+    let causes: Vec<Cause> = coverage
         .iter()
-        .filter_map(|(zone, sweep)| Some(Cause { source: zone.clone(), why: unsaid(sweep.as_ref())? }))
+        .filter_map(|(zone, coverage)| Some(Cause { source: zone.clone(), why: gap(coverage.as_ref())? }))
         .collect();
     let verdict = if !abuse.is_empty() {
-        Ok(if share(abuse.len(), space) > policy.watch_share {
+        Ok(if share(abuse.len(), addresses) > policy.watch_share {
             Reputation::Listed
         } else {
             Reputation::Watch
         })
-    } else if policy.policy_is_watch && !by_policy.is_empty() {
+    } else if policy.policy_is_watch && !on_policy_lists.is_empty() {
         Ok(Reputation::Watch)
-    } else if sweeps.is_empty() {
+    } else if coverage.is_empty() {
         Err(CouldNotCheck::not_configured())
     } else if causes.is_empty() {
         Ok(Reputation::Clean)
@@ -96,65 +78,90 @@ pub fn judge(
     };
     let reason = match &verdict {
         Ok(Reputation::Clean) => {
-            format!("none of {space} addresses is listed ({} asked)", plural(sweeps.len(), "list", "lists"))
+            let lists = counted(coverage.len(), "list", "lists");
+            format!("none of {addresses} addresses is listed ({lists} asked)")
         }
         Ok(_) => {
-            let many = if abuse.is_empty() { by_policy.len() } else { abuse.len() };
+            let many = if abuse.is_empty() { on_policy_lists.len() } else { abuse.len() };
             let kind = if abuse.is_empty() { "on policy lists" } else { "listed" };
-            format!("{many} of {space} addresses {kind}: {}", examples(&listed))
+            format!("{many} of {addresses} addresses {kind}: {}", examples(&listed))
         }
         Err(could_not) => could_not.to_string(),
     };
-    let zones = sweeps
-        .iter()
-        .map(|(zone, sweep)| Coverage {
-            zone: zone.clone(),
-            complete: sweep.as_ref().and_then(|sweep| sweep.complete),
-            failed: sweep.as_ref().map_or(0, |sweep| sweep.failed.len()),
-            trouble: sweep.as_ref().and_then(|sweep| sweep.trouble.as_ref()).map(|(why, _)| why.clone()),
-        })
-        .collect();
     let observed = match &verdict {
-        Ok(Reputation::Clean) => sweeps.iter().filter_map(|(_, sweep)| sweep.as_ref()?.complete).min(),
-        Ok(_) => listed.iter().map(|row| row.seen.checked).max(),
+        Ok(Reputation::Clean) => {
+            coverage.iter().filter_map(|(_, coverage)| coverage.as_ref()?.complete).min()
+        }
+        Ok(_) => listed.iter().map(|row| row.known.checked).max(),
         Err(_) => None,
     };
+    let zones = coverage.iter().map(|(zone, coverage)| progress(zone, coverage.as_ref())).collect();
     BlockReputation { verdict, observed, reason, listed, zones }
 }
 
-/// Why a zone does not say that nothing is listed.
-fn unsaid(sweep: Option<&Sweep>) -> Option<String> {
-    match sweep {
+/// Every listing of every zone, the most severe class first.
+fn listings(coverage: &[(String, Option<ZoneCoverage>)], baseline: Option<&Baseline>) -> Vec<AddressListing> {
+    let mut listed: Vec<AddressListing> = coverage
+        .iter()
+        .filter_map(|(zone, coverage)| Some((zone, coverage.as_ref()?)))
+        .flat_map(|(zone, coverage)| {
+            coverage.listed.iter().map(move |(address, known)| (zone, *address, known))
+        })
+        .map(|(zone, address, known)| AddressListing {
+            zone: zone.clone(),
+            address,
+            known: known.clone(),
+            inherited: baseline
+                .filter(|baseline| baseline.listed.contains_key(zone))
+                .map(|baseline| baseline.holds(zone, address)),
+        })
+        .collect();
+    listed.sort_by_key(|row| (Reverse(row.known.listing.class), row.address, row.zone.clone()));
+    listed
+}
+
+fn progress(zone: &str, coverage: Option<&ZoneCoverage>) -> ZoneProgress {
+    ZoneProgress {
+        zone: zone.to_owned(),
+        complete: coverage.and_then(|coverage| coverage.complete),
+        failed: coverage.map_or(0, |coverage| coverage.failed.len()),
+        zone_error: coverage.and_then(|coverage| coverage.zone_error.as_ref()).map(|(reason, _)| reason.clone()),
+    }
+}
+
+/// Why a zone's answers are not enough to call the block clean; `None` if they are.
+fn gap(coverage: Option<&ZoneCoverage>) -> Option<String> {
+    match coverage {
         None => Some("it was not asked yet".to_owned()),
-        Some(Sweep { trouble: Some((why, _)), .. }) => Some(why.clone()),
-        Some(Sweep { complete: None, .. }) => Some("its first round has not ended yet".to_owned()),
-        Some(sweep) => {
-            let (first, why) = sweep.failed.first_key_value()?;
-            Some(format!(
-                "{} gave no answer; {first}: {why}",
-                plural(sweep.failed.len(), "address", "addresses")
-            ))
+        Some(ZoneCoverage { zone_error: Some((reason, _)), .. }) => Some(reason.clone()),
+        Some(ZoneCoverage { complete: None, .. }) => {
+            Some("it was not asked about every address yet".to_owned())
+        }
+        Some(coverage) => {
+            let (first, reason) = coverage.failed.first_key_value()?;
+            let addresses = counted(coverage.failed.len(), "address", "addresses");
+            Some(format!("{addresses} gave no answer; {first}: {reason}"))
         }
     }
 }
 
 /// Sizes are far below 2^52.
 #[allow(clippy::cast_precision_loss)]
-fn share(part: usize, space: u64) -> f64 {
-    part as f64 / space.max(1) as f64
+fn share(part: usize, addresses: u64) -> f64 {
+    part as f64 / addresses.max(1) as f64
 }
 
-fn plural(count: usize, one: &str, more: &str) -> String {
+fn counted(count: usize, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
-fn examples(listed: &[Listed]) -> String {
+fn examples(listed: &[AddressListing]) -> String {
     const SHOWN: usize = 3;
     let mut shown: Vec<String> = listed
         .iter()
         .take(SHOWN)
         .map(|row| {
-            let reason = match row.seen.listing.reason.as_str() {
+            let reason = match row.known.listing.reason.as_str() {
                 "" => String::new(),
                 reason => format!(" ({reason})"),
             };
@@ -176,67 +183,75 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn swept(listed: &[(u8, Class)]) -> Sweep {
-        let seen = |class| Seen {
+    fn covered(listed: &[(u8, ListingClass)]) -> ZoneCoverage {
+        let known = |class| KnownListing {
             listing: Listing { class, codes: vec![], reason: "spam".into() },
             since: at(1),
             checked: at(1),
         };
-        Sweep {
+        ZoneCoverage {
             complete: Some(at(1)),
-            listed: listed.iter().map(|(last, class)| ([203, 0, 113, *last].into(), seen(*class))).collect(),
-            ..Sweep::default()
+            listed: listed.iter().map(|(last, class)| ([203, 0, 113, *last].into(), known(*class))).collect(),
+            ..ZoneCoverage::default()
         }
     }
 
-    fn word(sweeps: &[Option<Sweep>]) -> Option<Reputation> {
-        let named: Vec<(String, Option<Sweep>)> =
-            sweeps.iter().enumerate().map(|(nth, sweep)| (format!("bl{nth}.test"), sweep.clone())).collect();
+    fn verdict(zones: &[Option<ZoneCoverage>]) -> Option<Reputation> {
+        let named: Vec<(String, Option<ZoneCoverage>)> = zones
+            .iter()
+            .enumerate()
+            .map(|(nth, coverage)| (format!("bl{nth}.test"), coverage.clone()))
+            .collect();
         judge(256, &named, None, &ReputationPolicy::default()).verdict.ok()
     }
 
     #[test]
-    fn only_the_word_of_every_list_about_every_address_is_clean() {
-        let clean = swept(&[]);
-        assert_eq!(word(&[Some(clean.clone()), Some(clean.clone())]), Some(Reputation::Clean));
-        assert_eq!(word(&[Some(clean.clone()), None]), None, "never asked");
-        assert_eq!(word(&[]), None, "no list");
-        let unfinished = Sweep { complete: None, ..clean.clone() };
-        assert_eq!(word(&[Some(clean.clone()), Some(unfinished)]), None);
-        let silent =
-            Sweep { failed: [([203, 0, 113, 9].into(), "SERVFAIL".to_owned())].into(), ..clean.clone() };
-        assert_eq!(word(&[Some(silent)]), None);
-        let broken = Sweep { trouble: Some(("SERVFAIL".into(), at(2))), ..clean };
-        assert_eq!(word(&[Some(broken)]), None);
+    fn clean_needs_the_answer_of_every_list_about_every_address() {
+        let clean = covered(&[]);
+        assert_eq!(verdict(&[Some(clean.clone()), Some(clean.clone())]), Some(Reputation::Clean));
+        assert_eq!(verdict(&[Some(clean.clone()), None]), None, "never asked");
+        assert_eq!(verdict(&[]), None, "no list");
+        let unfinished = ZoneCoverage { complete: None, ..clean.clone() };
+        assert_eq!(verdict(&[Some(clean.clone()), Some(unfinished)]), None);
+        let silent = ZoneCoverage {
+            failed: [([203, 0, 113, 9].into(), "SERVFAIL".to_owned())].into(),
+            ..clean.clone()
+        };
+        assert_eq!(verdict(&[Some(silent)]), None);
+        let broken = ZoneCoverage { zone_error: Some(("SERVFAIL".into(), at(2))), ..clean };
+        assert_eq!(verdict(&[Some(broken)]), None);
     }
 
     #[test]
-    fn a_listing_needs_nobody_else_s_word() {
-        let many = swept(&[(1, Class::Abuse), (2, Class::Abuse), (3, Class::Abuse)]);
-        assert_eq!(word(&[Some(many.clone()), None]), Some(Reputation::Listed));
-        // A zone that is in trouble now still said what it said.
+    fn one_list_is_enough_for_a_listing() {
+        let many = covered(&[(1, ListingClass::Abuse), (2, ListingClass::Abuse), (3, ListingClass::Abuse)]);
+        assert_eq!(verdict(&[Some(many.clone()), None]), Some(Reputation::Listed));
+        // The earlier listings of a zone in trouble still count.
         assert_eq!(
-            word(&[Some(Sweep { trouble: Some(("x".into(), at(2))), ..many })]),
+            verdict(&[Some(ZoneCoverage { zone_error: Some(("x".into(), at(2))), ..many })]),
             Some(Reputation::Listed)
         );
     }
 
     #[test]
     fn policy_lists_and_a_small_share_are_watched() {
-        assert_eq!(word(&[Some(swept(&[(1, Class::Abuse), (2, Class::Abuse)]))]), Some(Reputation::Watch));
-        assert_eq!(word(&[Some(swept(&[(1, Class::Policy)]))]), Some(Reputation::Watch));
-        assert_eq!(word(&[Some(swept(&[(1, Class::Informational)]))]), Some(Reputation::Clean));
+        assert_eq!(
+            verdict(&[Some(covered(&[(1, ListingClass::Abuse), (2, ListingClass::Abuse)]))]),
+            Some(Reputation::Watch)
+        );
+        assert_eq!(verdict(&[Some(covered(&[(1, ListingClass::Policy)]))]), Some(Reputation::Watch));
+        assert_eq!(verdict(&[Some(covered(&[(1, ListingClass::Informational)]))]), Some(Reputation::Clean));
     }
 
     #[test]
-    fn what_was_inherited_is_told_from_what_came_since() {
+    fn inherited_and_new_listings_are_told_apart() {
         let mut baseline = Baseline { taken: Some(at(1)), ..Baseline::default() };
         baseline.listed.insert("bl.test".into(), vec![[203, 0, 113, 1].into()]);
-        let sweeps = [
-            ("bl.test".to_owned(), Some(swept(&[(1, Class::Abuse), (2, Class::Abuse)]))),
-            ("new.test".to_owned(), Some(swept(&[(1, Class::Abuse)]))),
+        let zones = [
+            ("bl.test".to_owned(), Some(covered(&[(1, ListingClass::Abuse), (2, ListingClass::Abuse)]))),
+            ("new.test".to_owned(), Some(covered(&[(1, ListingClass::Abuse)]))),
         ];
-        let judged = judge(256, &sweeps, Some(&baseline), &ReputationPolicy::default());
+        let judged = judge(256, &zones, Some(&baseline), &ReputationPolicy::default());
         let inherited: Vec<Option<bool>> = judged.listed.iter().map(|row| row.inherited).collect();
         assert_eq!(inherited, [Some(true), None, Some(false)], "{:?}", judged.listed);
         assert_eq!(

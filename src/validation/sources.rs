@@ -1,24 +1,24 @@
-//! Whom checks ask.
+//! The peers that checks ask.
 
 use std::sync::Arc;
 
-use crate::bgp::RouteWatch;
-use crate::dnsbl::Lists;
-use crate::geofeed::Geofeeds;
-use crate::irr::Registry;
+use crate::bgp::RouteCollector;
+use crate::dnsbl::Blocklists;
+use crate::geofeed::GeofeedClient;
+use crate::irr::IrrClient;
 use crate::rpki::Validator;
 
-/// Whom checks ask: shared by the rounds and by those who ask on demand, since the limits of a peer are of who asks it.
+/// The peers that checks ask. Rounds and requests share one set, because a peer's rate limits count both.
 #[derive(Clone)]
-pub struct Sources {
+pub struct CheckSources {
     /// Origin validation.
     pub validator: Arc<Validator>,
-    /// The registries.
-    pub registry: Arc<Registry>,
-    /// Blocklists.
-    pub lists: Arc<Lists>,
-    /// Who announces a block now; `None` if no collector is configured.
-    pub routes: Option<Arc<dyn RouteWatch>>,
-    /// Geofeeds.
-    pub geofeeds: Arc<Geofeeds>,
+    /// The IRR databases.
+    pub irr: Arc<IrrClient>,
+    /// The DNS blocklists.
+    pub lists: Arc<Blocklists>,
+    /// A BGP collector; `None` if none is configured.
+    pub routes: Option<Arc<dyn RouteCollector>>,
+    /// Fetches geofeeds.
+    pub geofeeds: Arc<GeofeedClient>,
 }

@@ -1,4 +1,4 @@
-//! What a preflight finds: about what, how much it weighs, and who has to act.
+//! Findings of a preflight: what each is about, how severe it is, and who has to act.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,31 +7,31 @@ use jiff::Timestamp;
 
 use crate::model::Network;
 
-/// What is looked at.
+/// An aspect of an announcement that the preflight checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Aspect {
-    /// The lease is in force, and for long enough.
+pub enum PreflightAspect {
+    /// The lease is in force and has enough days left.
     Term,
     /// A letter of authorisation is recorded.
     Loa,
-    /// The RPKI authorises what would be announced.
+    /// The RPKI authorises every route that is to be announced.
     Roa,
-    /// Route objects say what would be announced.
+    /// The IRR has a route object for every route that is to be announced.
     Irr,
-    /// Nobody else announces it.
+    /// No other AS announces the block or a part of it.
     Bgp,
-    /// Blocklists do not list it.
+    /// The blocklists do not list the block.
     Reputation,
-    /// The holder's geofeed covers it.
+    /// The holder's geofeed covers the block.
     Geofeed,
 }
 
-impl Aspect {
-    /// Every aspect, in the order in which people read them.
+impl PreflightAspect {
+    /// Every aspect, in the order in which findings are reported.
     pub const ALL: [Self; 7] =
         [Self::Term, Self::Loa, Self::Roa, Self::Irr, Self::Bgp, Self::Reputation, Self::Geofeed];
 
-    /// Its word.
+    /// The word that `validation.preflight.required` has for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Term => "term",
@@ -45,13 +45,13 @@ impl Aspect {
     }
 }
 
-impl fmt::Display for Aspect {
+impl fmt::Display for PreflightAspect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Aspect {
+impl FromStr for PreflightAspect {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
@@ -62,51 +62,46 @@ impl FromStr for Aspect {
     }
 }
 
-/// How much a finding weighs.
+/// How a finding bears on the announcement, the most severe last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// As it should be.
+pub enum FindingSeverity {
     Pass,
-    /// Good to know.
+    /// Neither good nor bad, such as a check without a configured source.
     Note,
-    /// Not as it should be, and no reason to wait.
+    /// A fault that does not stand in the way of the announcement.
     Warning,
-    /// Not to be announced before it is mended.
+    /// The block must not be announced before this is repaired.
     Blocking,
 }
 
-/// Who has to act.
+/// Who has to act on a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Actor {
-    /// Nobody.
+pub enum FindingActor {
     Nobody,
-    /// The holder of the resource: the owner of the block, or who leases it out.
+    /// The holder of the resource: the owner of the block, or whoever leases it out.
     Holder,
-    /// You who lease it.
+    /// The organisation that leases the block and is going to announce it.
     Lessee,
-    /// Whoever runs Leasehold: a source is missing or does not answer.
+    /// Whoever runs Leasehold: a source is not configured or does not answer.
     Operator,
 }
 
-/// One thing found.
+/// One result of a preflight.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What was looked at.
-    pub aspect: Aspect,
-    /// How much it weighs.
-    pub severity: Severity,
-    /// UPPER_SNAKE, stable. Example: `ROA_MISSING`.
+pub struct PreflightFinding {
+    pub aspect: PreflightAspect,
+    pub severity: FindingSeverity,
+    /// A stable UPPER_SNAKE word for programs. Example: `ROA_MISSING`.
     pub reason: &'static str,
-    /// What was found, in words.
+    /// The explanation for people.
     pub message: String,
-    /// What it is about.
+    /// The block, or for a route the prefix that is to be announced.
     pub prefix: Network,
-    /// Who said so; empty for what the record itself says.
+    /// The peer that answered; empty if the finding rests on the record alone.
     pub source: String,
-    /// As of when; `None` for what holds now.
+    /// The time of the source's data; `None` if the finding rests on the record as it is now.
     pub observed: Option<Timestamp>,
-    /// Who has to act.
-    pub actor: Actor,
-    /// What to ask of whoever has to act; empty if nobody has to.
-    pub ask: String,
+    pub actor: FindingActor,
+    /// What the actor should do. Empty if nobody has to act, or if another finding gives the same advice.
+    pub advice: String,
 }

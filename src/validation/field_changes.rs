@@ -1,24 +1,24 @@
-//! What a verdict changes in NetBox. Pure.
+//! The custom fields in NetBox that a verdict changes. Pure.
 
 use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use crate::model::{Check, Lease, Standing, Verdict};
+use crate::model::{Check, Lease, Verdict, VerdictState};
 use crate::netbox::FieldChange;
 
-/// The fields to write so that the record says what is held; none if it does. A verdict that stays the same is dated anew
-/// only when its date is so old, since each write is an entry in NetBox's change log.
-pub fn changes(lease: &Lease, standing: &Standing, redate_after: Duration) -> Vec<FieldChange> {
-    let observed = whole_second(standing.observed);
-    let dated = |recorded: Option<Timestamp>| {
+/// The fields to write so that the record agrees with the verdict; none if it agrees already. An unchanged verdict gets a new
+/// date only when the recorded date is older by `redate_after`, because every write is an entry in NetBox's change log.
+pub fn field_changes(lease: &Lease, state: &VerdictState, redate_after: Duration) -> Vec<FieldChange> {
+    let observed = whole_second(state.observed);
+    let needs_date = |recorded: Option<Timestamp>| {
         recorded.is_none_or(|at| {
             Duration::try_from(observed.duration_since(at)).is_ok_and(|age| age >= redate_after)
         })
     };
-    match standing.verdict {
+    match state.verdict {
         Verdict::Roa(status) => {
-            if lease.roa_status == Some(status) && !dated(lease.roa_checked) {
+            if lease.roa_status == Some(status) && !needs_date(lease.roa_checked) {
                 return Vec::new();
             }
             vec![FieldChange::RoaStatus(Some(status)), FieldChange::RoaChecked(Some(observed))]
@@ -30,7 +30,7 @@ pub fn changes(lease: &Lease, standing: &Standing, redate_after: Duration) -> Ve
             vec![FieldChange::IrrRegistered(Some(registered))]
         }
         Verdict::Reputation(reputation) => {
-            if lease.reputation == Some(reputation) && !dated(lease.reputation_checked) {
+            if lease.reputation == Some(reputation) && !needs_date(lease.reputation_checked) {
                 return Vec::new();
             }
             vec![FieldChange::Reputation(Some(reputation)), FieldChange::ReputationChecked(Some(observed))]
@@ -38,8 +38,8 @@ pub fn changes(lease: &Lease, standing: &Standing, redate_after: Duration) -> Ve
     }
 }
 
-/// The verdict of a check as the record has it.
-pub fn recorded(lease: &Lease, check: Check) -> Option<Verdict> {
+/// The verdict of a check that the record in NetBox holds.
+pub fn recorded_verdict(lease: &Lease, check: Check) -> Option<Verdict> {
     match check {
         Check::Roa => lease.roa_status.map(Verdict::Roa),
         Check::Irr => lease.irr_registered.map(Verdict::Irr),
@@ -47,7 +47,7 @@ pub fn recorded(lease: &Lease, check: Check) -> Option<Verdict> {
     }
 }
 
-/// NetBox's forms show whole seconds; a fraction would look like a change to whoever saves one.
+/// Rounds down to the second: NetBox's forms show no fractions, so saving a form would otherwise look like a change.
 fn whole_second(at: Timestamp) -> Timestamp {
     at.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor)).unwrap_or(at)
 }
@@ -59,9 +59,9 @@ mod tests {
 
     const DAY: Duration = Duration::from_hours(24);
 
-    fn standing(second: i64) -> Standing {
+    fn state_at(second: i64) -> VerdictState {
         let observed = Timestamp::new(second, 700_000_000).unwrap();
-        Standing {
+        VerdictState {
             about: String::new(),
             verdict: Verdict::Roa(RoaStatus::Valid),
             since: observed,
@@ -69,15 +69,15 @@ mod tests {
             reason: String::new(),
             source: String::new(),
             candidate: None,
-            failure: None,
-            untold: None,
+            last_failure: None,
+            unpublished: None,
         }
     }
 
     #[test]
-    fn a_verdict_is_written_once_and_dated_anew_once_a_day() {
+    fn a_verdict_is_written_once_and_gets_a_new_date_once_a_day() {
         let mut lease = Lease::default();
-        let first = changes(&lease, &standing(1_000), DAY);
+        let first = field_changes(&lease, &state_at(1_000), DAY);
         let at = Timestamp::from_second(1_000).unwrap();
         assert_eq!(
             first,
@@ -86,10 +86,14 @@ mod tests {
         );
         lease.roa_status = Some(RoaStatus::Valid);
         lease.roa_checked = Some(at);
-        assert_eq!(changes(&lease, &standing(1_000 + 86_399), DAY), []);
-        assert_eq!(changes(&lease, &standing(1_000 + 86_400), DAY).len(), 2);
-        assert_eq!(changes(&lease, &standing(900), DAY), [], "a record that is newer is not dated back");
+        assert_eq!(field_changes(&lease, &state_at(1_000 + 86_399), DAY), []);
+        assert_eq!(field_changes(&lease, &state_at(1_000 + 86_400), DAY).len(), 2);
+        assert_eq!(field_changes(&lease, &state_at(900), DAY), [], "a newer date in the record stays");
         lease.roa_status = Some(RoaStatus::Unknown);
-        assert_eq!(changes(&lease, &standing(1_001), DAY).len(), 2, "another word is written at once");
+        assert_eq!(
+            field_changes(&lease, &state_at(1_001), DAY).len(),
+            2,
+            "another verdict is written at once"
+        );
     }
 }

@@ -1,10 +1,10 @@
-//! What peers said, as the article's words, with the reason that people read. Pure.
+//! Turns the answers of the RPKI and the IRR into verdicts, with an explanation for people. Pure.
 
-use super::standing::Sighting;
+use super::confirmation::VerdictObservation;
 use crate::irr::{IrrState, IrrVerdict};
 use crate::model::{InvalidReason, Observed, RoaStatus, Route, RouteState, RouteVerdict, Verdict, Vrp};
 
-/// The article's word for a state of RFC 6811.
+/// The value of `roa_status` for a state of RFC 6811: *not found* is called *unknown*.
 pub fn roa_status(state: RouteState) -> RoaStatus {
     match state {
         RouteState::Valid => RoaStatus::Valid,
@@ -13,26 +13,26 @@ pub fn roa_status(state: RouteState) -> RoaStatus {
     }
 }
 
-/// What origin validation said, as a verdict to hold on what it is about.
-pub fn roa(route: Route, seen: &Observed<RouteVerdict>, about: String) -> Sighting {
-    Sighting {
+/// The result of origin validation as an observation about this subject.
+pub fn roa(route: Route, answer: &Observed<RouteVerdict>, about: String) -> VerdictObservation {
+    VerdictObservation {
         about,
-        verdict: Verdict::Roa(roa_status(seen.value.state)),
-        reason: roa_reason(route, &seen.value),
-        source: seen.source.clone(),
-        observed: seen.time,
+        verdict: Verdict::Roa(roa_status(answer.value.state)),
+        reason: roa_reason(route, &answer.value),
+        source: answer.source.clone(),
+        observed: answer.time,
     }
 }
 
-/// Why the RPKI says so.
+/// Explains the result of origin validation, with the ROAs that it rests on.
 pub fn roa_reason(route: Route, verdict: &RouteVerdict) -> String {
     let failing = |wanted: InvalidReason| {
         let vrps = verdict.failing.iter().filter(|(_, why)| *why == wanted).map(|(vrp, _)| *vrp);
-        some(&vrps.collect::<Vec<_>>())
+        first_of(&vrps.collect::<Vec<_>>())
     };
     match verdict.state {
         RouteState::Valid if verdict.matching.is_empty() => format!("a ROA authorises {route}"),
-        RouteState::Valid => format!("a ROA authorises {route}: {}", some(&verdict.matching)),
+        RouteState::Valid => format!("a ROA authorises {route}: {}", first_of(&verdict.matching)),
         RouteState::NotFound => format!("no ROA covers {}", route.prefix),
         RouteState::Invalid(why @ InvalidReason::Length) => format!(
             "a ROA names {}, but not for a /{}: {}",
@@ -49,28 +49,28 @@ pub fn roa_reason(route: Route, verdict: &RouteVerdict) -> String {
     }
 }
 
-/// The first few of them.
-fn some(vrps: &[Vrp]) -> String {
+/// The first three VRPs and the number of the others.
+fn first_of(vrps: &[Vrp]) -> String {
     const SHOWN: usize = 3;
     let mut shown: Vec<String> = vrps.iter().take(SHOWN).map(ToString::to_string).collect();
     if vrps.len() > SHOWN {
         shown.push(format!("and {} more", vrps.len() - SHOWN));
     }
-    if shown.is_empty() { "the source does not say which".to_owned() } else { shown.join(", ") }
+    if shown.is_empty() { "the source does not name them".to_owned() } else { shown.join(", ") }
 }
 
-/// What the registries said, as a verdict to hold on what it is about: a route object that filters see, or none.
-pub fn irr(route: Route, seen: &Observed<IrrVerdict>, about: String) -> Sighting {
-    Sighting {
+/// The result of an IRR check as an observation about this subject. Only a route object that filters use counts as registered.
+pub fn irr(route: Route, answer: &Observed<IrrVerdict>, about: String) -> VerdictObservation {
+    VerdictObservation {
         about,
-        verdict: Verdict::Irr(seen.value.state == IrrState::Registered),
-        reason: irr_reason(route, &seen.value),
-        source: seen.source.clone(),
-        observed: seen.time,
+        verdict: Verdict::Irr(answer.value.state == IrrState::Registered),
+        reason: irr_reason(route, &answer.value),
+        source: answer.source.clone(),
+        observed: answer.time,
     }
 }
 
-/// Where the route stands in the registries.
+/// Explains the result of an IRR check, with the route objects that it rests on.
 pub fn irr_reason(route: Route, verdict: &IrrVerdict) -> String {
     let objects = |objects: &[crate::irr::RouteObject]| {
         let shown: Vec<String> =
@@ -85,14 +85,14 @@ pub fn irr_reason(route: Route, verdict: &IrrVerdict) -> String {
             format!("a route object says {route}, in a registry that is not responsible for it")
         }
         IrrState::OtherOrigin => {
-            format!("route objects for {} name others: {}", route.prefix, objects(&verdict.objects))
+            format!("route objects for {} name other origins: {}", route.prefix, objects(&verdict.objects))
         }
         IrrState::LessSpecific => {
-            format!("only a less-specific names {}: {}", route.origin, objects(&verdict.objects))
+            format!("only less-specific route objects name {}: {}", route.origin, objects(&verdict.objects))
         }
         IrrState::Hidden => {
             format!(
-                "the route object is hidden from filters, since the RPKI calls it invalid: {}",
+                "the route object is hidden from filters because the RPKI calls it invalid: {}",
                 objects(&verdict.hidden)
             )
         }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_has_words_that_name_the_roa() {
+    fn every_state_has_a_reason_that_names_the_roa() {
         assert_eq!(
             reason("203.0.113.0/24", 64500, &[("203.0.113.0/24", 24, 64500)]),
             "a ROA authorises 203.0.113.0/24 from AS64500: 203.0.113.0/24-24 AS64500"

@@ -1,0 +1,29 @@
+//! Which blocks a round checks.
+
+use std::sync::Arc;
+
+use crate::cache::Index;
+use crate::clock::Clock;
+use crate::model::{Prefix, TermPhase};
+
+/// Which of the leased blocks in force a round checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockSelection {
+    All,
+    /// Blocks that were never checked, because they were just registered or recorded by hand.
+    New,
+}
+
+/// The leased blocks for which a check is wanted. Blocks whose lease has ended are left out; blocks whose lease begins in the
+/// future are not.
+pub(super) fn leased_blocks(
+    index: &Index,
+    clock: &dyn Clock,
+    wanted: impl Fn(&Prefix) -> bool,
+) -> Vec<Arc<Prefix>> {
+    let today = clock.today();
+    let has_lease = |prefix: &Prefix| {
+        prefix.lease.as_ref().is_some_and(|lease| lease.term.phase(today) != TermPhase::Expired)
+    };
+    index.leased().filter(|prefix| has_lease(prefix) && wanted(prefix)).cloned().collect()
+}
