@@ -1,6 +1,6 @@
-//! Blocklists over whole blocks: sweeps with a budget, what was inherited, and what is never said.
+//! Blocklist checks of whole blocks: rounds with a budget, inherited listings, and lists that fail.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use leasehold::config::Settings;
 use leasehold::dnsbl::DnsblSettings;
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use crate::dnsbl::{Rbldnsd, zone};
 use crate::support::peers::variable;
-use crate::support::{NetBox, Server, settings};
+use crate::support::{NetBox, Server, eventually, settings};
 
 const SELF_TEST: &str = "127.0.0.2\n";
 
-/// Rounds on demand, against these zones.
+/// Settings of a server that asks these zones and whose rounds run only when a test asks.
 fn checking(netbox: &NetBox, server: &Rbldnsd, zones: &[&str]) -> Settings {
     let mut settings = settings(netbox);
     settings.checks.dnsbl = DnsblSettings {
@@ -39,7 +39,7 @@ async fn recorded(netbox: &NetBox, id: u64) -> Value {
     value.get("value").cloned().unwrap_or(value)
 }
 
-/// Every message of a check.
+/// Every message of a blocklist check.
 async fn ask(server: &Server, target: Target, recorded: bool) -> Vec<Item> {
     let request = v1::CheckReputationRequest { target: Some(target), vrf_id: 0, recorded };
     let mut stream = server.validation.clone().check_reputation(request).await.unwrap().into_inner();
@@ -61,16 +61,26 @@ fn prefix(text: &str) -> Target {
     Target::Prefix(text.to_owned())
 }
 
-/// rbldnsd looks for a changed file every second, and tells files apart by the second.
-async fn rewrite(directory: &tempfile::TempDir, zone: &str, text: &str) {
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    std::fs::write(directory.path().join(zone), text).unwrap();
-    tokio::time::sleep(Duration::from_millis(2200)).await;
+/// Replaces the file of `bl.test` and waits until rbldnsd serves it. Each call of a test needs a `version` of its own, above 0.
+async fn rewrite(server: &Rbldnsd, directory: &tempfile::TempDir, version: u8, text: &str) {
+    let (new, path) = (directory.path().join("bl.test.new"), directory.path().join("bl.test"));
+    // An address outside the tested blocks shows which version is served.
+    let marker = format!("198.18.0.{version}");
+    std::fs::write(&new, format!("{text}{marker}\n")).unwrap();
+    // rbldnsd compares times of files by the second.
+    let modified = SystemTime::now() + Duration::from_secs(2 * u64::from(version));
+    std::fs::File::options().write(true).open(&new).unwrap().set_modified(modified).unwrap();
+    std::fs::rename(&new, &path).unwrap();
+    eventually("rbldnsd serves the new file", async || {
+        let lists = crate::dnsbl::lists(server.at, vec![zone("bl.test")]);
+        lists.check("bl.test", marker.parse().unwrap()).await.is_ok_and(|listing| listing.is_some())
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_block_is_swept_told_and_what_was_inherited_is_told_from_what_came_since() {
-    let name = "a_block_is_swept_told_and_what_was_inherited_is_told_from_what_came_since";
+async fn inherited_and_new_listings_are_told_apart_and_a_delisting_is_published() {
+    let name = "inherited_and_new_listings_are_told_apart_and_a_delisting_is_published";
     let Some(rbldnsd) = variable(name, "LEASEHOLD_TEST_RBLDNSD", "rbldnsd") else { return };
     let directory = tempfile::tempdir().unwrap();
     let inherited = format!("{SELF_TEST}203.0.113.9 :127.0.0.2:it came with the block\n");
@@ -88,36 +98,36 @@ async fn a_block_is_swept_told_and_what_was_inherited_is_told_from_what_came_sin
     );
     assert_eq!(server.told(v1::EventType::ReputationChanged).await, [], "the first round is a baseline");
 
-    // Another one is listed since, and the one that came with the block is not any more.
+    // Another address is listed since the lease began, and the inherited listing is gone.
     let since = format!("{SELF_TEST}203.0.113.5 :127.0.0.2:one of our customers\n");
-    rewrite(&directory, "bl.test", &since).await;
+    rewrite(&lists, &directory, 1, &since).await;
     server.run("validation.reputation").await;
     let found = result(&server, prefix("203.0.113.0/28"), true).await;
     let rows: Vec<(&str, Option<bool>, &str)> =
         found.listings.iter().map(|row| (row.address.as_str(), row.inherited, row.reason.as_str())).collect();
     assert_eq!(rows, [("203.0.113.5", Some(false), "one of our customers")]);
-    rewrite(&directory, "bl.test", &inherited).await;
+    rewrite(&lists, &directory, 2, &inherited).await;
     server.run("validation.reputation").await;
     let found = result(&server, prefix("203.0.113.0/28"), true).await;
     assert_eq!(found.listings[0].inherited, Some(true));
 
-    // Delisted: confirmed by a second round, then told.
-    rewrite(&directory, "bl.test", SELF_TEST).await;
+    // A delisting is published when a second round confirms it.
+    rewrite(&lists, &directory, 3, SELF_TEST).await;
     server.run("validation.reputation").await;
-    assert_eq!(recorded(&netbox, id).await, "listed", "one look is not enough");
+    assert_eq!(recorded(&netbox, id).await, "listed", "one round is not enough");
     server.run("validation.reputation").await;
     assert_eq!(recorded(&netbox, id).await, "clean");
-    let told = server.told(v1::EventType::ReputationChanged).await;
-    let Some(v1::event::Subject::Verdict(change)) = &told[0].subject else { panic!("{told:?}") };
-    assert_eq!((told.len(), change.before.as_str(), change.after.as_str()), (1, "listed", "clean"));
+    let events = server.told(v1::EventType::ReputationChanged).await;
+    let Some(v1::event::Subject::Verdict(change)) = &events[0].subject else { panic!("{events:?}") };
+    assert_eq!((events.len(), change.before.as_str(), change.after.as_str()), (1, "listed", "clean"));
 }
 
 #[tokio::test]
-async fn a_list_that_fails_makes_nothing_clean_and_unlists_nothing() {
-    let name = "a_list_that_fails_makes_nothing_clean_and_unlists_nothing";
+async fn a_list_that_fails_makes_no_block_clean_and_delists_none() {
+    let name = "a_list_that_fails_makes_no_block_clean_and_delists_none";
     let Some(rbldnsd) = variable(name, "LEASEHOLD_TEST_RBLDNSD", "rbldnsd") else { return };
     let directory = tempfile::tempdir().unwrap();
-    // One zone is well, one fails its self-test, and one answers error codes about the block.
+    // One zone works, one fails its self-test, and one answers error codes about the block.
     let errors = format!("{SELF_TEST}198.51.100.0/28 :127.255.255.254:public resolver\n");
     let listed = format!("{SELF_TEST}203.0.113.1\n203.0.113.2\n");
     let lists = Rbldnsd::up(
@@ -146,12 +156,12 @@ async fn a_list_that_fails_makes_nothing_clean_and_unlists_nothing() {
     let server = Server::with(checking(&netbox, &lists, &["well.test", "untested.test"])).await;
     server.live().await;
     server.run("validation.reputation").await;
-    assert_eq!(recorded(&netbox, clean).await, "clean", "what was said before stands");
+    assert_eq!(recorded(&netbox, clean).await, "clean", "the earlier verdict stays");
     let found = result(&server, prefix("192.0.2.0/28"), true).await;
     assert_eq!(found.reputation(), v1::Reputation::Unspecified);
     assert!(found.causes[0].reason.contains("self-test"), "{:?}", found.causes);
     let found = result(&server, prefix("203.0.113.0/28"), false).await;
-    assert_eq!(found.reputation(), v1::Reputation::Listed, "a listing needs nobody else's word");
+    assert_eq!(found.reputation(), v1::Reputation::Listed, "one list is enough for a listing");
     let named: Vec<&str> = found.listings.iter().map(|row| row.zone.as_str()).collect();
     assert_eq!(named, ["well.test", "well.test"], "a zone that failed its self-test lists nothing");
     let status = server.admin.clone().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
@@ -161,8 +171,8 @@ async fn a_list_that_fails_makes_nothing_clean_and_unlists_nothing() {
 }
 
 #[tokio::test]
-async fn a_slash_24_over_five_zones_takes_less_than_two_seconds_and_tells_how_far_it_is() {
-    let name = "a_slash_24_over_five_zones_takes_less_than_two_seconds_and_tells_how_far_it_is";
+async fn a_slash_24_over_five_zones_takes_less_than_two_seconds_and_reports_progress() {
+    let name = "a_slash_24_over_five_zones_takes_less_than_two_seconds_and_reports_progress";
     let Some(rbldnsd) = variable(name, "LEASEHOLD_TEST_RBLDNSD", "rbldnsd") else { return };
     let directory = tempfile::tempdir().unwrap();
     let names = ["a.test", "b.test", "c.test", "d.test", "e.test"];
@@ -198,12 +208,12 @@ async fn a_slash_24_over_five_zones_takes_less_than_two_seconds_and_tells_how_fa
 }
 
 #[tokio::test]
-async fn a_slash_19_stays_inside_its_budget_and_is_whole_after_enough_rounds() {
-    let name = "a_slash_19_stays_inside_its_budget_and_is_whole_after_enough_rounds";
+async fn a_slash_19_stays_within_its_budget_and_is_complete_after_enough_rounds() {
+    let name = "a_slash_19_stays_within_its_budget_and_is_complete_after_enough_rounds";
     let Some(rbldnsd) = variable(name, "LEASEHOLD_TEST_RBLDNSD", "rbldnsd") else { return };
     let directory = tempfile::tempdir().unwrap();
     let lists = Rbldnsd::up(&rbldnsd, directory.path(), &[("bl.test", "ip4set", SELF_TEST)]).await;
-    // Counts what passes by.
+    // A proxy that counts the queries.
     let counted = crate::support::proxy::CountingUdp::before(lists.at).await;
     let netbox = NetBox::emulated().await;
     let id = lease(&netbox, "203.0.96.0/19").await;
@@ -213,13 +223,13 @@ async fn a_slash_19_stays_inside_its_budget_and_is_whole_after_enough_rounds() {
     settings.checks.validation.reputation.budget = 3000;
     let server = Server::with(settings).await;
     server.live().await;
-    // The job of new blocks may have made the first run already.
+    // The job that checks new blocks may have made the first run already.
     let mut rounds = 0;
     while recorded(&netbox, id).await == Value::Null {
         let before = counted.queries();
         server.run("validation.reputation").await;
         let spent = counted.queries() - before;
-        // The recorded address and a self-test of two queries come on top, and a run of the other job may lie in between.
+        // The recorded address and the two queries of a self-test are not counted, and a run of the other job may lie in between.
         assert!(spent <= 2 * (3000 + 1 + 2), "{spent} queries");
         rounds += 1;
         assert!(rounds <= 3, "8192 addresses are three rounds of 3000");
@@ -228,8 +238,8 @@ async fn a_slash_19_stays_inside_its_budget_and_is_whole_after_enough_rounds() {
 }
 
 #[tokio::test]
-async fn one_address_is_asked_about_and_a_space_that_nobody_can_sweep_is_refused() {
-    let name = "one_address_is_asked_about_and_a_space_that_nobody_can_sweep_is_refused";
+async fn one_address_is_checked_and_no_list_for_its_family_is_not_clean() {
+    let name = "one_address_is_checked_and_no_list_for_its_family_is_not_clean";
     let Some(rbldnsd) = variable(name, "LEASEHOLD_TEST_RBLDNSD", "rbldnsd") else { return };
     let directory = tempfile::tempdir().unwrap();
     let listed = format!("{SELF_TEST}203.0.113.5 :127.0.0.10:dynamic\n203.0.113.6 :127.0.0.4:spam\n");
@@ -237,13 +247,13 @@ async fn one_address_is_asked_about_and_a_space_that_nobody_can_sweep_is_refused
     let netbox = NetBox::emulated().await;
     let server = Server::with(checking(&netbox, &lists, &["bl.test"])).await;
     server.live().await;
-    let word = async |address: &str| {
+    let reputation = async |address: &str| {
         let found = result(&server, Target::Address(address.to_owned()), false).await;
         (found.prefix.clone(), found.reputation())
     };
-    assert_eq!(word("203.0.113.5").await, ("203.0.113.5/32".to_owned(), v1::Reputation::Watch));
-    assert_eq!(word("203.0.113.6").await, ("203.0.113.6/32".to_owned(), v1::Reputation::Listed));
-    assert_eq!(word("203.0.113.7").await, ("203.0.113.7/32".to_owned(), v1::Reputation::Clean));
-    // No list here lists IPv6: that is not clean.
-    assert_eq!(word("2001:db8::1").await.1, v1::Reputation::Unspecified);
+    assert_eq!(reputation("203.0.113.5").await, ("203.0.113.5/32".to_owned(), v1::Reputation::Watch));
+    assert_eq!(reputation("203.0.113.6").await, ("203.0.113.6/32".to_owned(), v1::Reputation::Listed));
+    assert_eq!(reputation("203.0.113.7").await, ("203.0.113.7/32".to_owned(), v1::Reputation::Clean));
+    // No list here covers IPv6, so the address is not called clean.
+    assert_eq!(reputation("2001:db8::1").await.1, v1::Reputation::Unspecified);
 }

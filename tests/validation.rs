@@ -1,16 +1,18 @@
-//! Origin validation and registries, round by round: verdicts that are confirmed, told, folded back, and acted upon.
+//! Rounds of origin validation and IRR checks: verdicts are confirmed, published, written back to NetBox and obeyed.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leasehold::config::Settings;
-use leasehold::irr::{IrrSettings, Protocol, ServerSettings};
+use leasehold::irr::{IrrProtocol, IrrServerSettings, IrrSettings};
 use leasehold::ledger::{Observation, ObservationKind};
-use leasehold::model::{PrefixId, RoaStatus, Standing, Verdict, VerdictChange};
+use leasehold::model::{PrefixId, RoaStatus, Verdict, VerdictChange, VerdictState};
 use leasehold::rpc::proto::v1;
-use leasehold::rpki::feed::{FeedSettings, Place};
 use leasehold::rpki::rtr::RtrSettings;
-use leasehold::rpki::{RpkiSettings, Source};
+use leasehold::rpki::vrp_feed::{VrpFeedSettings, VrpLocation};
+use leasehold::rpki::{RpkiSettings, RpkiSource};
 use serde_json::{Value, json};
 use tonic_types::StatusExt as _;
 
@@ -23,35 +25,38 @@ const OURS: &str = r#"{"prefix":"203.0.113.0/24","maxLength":24,"asn":"AS64500",
 const OTHER: &str = r#"{"prefix":"203.0.113.0/24","maxLength":24,"asn":"AS64501","ta":"test"}"#;
 const UNRELATED: &str = r#"{"prefix":"198.51.100.0/24","maxLength":24,"asn":"AS64511","ta":"test"}"#;
 
-/// A file of VRPs that can be changed.
-struct Vrps {
+/// A file of VRPs that a test can replace.
+struct VrpFile {
     _directory: tempfile::TempDir,
     path: PathBuf,
 }
 
-impl Vrps {
-    fn of(vrps: &[&str]) -> Self {
+impl VrpFile {
+    fn with(vrps: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("vrps.json");
-        let vrps_file = Self { _directory: directory, path };
-        vrps_file.become_(vrps);
-        vrps_file
+        let file = Self { _directory: directory, path };
+        file.replace(vrps);
+        file
     }
 
-    /// In one step, as validators do it.
-    fn become_(&self, vrps: &[&str]) {
+    /// Replaces the file in one step, as validators do.
+    fn replace(&self, vrps: &[&str]) {
         let new = self.path.with_extension("new");
         std::fs::write(&new, format!(r#"{{"roas":[{}]}}"#, vrps.join(","))).unwrap();
         std::fs::rename(new, &self.path).unwrap();
     }
 }
 
-fn feed(path: &Path) -> Source {
-    Source::Feed(FeedSettings { place: Place::File(path.to_owned()), expire: Duration::from_secs(3600) })
+fn feed(path: &Path) -> RpkiSource {
+    RpkiSource::VrpFeed(VrpFeedSettings {
+        location: VrpLocation::File(path.to_owned()),
+        expire: Duration::from_secs(3600),
+    })
 }
 
-/// Rounds on demand only, and a change confirmed by a second look at once.
-fn checking(netbox: &NetBox, sources: Vec<Source>) -> Settings {
+/// Settings of a server whose rounds run only when a test asks, and which confirms a change with a second check after a moment.
+fn checking(netbox: &NetBox, sources: Vec<RpkiSource>) -> Settings {
     let mut settings = settings(netbox);
     settings.checks.rpki = RpkiSettings { sources, ..RpkiSettings::default() };
     settings.checks.validation.confirm_after = Duration::from_millis(50);
@@ -74,18 +79,19 @@ async fn recorded(netbox: &NetBox, id: u64, field: &str) -> Value {
     value.get("value").cloned().unwrap_or(value)
 }
 
-/// A round of origin validation over the VRPs as they are now.
+/// Reads the VRPs again and runs a round of origin validation. Returns the error of the round, empty if there is none.
 async fn round(server: &Server) -> String {
-    server.run("rpki.look").await;
+    server.run("rpki.refresh").await;
     server.run("validation.roa").await
 }
 
-fn words(events: &[v1::Event]) -> Vec<(String, String)> {
-    let word = |event: &v1::Event| match &event.subject {
+/// The verdicts before and after each event, the oldest event first.
+fn changes(events: &[v1::Event]) -> Vec<(String, String)> {
+    let change = |event: &v1::Event| match &event.subject {
         Some(v1::event::Subject::Verdict(change)) => (change.before.clone(), change.after.clone()),
         other => panic!("{other:?}"),
     };
-    events.iter().rev().map(word).collect()
+    events.iter().rev().map(change).collect()
 }
 
 fn pair(before: &str, after: &str) -> (String, String) {
@@ -103,23 +109,23 @@ fn finding(found: &v1::PreflightResponse, reason: &str) -> v1::PreflightFinding 
 }
 
 #[tokio::test]
-async fn a_vrp_withdrawn_in_a_real_stayrtr_is_told_once_and_folded_back() {
-    let name = "a_vrp_withdrawn_in_a_real_stayrtr_is_told_once_and_folded_back";
+async fn a_vrp_withdrawn_in_a_real_stayrtr_is_published_once_and_written_back() {
+    let name = "a_vrp_withdrawn_in_a_real_stayrtr_is_published_once_and_written_back";
     let Some(stayrtr) = variable(name, "LEASEHOLD_TEST_STAYRTR", "StayRTR") else { return };
-    let vrps = Vrps::of(&[OURS, UNRELATED]);
+    let vrps = VrpFile::with(&[OURS, UNRELATED]);
     let cache = StayRtr::start(&stayrtr, &vrps.path, free_port());
     let netbox = NetBox::emulated().await;
     let id = lease(&netbox, BLOCK, json!({})).await;
     let rtr = RtrSettings {
         server: format!("127.0.0.1:{}", cache.rtr),
         expire: None,
-        silence: Duration::from_secs(5),
+        read_timeout: Duration::from_secs(5),
     };
-    let mut settings = checking(&netbox, vec![Source::Rtr(rtr)]);
+    let mut settings = checking(&netbox, vec![RpkiSource::Rtr(rtr)]);
     settings.allocation.refuse_roa = [RoaStatus::Invalid, RoaStatus::Unknown].into();
     let server = Server::with(settings).await;
     server.live().await;
-    eventually("the first verdict is folded back", async || {
+    eventually("the first verdict is written back", async || {
         recorded(&netbox, id, "roa_status").await == "valid"
     })
     .await;
@@ -131,13 +137,13 @@ async fn a_vrp_withdrawn_in_a_real_stayrtr_is_told_once_and_folded_back() {
     );
     server.allocate(addresses(0, BLOCK, 1, "before")).await.unwrap();
 
-    vrps.become_(&[UNRELATED]);
-    // Nobody starts a round: the change of the VRPs does.
-    eventually("the change is folded back", async || recorded(&netbox, id, "roa_status").await == "unknown")
+    vrps.replace(&[UNRELATED]);
+    // The change of the VRPs starts a round.
+    eventually("the change is written back", async || recorded(&netbox, id, "roa_status").await == "unknown")
         .await;
-    let told = server.told(v1::EventType::RoaChanged).await;
-    assert_eq!(words(&told), [pair("valid", "unknown")]);
-    let Some(v1::event::Subject::Verdict(change)) = &told[0].subject else { panic!("{told:?}") };
+    let events = server.told(v1::EventType::RoaChanged).await;
+    assert_eq!(changes(&events), [pair("valid", "unknown")]);
+    let Some(v1::event::Subject::Verdict(change)) = &events[0].subject else { panic!("{events:?}") };
     assert_eq!(change.reason, "no ROA covers 203.0.113.0/24");
     assert_eq!(change.source, format!("rtr 127.0.0.1:{}", cache.rtr));
 
@@ -150,7 +156,7 @@ async fn a_vrp_withdrawn_in_a_real_stayrtr_is_told_once_and_folded_back() {
         missing.ask.starts_with("Ask ACME-LIR to create a ROA for 203.0.113.0/24 with origin AS64500"),
         "{missing:?}"
     );
-    eventually("the cache has it, too", async || {
+    eventually("the cache has the verdict as well", async || {
         let lookup = server.lookup(0, "203.0.113.1").await;
         lookup.lease.unwrap().roa_status() == v1::RoaStatus::Unknown
     })
@@ -159,64 +165,95 @@ async fn a_vrp_withdrawn_in_a_real_stayrtr_is_told_once_and_folded_back() {
     let details = status.get_error_details();
     assert_eq!(details.error_info().unwrap().reason, "BLOCK_REFUSED");
     assert_eq!(details.precondition_failure().unwrap().violations[0].r#type, "ROA_REFUSED");
-    // What was answered before policy refused is answered again.
+    // A retry of an earlier request is answered as before, although policy refuses new ones.
     assert!(server.allocate(addresses(0, BLOCK, 1, "before")).await.unwrap().repeated);
-    assert_eq!(server.told(v1::EventType::RoaChanged).await.len(), 1, "told once");
+    assert_eq!(server.told(v1::EventType::RoaChanged).await.len(), 1, "published once");
+}
+
+/// A Routinator whose answers are written by the test, query by query.
+#[derive(Clone)]
+struct ScriptedRoutinator {
+    url: url::Url,
+    /// The states that the next queries get. The last one is repeated.
+    states: Arc<Mutex<VecDeque<&'static str>>>,
+}
+
+impl ScriptedRoutinator {
+    async fn start(state: &'static str) -> Self {
+        let states = Arc::new(Mutex::new(VecDeque::from([state])));
+        let script = states.clone();
+        let answer = async move || {
+            let mut states = script.lock().unwrap();
+            let state = if states.len() > 1 { states.pop_front() } else { states.front().copied() };
+            axum::Json(json!({ "validated_route": { "validity": { "state": state } } }))
+        };
+        let path = "/api/v1/validity/{asn}/{address}/{length}";
+        let router = axum::Router::new().route(path, axum::routing::get(answer));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, states }
+    }
+
+    fn answers(&self, states: &[&'static str]) {
+        *self.states.lock().unwrap() = states.iter().copied().collect();
+    }
 }
 
 #[tokio::test]
-async fn a_flap_between_two_looks_is_no_news() {
-    let vrps = Vrps::of(&[OURS]);
+async fn a_flap_between_two_checks_is_not_published() {
+    let routinator = ScriptedRoutinator::start("valid").await;
     let netbox = NetBox::emulated().await;
     let id = lease(&netbox, BLOCK, json!({})).await;
-    let mut settings = checking(&netbox, vec![feed(&vrps.path)]);
-    // Long enough that the flap is over before the second look, however busy the machine is.
-    settings.checks.validation.confirm_after = Duration::from_secs(2);
-    let server = Server::with(settings).await;
+    let server = Server::with(checking(&netbox, vec![RpkiSource::Routinator(routinator.url.clone())])).await;
     server.live().await;
-    assert_eq!(round(&server).await, "");
+    assert_eq!(server.run("validation.roa").await, "");
     assert_eq!(recorded(&netbox, id, "roa_status").await, "valid");
-    vrps.become_(&[OTHER]);
-    server.run("rpki.look").await;
-    let (_, ()) = tokio::join!(server.run("validation.roa"), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        vrps.become_(&[OURS]);
-        server.run("rpki.look").await;
-    });
+    routinator.answers(&["invalid", "valid"]);
+    assert_eq!(server.run("validation.roa").await, "");
+    assert_eq!(routinator.states.lock().unwrap().len(), 1, "the round asked twice");
     assert_eq!(recorded(&netbox, id, "roa_status").await, "valid");
     assert_eq!(server.told(v1::EventType::RoaChanged).await, []);
-    vrps.become_(&[OTHER]);
-    round(&server).await;
+    routinator.answers(&["invalid"]);
+    assert_eq!(server.run("validation.roa").await, "");
     assert_eq!(recorded(&netbox, id, "roa_status").await, "invalid");
-    vrps.become_(&[OURS]);
-    round(&server).await;
-    let told = words(&server.told(v1::EventType::RoaChanged).await);
-    assert_eq!(told, [pair("valid", "invalid"), pair("invalid", "valid")]);
+    routinator.answers(&["valid"]);
+    assert_eq!(server.run("validation.roa").await, "");
+    let events = changes(&server.told(v1::EventType::RoaChanged).await);
+    assert_eq!(events, [pair("valid", "invalid"), pair("invalid", "valid")]);
 }
 
 #[tokio::test]
-async fn a_source_that_fails_overwrites_nothing_and_is_never_valid() {
-    let vrps = Vrps::of(&[OURS]);
+async fn a_source_that_fails_overwrites_no_verdict_and_is_never_valid() {
+    let vrps = VrpFile::with(&[OURS]);
     let netbox = NetBox::emulated().await;
     let id = lease(&netbox, BLOCK, json!({})).await;
     let mut settings = checking(&netbox, vec![feed(&vrps.path)]);
-    settings.checks.rpki.sources = vec![Source::Feed(FeedSettings {
-        place: Place::File(vrps.path.clone()),
+    settings.checks.rpki.sources = vec![RpkiSource::VrpFeed(VrpFeedSettings {
+        location: VrpLocation::File(vrps.path.clone()),
         expire: Duration::from_secs(2),
     })];
     let server = Server::with(settings).await;
     server.live().await;
-    assert_eq!(round(&server).await, "");
+    // A slow machine may need more than one try before the file has expired.
+    eventually("a round with VRPs that have not expired", async || {
+        vrps.replace(&[OURS]);
+        round(&server).await.is_empty()
+    })
+    .await;
     let checked = recorded(&netbox, id, "roa_checked").await;
-    // The validator has died; its last file grows too old.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    // Nothing replaces the file any more, as if the validator had died.
+    let validate = async || {
+        let request = v1::ValidateRouteRequest { prefix: BLOCK.to_owned(), ..Default::default() };
+        server.validation.clone().validate_route(request).await.unwrap().into_inner()
+    };
+    eventually("the VRPs expire", async || validate().await.state() == v1::RouteState::CouldNotCheck).await;
     let error = round(&server).await;
     assert!(error.starts_with("1 of 1 blocks could not be checked; 203.0.113.0/24:"), "{error}");
     assert_eq!(recorded(&netbox, id, "roa_status").await, "valid");
-    assert_eq!(recorded(&netbox, id, "roa_checked").await, checked, "nor is it dated anew");
+    assert_eq!(recorded(&netbox, id, "roa_checked").await, checked, "and it gets no new date");
     assert_eq!(server.told(v1::EventType::RoaChanged).await, []);
-    let request = v1::ValidateRouteRequest { prefix: BLOCK.to_owned(), ..Default::default() };
-    let answer = server.validation.clone().validate_route(request).await.unwrap().into_inner();
+    let answer = validate().await;
     assert_eq!(answer.state(), v1::RouteState::CouldNotCheck);
     assert_eq!(answer.roa_status(), v1::RoaStatus::Unspecified);
     assert_eq!(answer.causes.len(), 1, "{answer:?}");
@@ -229,12 +266,12 @@ async fn a_source_that_fails_overwrites_nothing_and_is_never_valid() {
 
 #[tokio::test]
 async fn an_edit_at_the_same_time_is_not_overwritten() {
-    let vrps = Vrps::of(&[OURS]);
+    let vrps = VrpFile::with(&[OURS]);
     let netbox = NetBox::emulated().await;
     let (first, second) =
         (lease(&netbox, BLOCK, json!({})).await, lease(&netbox, "198.51.100.0/24", json!({})).await);
     let mut settings = checking(&netbox, vec![feed(&vrps.path)]);
-    // What people write is not seen here until it is asked for.
+    // The server learns of edits in NetBox only when the test asks for it.
     settings.poll = Duration::from_secs(3600);
     let server = Server::with(settings).await;
     server.live().await;
@@ -243,26 +280,26 @@ async fn an_edit_at_the_same_time_is_not_overwritten() {
     let by_hand = json!({ "description": "by hand", "custom_fields": { "roa_status": "unknown" } });
     let (status, ..) = netbox.rest("PATCH", &format!("ipam/prefixes/{first}/"), Some(by_hand)).await;
     assert_eq!(status, 200);
-    let elsewhere = json!({ "description": "by hand, too" });
+    let elsewhere = json!({ "description": "also by hand" });
     netbox.rest("PATCH", &format!("ipam/prefixes/{second}/"), Some(elsewhere)).await;
-    vrps.become_(&[OTHER, UNRELATED]);
+    vrps.replace(&[OTHER, UNRELATED]);
     round(&server).await;
     assert_eq!(
         recorded(&netbox, first, "roa_status").await,
         "unknown",
-        "the very verdict was changed: left alone"
+        "a person changed this verdict: it stays"
     );
     assert_eq!(
         recorded(&netbox, second, "roa_status").await,
         "invalid",
-        "something else was: the verdict goes beside it"
+        "a person changed something else: the verdict is written beside it"
     );
     let (_, record, _) = netbox.rest("GET", &format!("ipam/prefixes/{second}/"), None).await;
-    assert_eq!(record["description"], "by hand, too");
-    // Nor does the job that catches up with NetBox put it back: it writes what could not be written, and that was.
-    server.run("validation.fold").await;
+    assert_eq!(record["description"], "also by hand");
+    // Nor does the job that repeats failed writes put the verdict back: no write failed.
+    server.run("validation.write-back").await;
     assert_eq!(recorded(&netbox, first, "roa_status").await, "unknown");
-    // Once it is known here, the next round says what holds, and leaves the rest as it is.
+    // Once the server knows of the edit, the next round writes the verdict and leaves the other fields as they are.
     server.run("sync.poll").await;
     round(&server).await;
     assert_eq!(recorded(&netbox, first, "roa_status").await, "invalid");
@@ -273,7 +310,7 @@ async fn an_edit_at_the_same_time_is_not_overwritten() {
 
 #[tokio::test]
 async fn a_verdict_that_stays_is_not_written_again() {
-    let vrps = Vrps::of(&[OURS]);
+    let vrps = VrpFile::with(&[OURS]);
     let netbox = NetBox::emulated().await;
     lease(&netbox, BLOCK, json!({})).await;
     let server = Server::with(checking(&netbox, vec![feed(&vrps.path)])).await;
@@ -288,8 +325,8 @@ async fn a_verdict_that_stays_is_not_written_again() {
 }
 
 #[tokio::test]
-async fn what_is_kept_survives_a_restart_and_a_change_meanwhile_is_told() {
-    let vrps = Vrps::of(&[OURS]);
+async fn verdicts_survive_a_restart_and_a_change_meanwhile_is_published() {
+    let vrps = VrpFile::with(&[OURS]);
     let netbox = NetBox::emulated().await;
     lease(&netbox, BLOCK, json!({})).await;
     let (_keep, directory) = crate::support::directory();
@@ -299,26 +336,26 @@ async fn what_is_kept_survives_a_restart_and_a_change_meanwhile_is_told() {
     server.live().await;
     round(&server).await;
     server.running.stop().await;
-    vrps.become_(&[OTHER]);
+    vrps.replace(&[OTHER]);
     let server = Server::with(settings).await;
     server.live().await;
     round(&server).await;
-    assert_eq!(words(&server.told(v1::EventType::RoaChanged).await), [pair("valid", "invalid")]);
+    assert_eq!(changes(&server.told(v1::EventType::RoaChanged).await), [pair("valid", "invalid")]);
 }
 
-/// As a server leaves it that is killed between holding a change and telling it.
+/// The ledger is as a server leaves it that is killed after saving a change and before publishing it.
 #[tokio::test]
-async fn a_change_that_was_held_and_not_told_is_told_first_and_once() {
-    let vrps = Vrps::of(&[OURS]);
+async fn an_unpublished_change_is_published_first_and_once() {
+    let vrps = VrpFile::with(&[OURS]);
     let netbox = NetBox::emulated().await;
     let id = lease(&netbox, BLOCK, json!({})).await;
     let (_keep, directory) = crate::support::directory();
     let mut settings = checking(&netbox, vec![feed(&vrps.path)]);
     settings.ledger = leasehold::ledger::LedgerSettings::Sqlite(directory.join("ledger.db"));
     let now = jiff::Timestamp::from_second(1_700_000_000).unwrap();
-    let found: Vec<leasehold::model::Prefix> = netbox.client().await.by_ids(&[id]).await.unwrap();
+    let prefixes: Vec<leasehold::model::Prefix> = netbox.client().await.by_ids(&[id]).await.unwrap();
     let change = VerdictChange {
-        prefix: std::sync::Arc::new(found[0].clone()),
+        prefix: Arc::new(prefixes[0].clone()),
         before: Verdict::Roa(RoaStatus::Valid),
         before_since: now,
         after: Verdict::Roa(RoaStatus::Invalid),
@@ -326,7 +363,7 @@ async fn a_change_that_was_held_and_not_told_is_told_first_and_once() {
         source: "test".to_owned(),
         observed: now,
     };
-    let standing = Standing {
+    let state = VerdictState {
         about: "203.0.113.0/24 AS64500 ACME-LIR ".to_owned(),
         verdict: change.after,
         since: now,
@@ -334,29 +371,29 @@ async fn a_change_that_was_held_and_not_told_is_told_first_and_once() {
         reason: change.reason.clone(),
         source: change.source.clone(),
         candidate: None,
-        failure: None,
-        untold: Some(change),
+        last_failure: None,
+        unpublished: Some(change),
     };
     let books = leasehold::ledger::open(&settings.ledger).await.unwrap();
-    let row = Observation::of(PrefixId(id), "roa", &standing).unwrap();
+    let row = Observation::of(PrefixId(id), "roa", &state).unwrap();
     books.observations.put(ObservationKind::Verdict, &[row], now).await.unwrap();
     drop(books);
     let server = Server::with(settings).await;
     server.live().await;
     round(&server).await;
     round(&server).await;
-    // What was left is told, then what has come since: the route is valid again.
-    let told = words(&server.told(v1::EventType::RoaChanged).await);
-    assert_eq!(told, [pair("valid", "invalid"), pair("invalid", "valid")]);
+    // The unpublished change comes first, then the change since: the route is valid again.
+    let events = changes(&server.told(v1::EventType::RoaChanged).await);
+    assert_eq!(events, [pair("valid", "invalid"), pair("invalid", "valid")]);
 }
 
 #[tokio::test]
 async fn a_lease_that_is_registered_is_checked_at_once_and_one_that_ended_is_forgotten() {
-    let vrps = Vrps::of(&[OURS]);
+    let vrps = VrpFile::with(&[OURS]);
     let netbox = NetBox::emulated().await;
     let server = Server::with(checking(&netbox, vec![feed(&vrps.path)])).await;
     server.live().await;
-    server.run("rpki.look").await;
+    server.run("rpki.refresh").await;
     let request = v1::RegisterLeaseRequest {
         prefix: BLOCK.to_owned(),
         owner: "ACME-LIR".to_owned(),
@@ -379,22 +416,22 @@ async fn a_lease_that_is_registered_is_checked_at_once_and_one_that_ended_is_for
     assert_eq!(
         recorded(&netbox, lease.prefix_id, "roa_status").await,
         Value::Null,
-        "nothing is folded into it"
+        "nothing is written into it"
     );
 }
 
 #[tokio::test]
 async fn more_specifics_are_judged_by_what_is_announced() {
-    let vrps = Vrps::of(&[OURS]);
+    let vrps = VrpFile::with(&[OURS]);
     let netbox = NetBox::emulated().await;
     lease(&netbox, BLOCK, json!({})).await;
     let mut settings = checking(&netbox, vec![feed(&vrps.path)]);
     let policy = &mut settings.checks.validation.preflight;
-    policy.required.remove(&leasehold::validation::preflight::Aspect::Irr);
-    policy.required.remove(&leasehold::validation::preflight::Aspect::Reputation);
+    policy.required.remove(&leasehold::validation::preflight::PreflightAspect::Irr);
+    policy.required.remove(&leasehold::validation::preflight::PreflightAspect::Reputation);
     let server = Server::with(settings).await;
     server.live().await;
-    server.run("rpki.look").await;
+    server.run("rpki.refresh").await;
     let whole = preflight(&server).await;
     assert_eq!(whole.state(), v1::PreflightState::Ready, "{:?}", whole.findings);
     assert_eq!(finding(&whole, "ROA_VALID").source, format!("vrps {}", vrps.path.display()));
@@ -415,16 +452,19 @@ async fn more_specifics_are_judged_by_what_is_announced() {
 }
 
 #[tokio::test]
-async fn a_real_irrd_is_folded_back() {
-    let Some(irrd) = variable("a_real_irrd_is_folded_back", "LEASEHOLD_TEST_IRRD", "IRRd") else { return };
+async fn the_answer_of_a_real_irrd_is_written_back() {
+    let Some(irrd) = variable("the_answer_of_a_real_irrd_is_written_back", "LEASEHOLD_TEST_IRRD", "IRRd")
+    else {
+        return;
+    };
     let netbox = NetBox::emulated().await;
     let here = lease(&netbox, BLOCK, json!({})).await;
     let other = lease(&netbox, "192.0.2.0/24", json!({})).await;
     let mut settings = settings(&netbox);
     settings.checks.irr = IrrSettings {
-        servers: vec![ServerSettings {
+        servers: vec![IrrServerSettings {
             server: irrd,
-            protocol: Protocol::Irrd,
+            protocol: IrrProtocol::Irrd,
             sources: vec![],
             connections: 2,
         }],

@@ -1,10 +1,11 @@
-"""Is a block fit to announce? On a real NetBox, with a real StayRTR, IRRd and rbldnsd, and stand-ins for RIPEstat and a geofeed."""
+"""Checks and preflight on a real NetBox with a real StayRTR, IRRd and rbldnsd. RIPEstat and a geofeed are stand-ins."""
 
 import datetime
 import http.server
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,11 +15,11 @@ import urllib.parse
 
 from stage import Stage, check, exit_code, free_port, until
 
-# What IRRd holds stands in tests/peers/routing.py.
+# tests/peers/routing.py loads the route objects into IRRd.
 BLOCK = "203.0.113.0/24"
 VALID = {"prefix": BLOCK, "maxLength": 24, "asn": "AS64500", "ta": "test"}
 ELSEWHERE = {"prefix": "198.51.100.0/24", "maxLength": 24, "asn": "AS64511", "ta": "test"}
-ROLLED = "bl.test"
+ZONE = "bl.test"
 
 
 def days(count):
@@ -26,12 +27,12 @@ def days(count):
 
 
 class Outside:
-    """RIPEstat as it documents its answers, a geofeed, and a receiver of webhooks."""
+    """A stand-in for RIPEstat with its documented answers, a geofeed, and a receiver of webhooks."""
 
     def __init__(self):
         self.origins = [64500]
         self.down = False
-        self.told = []
+        self.notifications = []
         outside = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -55,7 +56,7 @@ class Outside:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                outside.told.append(json.loads(body))
+                outside.notifications.append(json.loads(body))
                 self.answer(200, "{}")
 
             def answer(self, status, text):
@@ -72,27 +73,28 @@ class Outside:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def roa_alerts(self, vrf):
-        return [told["data"]["message"] for told in self.told
-                if "roa_changed" in told["type"] and told["data"]["vrf_id"] == vrf]
+        return [event["data"]["message"] for event in self.notifications
+                if "roa_changed" in event["type"] and event["data"]["vrf_id"] == vrf]
 
 
 class Routing:
-    """A StayRTR and an rbldnsd whose files can be changed."""
+    """A StayRTR and an rbldnsd, with files that the test can replace."""
 
     def __init__(self, directory):
-        # As root, rbldnsd becomes another user, who must be able to read its zones.
+        # Started as root, rbldnsd becomes another user, who must be able to read the zones.
         self.directory = directory
         directory.chmod(0o755)
         self.rtr, self.dns = free_port(), free_port()
+        self.version = 0
         self.vrps(VALID, ELSEWHERE)
-        self.listed()
+        self.write_zone()
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.processes = [
             subprocess.Popen([os.environ["LEASEHOLD_TEST_STAYRTR"], "-bind", f"127.0.0.1:{self.rtr}", "-cache",
                               str(directory / "vrps.json"), "-checktime=false", "-refresh", "1", "-metrics.addr",
                               f"127.0.0.1:{free_port()}"], cwd=directory, **quiet),
             subprocess.Popen([os.environ["LEASEHOLD_TEST_RBLDNSD"], "-n", "-b", f"127.0.0.1/{self.dns}", "-w",
-                              str(directory), "-c", "1s", f"{ROLLED}:ip4set:{ROLLED}"], **quiet),
+                              str(directory), "-c", "1s", f"{ZONE}:ip4set:{ZONE}"], **quiet),
         ]
 
     def vrps(self, *vrps):
@@ -100,8 +102,32 @@ class Routing:
         new.write_text(json.dumps({"roas": vrps}))
         new.rename(self.directory / "vrps.json")
 
+    def write_zone(self, *lines):
+        """Writes the zone. An address outside the tested block shows which version of the file rbldnsd serves."""
+        self.version += 1
+        new = self.directory / "zone.new"
+        new.write_text("\n".join(["127.0.0.2", *lines, f"198.18.0.{self.version}"]) + "\n")
+        # rbldnsd compares times of files by the second.
+        modified = time.time() + 2 * self.version
+        os.utime(new, (modified, modified))
+        new.rename(self.directory / ZONE)
+
     def listed(self, *lines):
-        (self.directory / ROLLED).write_text("\n".join(["127.0.0.2", *lines]) + "\n")
+        self.write_zone(*lines)
+        until("rbldnsd serves the new zone", lambda: self.resolves(f"{self.version}.0.18.198.{ZONE}"), 10)
+
+    def resolves(self, name):
+        """Whether rbldnsd has an A record for a name."""
+        labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(1)
+            client.sendto(b"\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + labels + b"\x00\x00\x01\x00\x01",
+                          ("127.0.0.1", self.dns))
+            try:
+                answer = client.recv(512)
+            except OSError:
+                return False
+        return int.from_bytes(answer[6:8], "big") > 0
 
     def stop(self):
         for process in self.processes:
@@ -152,14 +178,14 @@ allow_private = true
 
 
 class Validation(Stage):
-    def tell(self, directory):
+    def run(self, directory):
         self.outside = Outside()
         self.routing = Routing(directory / "routing")
         settings = directory / "leasehold.toml"
-        settings.write_text(SETTINGS.format(rtr=self.routing.rtr, dns=self.routing.dns, zone=ROLLED,
+        settings.write_text(SETTINGS.format(rtr=self.routing.rtr, dns=self.routing.dns, zone=ZONE,
                                             irrd=os.environ["LEASEHOLD_TEST_IRRD"], outside=self.outside.url))
         self.env["LEASEHOLD_CONFIG"] = str(settings)
-        # A VRF of its own: other tests leave their blocks in the global table.
+        # A VRF of its own, because other tests leave their blocks in the global table.
         vrf = self.netbox.ipam.vrfs.create(name=f"validation-{time.time()}", enforce_unique=True)
         self.vrf = ["--vrf", str(vrf.id)]
         self.geofeed_field()
@@ -198,7 +224,7 @@ class Validation(Stage):
     def run_job(self, job):
         code, text = self.grpcurl("-d", json.dumps({"job": job, "wait": True}), self.grpc,
                                   "leasehold.v1.AdminService/TriggerCheck")
-        check(f"{job} runs when told", code == 0, text)
+        check(f"{job} runs when triggered", code == 0, text)
         return json.loads(text) if code == 0 else {}
 
     def everything_is_well(self):
@@ -208,10 +234,10 @@ class Validation(Stage):
         prefix = self.netbox.ipam.prefixes.get(self.id)
         prefix.custom_fields = {"geofeed": f"{self.outside.url}/geofeed.csv"}
         prefix.save()
-        # Nobody starts a check: the registration does.
-        until("roa_status is folded back", lambda: self.field("roa_status") == "valid", 30)
-        until("irr_registered is folded back", lambda: self.field("irr_registered") is True, 30)
-        until("reputation is folded back", lambda: self.field("reputation") == "clean", 30)
+        # The registration starts the checks.
+        until("roa_status is written back", lambda: self.field("roa_status") == "valid", 30)
+        until("irr_registered is written back", lambda: self.field("irr_registered") is True, 30)
+        until("reputation is written back", lambda: self.field("reputation") == "clean", 30)
         check("with their dates", self.field("roa_checked") and self.field("reputation_checked"))
 
         valid = self.asked("validate", BLOCK, "--origin", "64500")
@@ -223,13 +249,13 @@ class Validation(Stage):
         self.asked("validate", "192.0.2.0/24", "--origin", "64500", code=3)
         self.leasehold("validate", "203.0.113.5/24", "--origin", "64500", code=1)
         irr = self.asked("irr", BLOCK)
-        check("irr says registered, in the registry that is responsible", irr["authoritative"], irr)
+        check("irr says registered, in an authoritative registry", irr["authoritative"], irr)
         clean = self.asked("reputation", BLOCK)
         check("reputation says clean, after asking about every address",
               clean["reputation"] == "REPUTATION_CLEAN" and "completeTime" in clean["zones"][0], clean)
         until("the geofeed's address is seen",
               lambda: "geofeed" in json.dumps(self.quiet("lookup", "203.0.113.1", *self.vrf)), 5)
-        until("the reputation is held", lambda: "REPUTATION_CLEAN" in self.reasons(
+        until("the preflight has the reputation", lambda: "REPUTATION_CLEAN" in self.reasons(
             self.quiet("preflight", BLOCK, *self.vrf)), 10)
         ready = self.asked("preflight", BLOCK)
         found = self.reasons(ready)
@@ -275,27 +301,23 @@ class Validation(Stage):
         until("and the lease says so", lambda: self.quiet("lease", "show", BLOCK, *self.vrf).get("lease", {}).get("roaStatus") ==
               "ROA_STATUS_VALID", 5)
         self.asked("allocate", "--prefix", BLOCK, "--request-id", f"after-{self.id}")
-        time.sleep(2)
-        check("two changes, two alerts", len(self.alerts()) == 2, self.alerts())
+        until("a second alert comes", lambda: len(self.alerts()) == 2, 10)
 
     def the_block_is_listed(self):
-        time.sleep(1.1)  # rbldnsd tells files apart by the second.
         self.routing.listed(*[f"203.0.113.{last} :127.0.0.2:seen spamming" for last in range(9)])
-        time.sleep(2.2)
         found = self.asked("reputation", BLOCK, code=3)
         check("reputation names each address and why", len(found["listings"]) == 9 and
               found["listings"][0]["reason"] == "seen spamming", found)
         self.run_job("validation.reputation")
-        check("one look is not enough", self.field("reputation") == "clean", self.field("reputation"))
+        check("one check does not change the verdict", self.field("reputation") == "clean", self.field("reputation"))
         self.run_job("validation.reputation")
-        check("a second one is", self.field("reputation") == "listed", self.field("reputation"))
+        check("a second check does", self.field("reputation") == "listed", self.field("reputation"))
         recorded = self.leasehold("reputation", BLOCK, "--recorded", *self.vrf, code=3)
         check("what was found is kept, and was not inherited", "since the lease began" in recorded, recorded)
         blocked = self.asked("preflight", BLOCK, code=3)
         check("preflight is BLOCKED by it", "REPUTATION_LISTED" in self.reasons(blocked), blocked)
         self.leasehold("allocate", "--prefix", BLOCK, "--request-id", f"listed-{self.id}", *self.vrf, code=1)
         self.routing.listed()
-        time.sleep(2.2)
         self.run_job("validation.reputation")
         self.run_job("validation.reputation")
         check("delisted, it is clean", self.field("reputation") == "clean", self.field("reputation"))
@@ -306,21 +328,22 @@ class Validation(Stage):
         check("another origin in BGP is a warning", found["BGP_OTHER_ORIGIN"]["severity"] == "FINDING_SEVERITY_WARNING", found)
         self.outside.down = True
         found = self.reasons(self.asked("preflight", BLOCK))
-        check("RIPEstat out of order is told, and blocks nothing that does not need it", "COULD_NOT_CHECK" in found, found)
+        check("RIPEstat out of order is reported, and blocks nothing that does not need it", "COULD_NOT_CHECK" in found, found)
         for process in self.routing.processes:
             process.kill()
         self.run_job("validation.reputation")
-        check("lists that do not answer change nothing", self.field("reputation") == "clean", self.field("reputation"))
+        check("lists that do not answer change no verdict", self.field("reputation") == "clean", self.field("reputation"))
         self.leasehold("reputation", "203.0.113.77", *self.vrf, code=1)
         valid = self.asked("validate", BLOCK)
         check("VRPs outlive the connection until they expire", valid["state"] == "ROUTE_STATE_VALID", valid)
+        check("the two changes led to two alerts", len(self.alerts()) == 2, self.alerts())
         status = self.leasehold("status")
-        check("status names the source that is in trouble", f"rtr 127.0.0.1:{self.routing.rtr}" in status, status)
+        check("status names the source that fails", f"rtr 127.0.0.1:{self.routing.rtr}" in status, status)
 
 
 with tempfile.TemporaryDirectory() as directory:
     path = pathlib.Path(directory)
     path.chmod(0o755)
     (path / "routing").mkdir()
-    Validation(directory).tell(path)
+    Validation(directory).run(path)
 sys.exit(exit_code())
