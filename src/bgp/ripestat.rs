@@ -1,5 +1,5 @@
-//! RIPEstat as a collector: bgp-state is fresh and knows who originates; routing-status is a snapshot every eight hours and
-//! knows how widely a prefix is seen and what is announced inside it.
+//! RIPEstat as a route collector. `bgp-state` is minutes old and names the origins; `routing-status` is a snapshot made every
+//! eight hours, and knows the visibility and what is announced inside and around a prefix.
 
 use std::collections::BTreeMap;
 
@@ -7,56 +7,67 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{RouteWatch, SeenOrigin, Sighting, Visibility};
+use super::collector::{ObservedOrigin, RouteCollector, RouteObservation, Visibility};
 use crate::model::{Asn, Cause, CouldNotCheck, Network, Observed, Route};
 use crate::ripestat::{Error, RipeStat, asn, time};
 
-/// RIPEstat's two calls as one answer.
-#[derive(Clone, Debug)]
-pub struct RipeStatWatch {
-    stat: RipeStat,
-}
-
+/// Names of the two data calls, as sources of an observation.
 const STATE: &str = "ripestat bgp-state";
 const STATUS: &str = "ripestat routing-status";
 
-impl RipeStatWatch {
-    /// Over a shared client.
+/// A collector that asks RIPEstat's `bgp-state` and `routing-status` and combines their answers.
+#[derive(Clone, Debug)]
+pub struct RipeStatCollector {
+    stat: RipeStat,
+}
+
+impl RipeStatCollector {
+    /// A collector over a RIPEstat client, which it shares with the other users of RIPEstat.
     pub fn new(stat: RipeStat) -> Self {
         Self { stat }
     }
 }
 
 #[async_trait]
-impl RouteWatch for RipeStatWatch {
-    async fn sighting(&self, prefix: Network) -> Result<Observed<Sighting>, CouldNotCheck> {
+impl RouteCollector for RipeStatCollector {
+    async fn observe(&self, prefix: Network) -> Result<Observed<RouteObservation>, CouldNotCheck> {
         let resource = prefix.to_string();
-        let ask = [("resource", resource.as_str())];
-        let (state, status) =
-            tokio::join!(self.stat.data("bgp-state", &ask), self.stat.data("routing-status", &ask));
+        let parameters = [("resource", resource.as_str())];
+        let (state, status) = tokio::join!(
+            self.stat.data("bgp-state", &parameters),
+            self.stat.data("routing-status", &parameters)
+        );
         let state = state.and_then(|data| origins_of_state(prefix, &data));
         let status = status.and_then(|data| status_of(prefix, &data));
         combine(state, status)
     }
 }
 
-/// Who originates, and as of when.
-type Origins = (Vec<SeenOrigin>, Timestamp);
+/// Origins, and the time of the data.
+type Origins = (Vec<ObservedOrigin>, Timestamp);
 
-/// The fresher of the two says who originates; the rest is the snapshot's.
+/// Takes the origins from `bgp-state`, which is fresher, and the rest from `routing-status`. Either one suffices; what the
+/// other would have added becomes a gap.
 fn combine(
     state: Result<Origins, Error>,
-    status: Result<(Sighting, Timestamp), Error>,
-) -> Result<Observed<Sighting>, CouldNotCheck> {
+    status: Result<(RouteObservation, Timestamp), Error>,
+) -> Result<Observed<RouteObservation>, CouldNotCheck> {
     let cause = |source: &str, error: Error| Cause { source: source.to_owned(), why: error.to_string() };
     match (state, status) {
-        (Ok((origins, at)), Ok((snapshot, _))) => {
-            Ok(Observed { value: Sighting { origins, ..snapshot }, source: STATE.to_owned(), time: at })
-        }
+        (Ok((origins, at)), Ok((snapshot, _))) => Ok(Observed {
+            value: RouteObservation { origins, ..snapshot },
+            source: STATE.to_owned(),
+            time: at,
+        }),
         (Ok((origins, at)), Err(error)) => {
             let gaps = vec![format!("{STATUS}: {error}")];
-            let value =
-                Sighting { origins, visibility: None, more_specifics: None, less_specifics: None, gaps };
+            let value = RouteObservation {
+                origins,
+                visibility: None,
+                more_specifics: None,
+                less_specifics: None,
+                gaps,
+            };
             Ok(Observed { value, source: STATE.to_owned(), time: at })
         }
         (Err(error), Ok((mut snapshot, at))) => {
@@ -69,10 +80,11 @@ fn combine(
     }
 }
 
-/// bgp-state: one entry a route that a peer has; the origin ends its path.
+/// Parses `bgp-state`: one entry for each route of a peer. The origin is the last AS of its path.
 fn origins_of_state(prefix: Network, data: &Value) -> Result<Origins, Error> {
-    let routes = data.get("bgp_state").and_then(Value::as_array).ok_or_else(|| odd("it has no bgp_state"))?;
-    let at = time(data.get("query_time")).ok_or_else(|| odd("it has no query_time"))?;
+    let routes =
+        data.get("bgp_state").and_then(Value::as_array).ok_or_else(|| undocumented("it has no bgp_state"))?;
+    let at = time(data.get("query_time")).ok_or_else(|| undocumented("it has no query_time"))?;
     let mut counted: BTreeMap<Asn, u32> = BTreeMap::new();
     for route in routes {
         let exact =
@@ -83,26 +95,27 @@ fn origins_of_state(prefix: Network, data: &Value) -> Result<Origins, Error> {
             *counted.entry(origin).or_default() += 1;
         }
     }
-    let mut origins: Vec<SeenOrigin> =
-        counted.into_iter().map(|(asn, routes)| SeenOrigin { asn, routes: Some(routes) }).collect();
+    let mut origins: Vec<ObservedOrigin> =
+        counted.into_iter().map(|(asn, routes)| ObservedOrigin { asn, routes: Some(routes) }).collect();
     origins.sort_by_key(|origin| std::cmp::Reverse(origin.routes));
     Ok((origins, at))
 }
 
-/// routing-status.
-fn status_of(prefix: Network, data: &Value) -> Result<(Sighting, Timestamp), Error> {
-    let at = time(data.get("query_time")).ok_or_else(|| odd("it has no query_time"))?;
-    let listed = data.get("origins").and_then(Value::as_array).ok_or_else(|| odd("it has no origins"))?;
+/// Parses `routing-status`: origins, visibility, and what is announced inside and around the prefix.
+fn status_of(prefix: Network, data: &Value) -> Result<(RouteObservation, Timestamp), Error> {
+    let at = time(data.get("query_time")).ok_or_else(|| undocumented("it has no query_time"))?;
+    let listed =
+        data.get("origins").and_then(Value::as_array).ok_or_else(|| undocumented("it has no origins"))?;
     let origin =
         |entry: &Value| entry.get("origin").and_then(asn).and_then(|number| Asn::try_from(number).ok());
-    let origins = listed.iter().filter_map(origin).map(|asn| SeenOrigin { asn, routes: None }).collect();
+    let origins = listed.iter().filter_map(origin).map(|asn| ObservedOrigin { asn, routes: None }).collect();
     let family = if prefix.is_ipv4() { "v4" } else { "v6" };
     let count = |name: &str| {
         let number = data.pointer(&format!("/visibility/{family}/{name}"))?.as_u64()?;
         u32::try_from(number).ok()
     };
     let visibility = match (count("ris_peers_seeing"), count("total_ris_peers")) {
-        (Some(seeing), Some(of)) => Some(Visibility { seeing, of }),
+        (Some(seeing), Some(total)) => Some(Visibility { seeing, total }),
         _ => None,
     };
     let routes = |name: &str| -> Option<Vec<Route>> {
@@ -117,11 +130,11 @@ fn status_of(prefix: Network, data: &Value) -> Result<(Sighting, Timestamp), Err
     if more_specifics.is_none() {
         gaps.push(format!("{STATUS}: it has no more_specifics"));
     }
-    Ok((Sighting { origins, visibility, more_specifics, less_specifics, gaps }, at))
+    Ok((RouteObservation { origins, visibility, more_specifics, less_specifics, gaps }, at))
 }
 
-fn odd(what: &str) -> Error {
-    Error::Odd(what.to_owned())
+fn undocumented(what: &str) -> Error {
+    Error::Undocumented(what.to_owned())
 }
 
 #[cfg(test)]
@@ -129,7 +142,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn asns(origins: &[SeenOrigin]) -> Vec<u32> {
+    fn asns(origins: &[ObservedOrigin]) -> Vec<u32> {
         origins.iter().map(|origin| origin.asn.number()).collect()
     }
 
@@ -148,32 +161,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_none_and_not_empty() {
+    fn a_missing_part_is_none_and_not_empty() {
         let prefix = "203.0.113.0/24".parse().unwrap();
         let bare = json!({ "query_time": "2026-11-24T08:00:00", "origins": [] });
-        let (sighting, _) = status_of(prefix, &bare).unwrap();
-        assert_eq!((sighting.visibility, sighting.more_specifics, sighting.gaps.len()), (None, None, 1));
+        let (observed, _) = status_of(prefix, &bare).unwrap();
+        assert_eq!((observed.visibility, observed.more_specifics, observed.gaps.len()), (None, None, 1));
         assert!(status_of(prefix, &json!({ "query_time": "2026-11-24T08:00:00" })).is_err());
-        assert!(status_of(prefix, &json!({ "origins": [] })).is_err(), "data of no time is no answer");
+        assert!(status_of(prefix, &json!({ "origins": [] })).is_err(), "data without a time is no answer");
     }
 
     #[test]
-    fn one_call_stands_in_for_the_other() {
+    fn one_call_can_replace_the_other() {
         let at = Timestamp::UNIX_EPOCH;
-        let seen = |asn: u32| SeenOrigin { asn: Asn::try_from(asn).unwrap(), routes: None };
-        let snapshot = || Sighting {
+        let seen = |asn: u32| ObservedOrigin { asn: Asn::try_from(asn).unwrap(), routes: None };
+        let snapshot = || RouteObservation {
             origins: vec![seen(1)],
-            visibility: Some(Visibility { seeing: 3, of: 4 }),
+            visibility: Some(Visibility { seeing: 3, total: 4 }),
             more_specifics: Some(Vec::new()),
             less_specifics: None,
             gaps: Vec::new(),
         };
         let both = combine(Ok((vec![seen(2)], at)), Ok((snapshot(), at))).unwrap();
         assert_eq!((asns(&both.value.origins), both.value.visibility.is_some()), (vec![2], true));
-        let fresh = combine(Ok((vec![seen(2)], at)), Err(odd("x"))).unwrap();
+        let fresh = combine(Ok((vec![seen(2)], at)), Err(undocumented("x"))).unwrap();
         assert_eq!((fresh.value.more_specifics, fresh.value.gaps.len()), (None, 1));
-        let old = combine(Err(odd("x")), Ok((snapshot(), at))).unwrap();
+        let old = combine(Err(undocumented("x")), Ok((snapshot(), at))).unwrap();
         assert_eq!((asns(&old.value.origins), old.source.as_str()), (vec![1], STATUS));
-        assert_eq!(combine(Err(odd("x")), Err(odd("y"))).unwrap_err().causes.len(), 2);
+        assert_eq!(combine(Err(undocumented("x")), Err(undocumented("y"))).unwrap_err().causes.len(), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Feeds fetched and kept for an hour.
+//! Fetches geofeeds, and keeps each for an hour.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,64 +9,75 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::feed::{Feed, read};
+use super::feed::{Geofeed, parse};
 use crate::model::{CouldNotCheck, Observed};
-use crate::web::{self, Got, Web};
+use crate::web::{self, Fetched, WebClient};
 
-const PATIENCE: Duration = Duration::from_secs(15);
-const MOST: usize = 32 << 20;
-const KEPT: Duration = Duration::from_hours(1);
-/// Feeds kept at once; owners publish one for all their space.
-const FEEDS: usize = 64;
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest geofeed that is read, in bytes.
+const MAX_BYTES: usize = 32 << 20;
+/// How long a geofeed is used before the server is asked again.
+const KEPT_FOR: Duration = Duration::from_hours(1);
+/// Geofeeds kept at once. Few are needed, since a holder publishes one for all of its space.
+const MAX_KEPT: usize = 64;
 
-struct Kept {
+struct KeptFeed {
     until: Instant,
     etag: Option<String>,
-    observed: Observed<Arc<Feed>>,
+    observed: Observed<Arc<Geofeed>>,
 }
 
-/// Fetches feeds.
-pub struct Geofeeds {
-    web: Web,
-    kept: Mutex<HashMap<Url, Kept>>,
+/// Fetches geofeeds over HTTP.
+pub struct GeofeedClient {
+    web: WebClient,
+    /// By URL. The lock is held while a geofeed is fetched, so that each is fetched once, one after another.
+    kept: Mutex<HashMap<Url, KeptFeed>>,
 }
 
-impl Geofeeds {
-    /// `allow_private` is for feeds inside one's own network, and for tests.
+impl GeofeedClient {
+    /// A client that fetches from public addresses only, unless `allow_private` is set for geofeeds inside the operator's own
+    /// network. It fails if no HTTP client can be built.
     pub fn new(allow_private: bool) -> Result<Self, web::Error> {
-        let web = if allow_private { Web::new(PATIENCE)? } else { Web::public(PATIENCE)? };
+        let web = if allow_private { WebClient::new(TIMEOUT)? } else { WebClient::public(TIMEOUT)? };
         Ok(Self { web, kept: Mutex::default() })
     }
 
-    /// The feed at a URL.
-    pub async fn get(&self, text: &str, now: Timestamp) -> Result<Observed<Arc<Feed>>, CouldNotCheck> {
+    /// The geofeed at a URL: the kept one if it is younger than an hour, otherwise fetched again. The
+    /// observation is dated `now`.
+    pub async fn get(&self, text: &str, now: Timestamp) -> Result<Observed<Arc<Geofeed>>, CouldNotCheck> {
         let failed = |why: String| CouldNotCheck::one("geofeed", why);
-        let url: Url = text.trim().parse().map_err(|error| failed(format!("{text:?} is no URL: {error}")))?;
-        // RFC 9632, section 3: the reference is an HTTPS URL; plain HTTP would let anybody on the way say where we are.
+        let url: Url =
+            text.trim().parse().map_err(|error| failed(format!("{text:?} is not a URL: {error}")))?;
+        // RFC 9632, section 3, wants HTTPS; plain HTTP is accepted too, since holders do publish by it.
         if !matches!(url.scheme(), "https" | "http") {
-            return Err(failed(format!("{url} is not reached by HTTP")));
+            return Err(failed(format!("{url} is not an HTTP or HTTPS URL")));
         }
         let mut kept = self.kept.lock().await;
-        let tag = match kept.get(&url) {
+        let known_etag = match kept.get(&url) {
             Some(known) if Instant::now() < known.until => return Ok(known.observed.clone()),
             known => known.and_then(|known| known.etag.clone()),
         };
-        let got =
-            self.web.get(&url, tag.as_deref(), MOST).await.map_err(|error| failed(error.to_string()))?;
-        let (etag, feed) = match (got, kept.get(&url)) {
-            (Got::Document { body, etag, .. }, _) => (etag, Arc::new(read(&body))),
-            (Got::Unchanged, Some(known)) => (tag, known.observed.value.clone()),
-            (Got::Unchanged, None) => return Err(failed("304 to a request without a tag".to_owned())),
+        let fetched = self
+            .web
+            .get(&url, known_etag.as_deref(), MAX_BYTES)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        let (etag, feed) = match (fetched, kept.get(&url)) {
+            (Fetched::Document { body, etag, .. }, _) => (etag, Arc::new(parse(&body))),
+            (Fetched::Unchanged, Some(known)) => (known_etag, known.observed.value.clone()),
+            (Fetched::Unchanged, None) => {
+                return Err(failed("it answered 304 to a request without an ETag".to_owned()));
+            }
         };
         let observed = Observed {
             value: feed,
             source: format!("geofeed {}", url.host_str().unwrap_or_default()),
             time: now,
         };
-        if kept.len() >= FEEDS {
+        if kept.len() >= MAX_KEPT {
             kept.clear();
         }
-        kept.insert(url, Kept { until: Instant::now() + KEPT, etag, observed: observed.clone() });
+        kept.insert(url, KeptFeed { until: Instant::now() + KEPT_FOR, etag, observed: observed.clone() });
         Ok(observed)
     }
 }

@@ -1,11 +1,12 @@
-//! Geofeeds (RFC 8805): where a block is said to be, so that its users are not shown another country's page.
+//! Geofeeds (RFC 8805): where the users of a block are, as its holder publishes it. With a wrong geofeed they are shown the
+//! web pages of another country.
 //!
-//! The holder of the space publishes it, under a URL that a custom field or the registry's reference (RFC 9632) names. [`read`]
-//! is pure and lenient, as the RFC asks: a line that cannot be read is counted and passed over. [`Geofeeds`] fetches, from
-//! the Internet at large only, since whoever may edit the record chooses the URL.
+//! The URL comes from a custom field, or from the registry's reference (RFC 9632). [`parse`] is pure and lenient, as the RFC
+//! asks: a line that cannot be read is counted and skipped. [`GeofeedClient`] fetches, from public addresses only, because
+//! whoever may edit the record chooses the URL.
 
 mod feed;
 mod fetch;
 
-pub use feed::{Entry, Feed, Said, read};
-pub use fetch::Geofeeds;
+pub use feed::{BlockLocation, Geofeed, GeofeedEntry, parse};
+pub use fetch::GeofeedClient;

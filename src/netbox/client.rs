@@ -1,54 +1,55 @@
-//! The client: one NetBox, its version, and reads of records by id or by filter.
+//! The client of one NetBox: its settings, its version, and the connection that all questions share.
+
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 use url::Url;
 
-use super::error::{Error, Result};
+use super::error::{Error, NetBoxResult};
 use super::fields::FieldNames;
-use super::records::Record;
-use super::settings::{NetBoxSettings, SettingsError};
-use super::transport::{Request, Transport};
-use super::version::{Capabilities, Version};
+use super::request::ApiRequest;
+use super::settings::{NetBoxSettings, NetBoxSettingsError};
+use super::transport::Transport;
+use super::version::{Capabilities, NotAVersion, Version};
 
-/// How many ids NetBox is asked for at once.
-const IDS_A_REQUEST: usize = 100;
-
-/// Speaks to one NetBox. Cheap to clone: connections are shared.
+/// A client of one NetBox. A clone is cheap and shares the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Transport,
     fields: FieldNames,
     page_size: u32,
     parallel: usize,
-    version: std::sync::Arc<std::sync::OnceLock<Version>>,
+    /// Written once, by the first [`Client::connect`] that succeeds; all clones see it.
+    version: Arc<OnceLock<Version>>,
 }
 
 impl Client {
-    /// A client that has not spoken to NetBox yet: no I/O but reading the CA file.
-    pub fn new(settings: &NetBoxSettings) -> Result<Self, SettingsError> {
+    /// A client that has not spoken to NetBox yet. The only I/O is reading the CA file.
+    pub fn new(settings: &NetBoxSettings) -> Result<Self, NetBoxSettingsError> {
         Ok(Self {
             transport: Transport::new(settings)?,
             fields: settings.fields.clone(),
             page_size: settings.page_size,
             parallel: settings.parallel.max(1),
-            version: std::sync::Arc::default(),
+            version: Arc::default(),
         })
     }
 
-    /// Asks for NetBox's version (GET /api/status/) and refuses one that is not supported. What this client sends
-    /// afterwards follows from the answer.
-    pub async fn connect(&self) -> Result<Version> {
-        let status = self.transport.read(Request::get("status/", &[])).await?;
+    /// Asks NetBox for its version (GET /api/status/) and refuses one that Leasehold does not support. Everything that
+    /// differs between versions ([`Client::capabilities`]) follows from the answer.
+    pub async fn connect(&self) -> NetBoxResult<Version> {
+        let status = self.transport.read(ApiRequest::get("status/", &[])).await?;
         let text = status.get("netbox-version").and_then(Value::as_str).ok_or_else(|| Error::NotNetBox {
             url: self.transport.base().to_string(),
             found: "a status without netbox-version".to_owned(),
         })?;
-        let found: Version = text.parse().map_err(|error: super::version::NotAVersion| Error::Malformed {
+        let found: Version = text.parse().map_err(|error: NotAVersion| Error::Malformed {
             attempt: "GET status/".to_owned(),
             cause: error.to_string(),
         })?;
         if !found.is_supported() {
-            return Err(Error::UnsupportedVersion { found });
+            let supported = format!("{} to {}", Version::OLDEST, Version::NEWEST);
+            return Err(Error::UnsupportedVersion { found: found.to_string(), supported });
         }
         if self.version.set(found).is_ok() {
             tracing::info!(version = %found, url = %self.transport.base(), "connected to NetBox");
@@ -56,27 +57,27 @@ impl Client {
         Ok(found)
     }
 
-    /// The version, once [`Client::connect`] has seen it.
+    /// NetBox's version; `None` until [`Client::connect`] has succeeded.
     pub fn version(&self) -> Option<Version> {
         self.version.get().copied()
     }
 
-    /// NetBox's base URL.
+    /// NetBox's base URL, without `/api` and with a trailing slash.
     pub fn url(&self) -> &Url {
         self.transport.base()
     }
 
-    /// What the fields are called.
+    /// The names of Leasehold's custom fields in this NetBox.
     pub fn fields(&self) -> &FieldNames {
         &self.fields
     }
 
-    /// How many pages a full pass may ask for at once.
+    /// How many pages a full pass requests at the same time.
     pub fn parallel(&self) -> usize {
         self.parallel
     }
 
-    /// What this NetBox can do; before it has been asked, what the oldest can.
+    /// What this NetBox can do. Until its version is known, what the oldest supported version can do.
     pub fn capabilities(&self) -> Capabilities {
         let oldest = Version { major: Version::OLDEST.major, minor: Version::OLDEST.minor, patch: 0 };
         self.version().unwrap_or(oldest).capabilities()
@@ -88,41 +89,5 @@ impl Client {
 
     pub(super) fn page_size(&self) -> u32 {
         self.page_size
-    }
-
-    /// Reads records by id. Those that NetBox no longer has are simply not in the answer.
-    pub async fn by_ids<R: Record>(&self, ids: &[u64]) -> Result<Vec<R>> {
-        let mut found = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(IDS_A_REQUEST) {
-            let mut query: Vec<(&str, String)> = chunk.iter().map(|id| ("id", id.to_string())).collect();
-            query.push(("limit", IDS_A_REQUEST.to_string()));
-            query.push(("fields", R::FIELDS.to_owned()));
-            let page = self.transport.read(Request::get(R::PATH, &query)).await?;
-            let rows = self.rows::<R>(&page)?;
-            found.extend(rows.into_iter().filter(|row| chunk.contains(&row.id())));
-        }
-        Ok(found)
-    }
-
-    /// Reads the records that match a filter, at most a page of them. **NetBox ignores filters that it does not know**:
-    /// check the answer on this side too.
-    pub async fn find<R: Record>(&self, filter: &[(&str, String)]) -> Result<Vec<R>> {
-        let mut query = filter.to_vec();
-        query.push(("limit", self.page_size.to_string()));
-        query.push(("fields", R::FIELDS.to_owned()));
-        let page = self.transport.read(Request::get(R::PATH, &query)).await?;
-        self.rows(&page)
-    }
-
-    /// The rows of a page. A row that cannot be understood fails the page: a cache with a hole would hand out what is
-    /// taken.
-    pub(super) fn rows<R: Record>(&self, page: &Value) -> Result<Vec<R>> {
-        let malformed = |cause: String| Error::Malformed { attempt: format!("GET {}", R::PATH), cause };
-        page.get("results")
-            .and_then(Value::as_array)
-            .ok_or_else(|| malformed("no results".to_owned()))?
-            .iter()
-            .map(|row| R::parse(row, &self.fields).map_err(&malformed))
-            .collect()
     }
 }

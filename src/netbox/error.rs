@@ -1,28 +1,28 @@
-//! What can go wrong with NetBox, told by what the caller can still do.
+//! The errors of a call to NetBox. Each variant says what the caller can still do, not which library failed.
+//!
+//! NetBox tells some refusals apart by their text only (a duplicate and an invalid value are both a 400). Those texts are
+//! read once, where the answer arrives; everybody else matches variants.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::version::Version;
-
-/// Result of this room.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+/// The result of a call to NetBox.
+pub type NetBoxResult<T> = Result<T, Error>;
 
 /// Whether a write that failed is known not to have happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certainty {
-    /// NetBox refused it or never saw it.
+    /// NetBox refused the write, or never received it.
     NotDone,
-    /// It may have been committed: only the record can tell.
+    /// NetBox may have committed the write; only a later read of the record can tell.
     Unknown,
 }
 
-/// One field that NetBox refused, in NetBox's own words.
+/// One field that NetBox refused, with NetBox's own explanation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldProblem {
-    /// NetBox's name of the field; `__all__` where it blames the whole record. In a list, `[index].field`.
+    /// NetBox's name of the field, or `__all__` if the whole record is refused. In a list it is `[index].field`.
     pub field: String,
-    /// Its words.
     pub message: String,
 }
 
@@ -36,108 +36,62 @@ impl fmt::Display for FieldProblem {
     }
 }
 
-/// Why a call to NetBox did not give what it should.
+/// Why a call to NetBox gave no usable answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection was made: wrong host or port, NetBox down, TLS refused. Nothing was sent.
+    /// No connection could be made, so nothing was sent: wrong host or port, NetBox is down, or TLS was refused.
     #[error("NetBox at {url} cannot be reached: {cause}")]
-    Unreachable {
-        /// Base URL.
-        url: String,
-        /// What the connection said.
-        cause: String,
-    },
-    /// The connection was made and then broke, or no whole answer came.
+    Unreachable { url: String, cause: String },
+    /// The connection broke after the request was sent, before the whole answer arrived.
     #[error("the connection to NetBox broke before its answer was whole: {cause}")]
-    Interrupted {
-        /// What the connection said.
-        cause: String,
-    },
-    /// No answer in time.
+    Interrupted { cause: String },
+    /// NetBox did not answer within the time limit.
     #[error("NetBox did not answer within {} s", after.as_secs_f32())]
-    TimedOut {
-        /// How long was waited.
-        after: Duration,
-    },
-    /// 5xx: NetBox or a proxy before it is in trouble.
+    TimedOut { after: Duration },
+    /// NetBox, or a proxy in front of it, answered 5xx.
     #[error("NetBox answered {status}")]
-    Failing {
-        /// HTTP status.
-        status: u16,
-        /// From Retry-After.
-        retry_after: Option<Duration>,
-    },
-    /// 429.
+    Failing { status: u16, retry_after: Option<Duration> },
+    /// NetBox, or a proxy in front of it, answered 429.
     #[error("NetBox asks for fewer requests")]
-    Throttled {
-        /// From Retry-After.
-        retry_after: Option<Duration>,
-    },
-    /// What answered is no NetBox API.
+    Throttled { retry_after: Option<Duration> },
+    /// The URL leads to something that is not NetBox's API: a redirect, an HTML page, a status without a version.
     #[error(
         "{url} does not answer as NetBox's API does ({found}): is the base URL right? It is the address of NetBox itself, without /api"
     )]
-    NotNetBox {
-        /// URL asked.
-        url: String,
-        /// What came instead.
-        found: String,
-    },
-    /// 401, or 403 with words about the token.
+    NotNetBox { url: String, found: String },
+    /// 401, or a 403 whose text blames the token.
     #[error("NetBox does not accept the token: {detail}")]
-    Unauthenticated {
-        /// NetBox's words.
-        detail: String,
-    },
-    /// 403: the token is good and may not do this.
+    Unauthenticated { detail: String },
+    /// 403: the token is valid, but its user lacks the permission. `attempt` is the method and path.
     #[error("the token may not {attempt}: {detail}")]
-    Forbidden {
-        /// Method and path tried.
-        attempt: String,
-        /// NetBox's words.
-        detail: String,
-    },
-    /// 404.
+    Forbidden { attempt: String, detail: String },
+    /// 404 of a path that names a record.
     #[error("NetBox has no {path}")]
-    NotFound {
-        /// Path asked.
-        path: String,
-    },
-    /// 409 of available-ips: not enough free addresses.
+    NotFound { path: String },
+    /// 409 of available-ips: the prefix has fewer free addresses than were asked for.
     #[error("NetBox has not enough free space in the prefix: {detail}")]
-    Full {
-        /// NetBox's words.
-        detail: String,
-    },
-    /// 409 of a DELETE: other records hang on this one.
+    InsufficientSpace { detail: String },
+    /// 409 of a DELETE: other records refer to this one.
     #[error("other records in NetBox depend on it: {detail}")]
-    Dependents {
-        /// NetBox's words.
-        detail: String,
-    },
-    /// 412: the record has moved on since it was read.
+    HasDependents { detail: String },
+    /// 412, or the same found by comparing `last_updated`: somebody changed the record since it was read.
     #[error("the record changed in NetBox since it was read")]
     Changed,
-    /// 400: refused, field by field.
+    /// 400: a value that must be unique exists already (an address, a prefix, or an `allocation_id`).
     #[error("NetBox refused the record: {}", join(.problems))]
-    Rejected {
-        /// Every field that it blamed.
-        problems: Vec<FieldProblem>,
-    },
-    /// Too old, or not yet known.
-    #[error("NetBox {found} is not supported: Leasehold needs {} to {}", Version::OLDEST, Version::NEWEST)]
-    UnsupportedVersion {
-        /// What answered.
-        found: Version,
-    },
-    /// A 2xx whose body is not what NetBox documents.
+    Duplicate { problems: Vec<FieldProblem> },
+    /// 400: a custom field of the request does not exist in this NetBox. `leasehold setup` creates it.
+    #[error("NetBox refused the record: {}", join(.problems))]
+    UnknownCustomField { problems: Vec<FieldProblem> },
+    /// Every other 400: NetBox finds fault with the content of the request and names the fields.
+    #[error("NetBox refused the record: {}", join(.problems))]
+    Invalid { problems: Vec<FieldProblem> },
+    /// This version of NetBox is older or newer than those that Leasehold knows.
+    #[error("NetBox {found} is not supported: Leasehold needs {supported}")]
+    UnsupportedVersion { found: String, supported: String },
+    /// A 2xx whose body is not what NetBox documents. `attempt` is the method and path.
     #[error("NetBox's answer to {attempt} is not as documented: {cause}")]
-    Malformed {
-        /// Method and path tried.
-        attempt: String,
-        /// What was wrong.
-        cause: String,
-    },
+    Malformed { attempt: String, cause: String },
 }
 
 fn join(problems: &[FieldProblem]) -> String {
@@ -145,7 +99,7 @@ fn join(problems: &[FieldProblem]) -> String {
 }
 
 impl Error {
-    /// Whether the same read may well succeed a little later.
+    /// Whether the same read may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. }
@@ -157,16 +111,18 @@ impl Error {
             | Self::Unauthenticated { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
-            | Self::Full { .. }
-            | Self::Dependents { .. }
+            | Self::InsufficientSpace { .. }
+            | Self::HasDependents { .. }
             | Self::Changed
-            | Self::Rejected { .. }
+            | Self::Duplicate { .. }
+            | Self::UnknownCustomField { .. }
+            | Self::Invalid { .. }
             | Self::UnsupportedVersion { .. }
             | Self::Malformed { .. } => false,
         }
     }
 
-    /// For a write: whether it is known not to have happened.
+    /// Whether a write that failed with this error is known not to have happened.
     pub fn certainty(&self) -> Certainty {
         match self {
             Self::Interrupted { .. }
@@ -179,15 +135,17 @@ impl Error {
             | Self::Unauthenticated { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
-            | Self::Full { .. }
-            | Self::Dependents { .. }
+            | Self::InsufficientSpace { .. }
+            | Self::HasDependents { .. }
             | Self::Changed
-            | Self::Rejected { .. }
+            | Self::Duplicate { .. }
+            | Self::UnknownCustomField { .. }
+            | Self::Invalid { .. }
             | Self::UnsupportedVersion { .. } => Certainty::NotDone,
         }
     }
 
-    /// How long NetBox asks to wait.
+    /// How long NetBox asks to wait before the next request (the Retry-After header).
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Failing { retry_after, .. } | Self::Throttled { retry_after } => *retry_after,
@@ -195,13 +153,9 @@ impl Error {
         }
     }
 
-    /// Whether NetBox refused it because a value that must be unique is there already (an address, a prefix, an
-    /// `allocation_id`).
-    pub fn is_duplicate(&self) -> bool {
-        let Self::Rejected { problems } = self else { return false };
-        problems.iter().any(|problem| {
-            let words = problem.message.to_lowercase();
-            words.contains("duplicate") || words.contains("unique")
-        })
+    /// Whether NetBox found fault with the content of the request (any 400). In a list request one record can be the
+    /// cause, so the others may succeed when they are sent without it.
+    pub fn is_content_refused(&self) -> bool {
+        matches!(self, Self::Duplicate { .. } | Self::UnknownCustomField { .. } | Self::Invalid { .. })
     }
 }

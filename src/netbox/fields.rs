@@ -1,4 +1,4 @@
-//! Leasehold's own custom fields in NetBox and what they are called there.
+//! Leasehold's custom fields: their names in NetBox, which can be mapped, and values to write into them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,37 +9,37 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{AllocationId, Asn, Reputation, RoaStatus};
 
-/// A custom field that Leasehold keeps.
+/// A custom field that Leasehold keeps on prefixes or, for the allocation id, also on addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
-    /// Who holds the resource.
+    /// The organisation that holds the address space and leases it out.
     LeaseOwner,
-    /// First day.
+    /// First day of the term.
     LeaseStart,
-    /// Last day.
+    /// Last day of the term, inclusive.
     LeaseExpiry,
-    /// Last day to renew or give notice.
+    /// Last day to renew or to give notice.
     LeaseNoticeDate,
-    /// Reference of the LOA.
+    /// Reference of the Letter of Authorisation.
     LoaReference,
     /// The AS that may originate the block.
     OriginAsn,
-    /// Verdict of origin validation.
+    /// Last verdict of route origin validation (RFC 6811).
     RoaStatus,
-    /// When it was observed.
+    /// When `RoaStatus` was observed.
     RoaChecked,
-    /// Whether a route object stands.
+    /// Whether the IRR has a route object of the block with the origin.
     IrrRegistered,
-    /// Verdict of the blocklists.
+    /// Last verdict of the blocklists.
     Reputation,
-    /// When it was observed.
+    /// When `Reputation` was observed.
     ReputationChecked,
-    /// Who allocated the record.
+    /// Request id and index of the allocation that created the record.
     AllocationId,
 }
 
 impl Field {
-    /// All of them, in the order in which people read them.
+    /// All fields, in the order in which people read them.
     pub const ALL: [Self; 12] = [
         Self::LeaseOwner,
         Self::LeaseStart,
@@ -55,7 +55,7 @@ impl Field {
         Self::AllocationId,
     ];
 
-    /// The name it has unless it is mapped.
+    /// The name of the field unless it is mapped to another.
     pub fn default_name(self) -> &'static str {
         match self {
             Self::LeaseOwner => "lease_owner",
@@ -73,7 +73,7 @@ impl Field {
         }
     }
 
-    /// The field with this default name.
+    /// The field that has this default name.
     pub fn from_default_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.default_name() == name)
     }
@@ -85,33 +85,27 @@ impl fmt::Display for Field {
     }
 }
 
-/// What the fields are called in this NetBox: the default name unless mapped.
+/// The names of Leasehold's custom fields in one NetBox: the default name unless it is mapped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldNames {
     mapped: BTreeMap<Field, String>,
 }
 
-/// Why a mapping of names is refused.
+/// Why a mapping of field names (`netbox.fields`) is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldNamesError {
-    /// Not one of ours.
-    #[error("netbox.fields.{0} is none of Leasehold's fields")]
+    #[error("netbox.fields.{0} is not one of Leasehold's fields")]
     Unknown(String),
-    /// NetBox allows letters, digits and underscores.
-    #[error("netbox.fields.{field} = {name:?}: NetBox's field names are made of a-z A-Z 0-9 _ only")]
-    Name {
-        /// Which field.
-        field: Field,
-        /// The name refused.
-        name: String,
-    },
-    /// Two fields of one name.
-    #[error("netbox.fields: {0:?} is the name of two fields")]
+    #[error(
+        "netbox.fields.{field} = {name:?}: the name of a custom field consists of a-z, A-Z, 0-9 and _ only"
+    )]
+    Name { field: Field, name: String },
+    #[error("netbox.fields: {0:?} is the name of two fields; each field needs a name of its own")]
     Twice(String),
 }
 
 impl FieldNames {
-    /// From pairs of default name and the name in this NetBox.
+    /// Builds the mapping from pairs of a default name and the name in this NetBox.
     pub fn from_pairs<'a>(
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, FieldNamesError> {
@@ -134,17 +128,17 @@ impl FieldNames {
         Ok(names)
     }
 
-    /// The name in this NetBox.
+    /// The name of a field in this NetBox.
     pub fn name(&self, field: Field) -> &str {
         self.mapped.get(&field).map_or(field.default_name(), String::as_str)
     }
 
-    /// Whether the name is that of one of Leasehold's fields.
+    /// Whether a custom field of this name is one of Leasehold's.
     pub fn is_own(&self, name: &str) -> bool {
         Field::ALL.into_iter().any(|field| self.name(field) == name)
     }
 
-    /// The `custom_fields` object of a write.
+    /// The `custom_fields` object in the body of a write.
     pub(super) fn object<'a>(
         &self,
         changes: impl IntoIterator<Item = &'a FieldChange>,
@@ -153,9 +147,8 @@ impl FieldNames {
     }
 }
 
-/// A value to write into one of Leasehold's fields; `None` clears it.
+/// A value to write into the custom field of the same name; `None` clears it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // each is the field of the same name
 pub enum FieldChange {
     LeaseOwner(Option<String>),
     LeaseStart(Option<Date>),
@@ -172,7 +165,7 @@ pub enum FieldChange {
 }
 
 impl FieldChange {
-    /// What clears every lease field of a prefix.
+    /// The changes that clear every lease field of a prefix.
     pub fn clear_lease() -> Vec<Self> {
         vec![
             Self::LeaseOwner(None),

@@ -1,30 +1,39 @@
-//! NetBox as a peer: everything that is known of its REST stands here and leaves only as nouns of [`crate::model`].
+//! The client of NetBox's REST API, and everything that is specific to NetBox.
 //!
-//! A [`Client`] speaks to one NetBox. Reads are retried (back-off, Retry-After); **writes never are**, since a repeated
-//! POST may allocate twice: the caller asks the record what became of it. Big reads come in [`Slice`]s by id, never by
-//! offset; single changes come from the change log ([`Change`]). What NetBox's versions do differently is decided once,
-//! from its version, in [`Capabilities`].
+//! NetBox's JSON, filter names (`vrf_id=null`, `within_include`, `cf_…`), error texts, page and URL limits are known in this
+//! room only. Other rooms call a named question or write of [`Client`], such as [`Client::addresses_at`] or
+//! [`Client::create_prefix`], and receive nouns of [`crate::model`].
+//!
+//! Reads are retried with a back-off that honours Retry-After. **Writes are sent once**, because a repeated POST could
+//! allocate twice. Everything is read in [`IdSlice`]s by id, never by offset; single changes come from the change log as
+//! [`ObjectChange`]s. What differs between versions of NetBox is decided once, in [`Capabilities`].
 //!
 //! # Error handling
 //!
-//! [`Error`] says what the caller can still do, not which library failed. Two questions matter and both have an answer
-//! on the type: may the same read be tried again ([`Error::is_transient`]), and is a write that failed *known* not to
-//! have happened ([`Error::certainty`])? A time-out, a cut connection, a 5xx or half an answer leave a write
-//! [`Certainty::Unknown`]: only the record can tell.
+//! [`Error`] says what the caller can still do, not which library failed. Two questions have an answer on the type: may the
+//! same read be tried again ([`Error::is_transient`]), and is a write that failed *known* not to have happened
+//! ([`Error::certainty`])? A time-out, a broken connection, a 5xx or a truncated answer leave a write
+//! [`Certainty::Unknown`]; only a later read of the record can tell. Refusals that NetBox tells apart by text alone, such as
+//! a duplicate, are variants of their own; every request asks for English, so that the texts can be recognised.
 //!
-//! # Field names
+//! # Custom fields
 //!
-//! Leasehold's own custom fields ([`Field`]) may be called otherwise in an existing NetBox; [`FieldNames`] maps them.
-//! [`schema`] creates what is missing.
+//! An existing NetBox may have other names for Leasehold's custom fields ([`Field`]); [`FieldNames`] maps them. [`schema`]
+//! creates the missing ones, [`permissions`] checks what the token may do.
 
-mod changes;
+mod answer;
+mod change_log;
 mod client;
 mod error;
 mod fields;
+mod links;
+mod lists;
+mod lookups;
+mod object_changes;
 mod pages;
-mod past;
 pub mod permissions;
 mod records;
+mod request;
 pub mod schema;
 mod settings;
 mod transport;
@@ -32,13 +41,14 @@ mod version;
 mod wire;
 mod writes;
 
-pub use changes::{Action, Change, ObjectKind};
+pub use change_log::{ChangeAction, ObjectChange, ObjectKind};
 pub use client::Client;
-pub use error::{Certainty, Error, FieldProblem, Result};
+pub use error::{Certainty, Error, FieldProblem, NetBoxResult};
 pub use fields::{Field, FieldChange, FieldNames};
-pub use pages::{Extent, Slice};
-pub use past::{About, Logged, PastChange};
-pub use records::Record;
-pub use settings::{NetBoxSettings, SettingsError};
+pub use links::prefix_page;
+pub use object_changes::ObjectChangeData;
+pub use pages::{IdBounds, IdSlice};
+pub use records::NetBoxRecord;
+pub use settings::{NetBoxSettings, NetBoxSettingsError};
 pub use version::{Capabilities, Version};
 pub use writes::{AddressDraft, PrefixDraft};

@@ -1,43 +1,42 @@
-//! Big reads, sliced by id: what a full pass is made of.
+//! Reads of everything: the ids of a kind of record are cut into slices, and each slice is read page by page.
+//!
+//! Slices go by id and never by offset: a record that is deleted meanwhile would shift the offsets of all that follow.
 
 use serde_json::Value;
 
 use super::client::Client;
-use super::error::{Error, Result};
-use super::records::Record;
-use super::transport::Request;
+use super::error::NetBoxResult;
+use super::lists::{has_next, malformed, rows_of};
+use super::records::NetBoxRecord;
+use super::request::ApiRequest;
 
-/// How much there is of a kind and between which ids.
+/// How many records of a kind there are, and between which ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// Records.
+pub struct IdBounds {
     pub count: u64,
-    /// Lowest id.
-    pub first: u64,
-    /// Highest id.
-    pub last: u64,
+    pub lowest: u64,
+    pub highest: u64,
 }
 
-/// A part of the ids of a kind: from `start` (inclusive) to `end` (exclusive).
+/// A part of the ids of a kind of record: from `start` (inclusive) to `end` (exclusive).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// First id that belongs to it.
+pub struct IdSlice {
     pub start: u64,
-    /// First id that does not; `None` for all that follow, so that what is created meanwhile is not missed.
+    /// `None`: without an upper end, so that records created during the pass are not missed.
     pub end: Option<u64>,
 }
 
-impl Extent {
-    /// Cuts the ids into slices of about `page_size` records if ids are dense; sparse ids make a slice cheaper, never
-    /// wrong, since a slice is read page by page to its end.
-    pub fn slices(self, page_size: u32) -> Vec<Slice> {
-        let span = self.last.saturating_sub(self.first).saturating_add(1);
+impl IdBounds {
+    /// Cuts the ids into slices of about `page_size` records each, provided that ids are dense. Sparse ids only make some
+    /// slices smaller: every slice is read to its end, so no record is missed.
+    pub fn slices(self, page_size: u32) -> Vec<IdSlice> {
+        let span = self.highest.saturating_sub(self.lowest).saturating_add(1);
         let pages = self.count.div_ceil(u64::from(page_size.max(1))).max(1);
         let width = span.div_ceil(pages).max(1);
-        let mut slices: Vec<Slice> = (0..pages)
-            .map(|page| self.first.saturating_add(page.saturating_mul(width)))
-            .take_while(|start| *start <= self.last)
-            .map(|start| Slice { start, end: Some(start.saturating_add(width)) })
+        let mut slices: Vec<IdSlice> = (0..pages)
+            .map(|page| self.lowest.saturating_add(page.saturating_mul(width)))
+            .take_while(|start| *start <= self.highest)
+            .map(|start| IdSlice { start, end: Some(start.saturating_add(width)) })
             .collect();
         if let Some(first) = slices.first_mut() {
             first.start = 0;
@@ -50,57 +49,53 @@ impl Extent {
 }
 
 impl Client {
-    /// Slices of an extent, each about a page.
-    pub fn slices(&self, extent: Extent) -> Vec<Slice> {
-        extent.slices(self.page_size())
+    /// Cuts the ids of a kind into slices of about one page each.
+    pub fn slices(&self, bounds: IdBounds) -> Vec<IdSlice> {
+        bounds.slices(self.page_size())
     }
 
-    /// How much there is of a kind; `None` if there is nothing. Two small requests.
-    pub async fn extent<R: Record>(&self) -> Result<Option<Extent>> {
-        let edge = async |ordering: &str| -> Result<(u64, Option<u64>)> {
+    /// The count, lowest id and highest id of a kind of record; `None` if NetBox has no such record. Two GETs of one row
+    /// each, one in either order.
+    pub async fn id_bounds<R: NetBoxRecord>(&self) -> NetBoxResult<Option<IdBounds>> {
+        let edge = async |ordering: &str| -> NetBoxResult<(u64, Option<u64>)> {
             let query =
                 [("limit", "1".to_owned()), ("ordering", ordering.to_owned()), ("fields", "id".to_owned())];
-            let page = self.transport().read(Request::get(R::PATH, &query)).await?;
-            let count = page.get("count").and_then(Value::as_u64).ok_or_else(|| Error::Malformed {
-                attempt: format!("GET {}", R::PATH),
-                cause: "no count".into(),
-            })?;
+            let page = self.transport().read(ApiRequest::get(R::PATH, &query)).await?;
+            let count = page.get("count").and_then(Value::as_u64);
+            let count = count.ok_or_else(|| malformed(R::PATH, "it has no count"))?;
             let id = page.pointer("/results/0/id").and_then(Value::as_u64);
             Ok((count, id))
         };
-        let ((count, first), (_, last)) = tokio::try_join!(edge("id"), edge("-id"))?;
-        Ok(first.zip(last).map(|(first, last)| Extent { count, first, last }))
+        let ((count, lowest), (_, highest)) = tokio::try_join!(edge("id"), edge("-id"))?;
+        Ok(lowest.zip(highest).map(|(lowest, highest)| IdBounds { count, lowest, highest }))
     }
 
-    /// One page of a slice and where the next one starts; `None` there when the slice has ended.
-    pub async fn page<R: Record>(&self, slice: Slice) -> Result<(Vec<R>, Option<Slice>)> {
+    /// One page of a slice, and the rest of the slice; `None` when the slice is read to its end.
+    pub async fn read_page<R: NetBoxRecord>(
+        &self,
+        slice: IdSlice,
+    ) -> NetBoxResult<(Vec<R>, Option<IdSlice>)> {
         let mut query = Vec::with_capacity(5);
-        if self.capabilities().cursor_pages {
-            query.push(("start", slice.start.to_string()));
-        } else {
-            query.push(("id__gte", slice.start.to_string()));
-            query.push(("ordering", "id".to_owned()));
-        }
+        self.start_at(&mut query, slice.start);
         if let Some(end) = slice.end {
             query.push(("id__lt", end.to_string()));
         }
         query.push(("limit", self.page_size().to_string()));
         query.push(("fields", R::FIELDS.to_owned()));
-        let page = self.transport().read(Request::page(R::PATH, &query)).await?;
-        let rows = self.rows::<R>(&page)?;
-        // NetBox may cap the page below what was asked for, so only its own word says that there is no more.
-        let more = page.get("next").is_some_and(Value::is_string);
-        let last = rows.last().map(Record::id);
-        // A filter that this version ignored would hand back rows outside the slice: they belong to another.
-        let within = |row: &R| slice.end.is_none_or(|end| row.id() < end) && row.id() >= slice.start;
-        // A full page says "next" even where it was the last: without this every dense slice would cost a second request.
+        let mut page = self.transport().read(ApiRequest::page(R::PATH, &query)).await?;
+        let more = has_next(&page);
+        let mut rows: Vec<R> = self.parse_rows(&rows_of(R::PATH, &mut page)?)?;
+        let last = rows.last().map(NetBoxRecord::id);
+        // A full page has a `next` even where it reaches the end of the slice; asking for it would double the requests of
+        // every dense slice.
         let at_end = last.is_some_and(|last| slice.end.is_some_and(|end| last + 1 >= end));
-        let rows: Vec<R> = rows.into_iter().filter(within).collect();
-        let next = match last {
-            Some(last) if more && !at_end => Some(Slice { start: last + 1, end: slice.end }),
+        // A version that ignored the filter answers with rows of other slices too.
+        rows.retain(|row| row.id() >= slice.start && slice.end.is_none_or(|end| row.id() < end));
+        let rest = match last {
+            Some(last) if more && !at_end => Some(IdSlice { start: last + 1, end: slice.end }),
             _ => None,
         };
-        Ok((rows, next))
+        Ok((rows, rest))
     }
 }
 
@@ -111,9 +106,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn slices_cover_every_id_once(count in 1u64..100_000, first in 1u64..1_000_000, gap in 0u64..1_000_000, size in 1u32..2000) {
-            let extent = Extent { count, first, last: first + count - 1 + gap };
-            let slices = extent.slices(size);
+        fn slices_cover_every_id_once(count in 1u64..100_000, lowest in 1u64..1_000_000, gap in 0u64..1_000_000, size in 1u32..2000) {
+            let bounds = IdBounds { count, lowest, highest: lowest + count - 1 + gap };
+            let slices = bounds.slices(size);
             prop_assert_eq!(slices[0].start, 0);
             prop_assert_eq!(slices[slices.len() - 1].end, None);
             for pair in slices.windows(2) {
@@ -124,8 +119,8 @@ mod tests {
 
         #[test]
         fn dense_ids_need_no_more_slices_than_pages(count in 1u64..1_000_000, size in 1u32..2000) {
-            let extent = Extent { count, first: 1, last: count };
-            let slices = extent.slices(size);
+            let bounds = IdBounds { count, lowest: 1, highest: count };
+            let slices = bounds.slices(size);
             prop_assert!(slices.len() as u64 <= count.div_ceil(u64::from(size)));
             for slice in &slices {
                 let end = slice.end.unwrap_or(count + 1);

@@ -1,4 +1,4 @@
-//! What the token must be allowed to do, and whether it is.
+//! The object permissions that the token's user needs in NetBox, and a check of which ones are granted.
 
 use std::fmt;
 
@@ -6,23 +6,19 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::error::{Error, Result};
-use super::transport::Request;
+use super::error::{Error, NetBoxResult};
+use super::request::ApiRequest;
 
-/// What may be done with a kind of object.
+/// An action of a NetBox object permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Right {
-    /// Read.
+pub enum PermissionAction {
     View,
-    /// Create.
     Add,
-    /// Update.
     Change,
-    /// Delete.
     Delete,
 }
 
-impl fmt::Display for Right {
+impl fmt::Display for PermissionAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::View => "view",
@@ -33,98 +29,85 @@ impl fmt::Display for Right {
     }
 }
 
-/// One kind of object and what the token needs on it.
+/// One object type and the actions on it that the token's user needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Need {
-    /// NetBox's name of the type, as an object permission lists it.
+pub struct RequiredPermission {
+    /// NetBox's name of the type, as an object permission lists it. Example: `ipam.prefix`.
     pub object_type: &'static str,
     path: &'static str,
-    /// What is needed.
-    pub rights: &'static [Right],
-    /// Needed by `leasehold setup` only.
+    pub actions: &'static [PermissionAction],
+    /// Whether only `leasehold setup` needs it, and `leasehold serve` does not.
     pub setup_only: bool,
 }
 
-/// Everything that the token needs.
-pub const NEEDS: &[Need] = &[
-    Need {
-        object_type: "ipam.prefix",
-        path: "ipam/prefixes/",
-        rights: &[Right::View, Right::Add, Right::Change, Right::Delete],
-        setup_only: false,
-    },
-    Need {
-        object_type: "ipam.ipaddress",
-        path: "ipam/ip-addresses/",
-        rights: &[Right::View, Right::Add, Right::Delete],
-        setup_only: false,
-    },
-    Need { object_type: "ipam.iprange", path: "ipam/ip-ranges/", rights: &[Right::View], setup_only: false },
-    Need { object_type: "ipam.vrf", path: "ipam/vrfs/", rights: &[Right::View], setup_only: false },
-    Need { object_type: "ipam.role", path: "ipam/roles/", rights: &[Right::View], setup_only: false },
-    Need {
-        object_type: "tenancy.tenant",
-        path: "tenancy/tenants/",
-        rights: &[Right::View],
-        setup_only: false,
-    },
-    Need { object_type: "extras.tag", path: "extras/tags/", rights: &[Right::View], setup_only: false },
-    Need {
-        object_type: "core.objectchange",
-        path: "core/object-changes/",
-        rights: &[Right::View],
-        setup_only: false,
-    },
-    Need {
-        object_type: "extras.customfield",
-        path: "extras/custom-fields/",
-        rights: &[Right::View, Right::Add, Right::Change],
-        setup_only: true,
-    },
-    Need {
-        object_type: "extras.customfieldchoiceset",
-        path: "extras/custom-field-choice-sets/",
-        rights: &[Right::View, Right::Add],
-        setup_only: true,
-    },
-];
+const fn serving(
+    object_type: &'static str,
+    path: &'static str,
+    actions: &'static [PermissionAction],
+) -> RequiredPermission {
+    RequiredPermission { object_type, path, actions, setup_only: false }
+}
 
-/// A right and whether the token has it.
+const fn setup(
+    object_type: &'static str,
+    path: &'static str,
+    actions: &'static [PermissionAction],
+) -> RequiredPermission {
+    RequiredPermission { object_type, path, actions, setup_only: true }
+}
+
+/// Every object permission that Leasehold needs.
+pub const REQUIRED_PERMISSIONS: &[RequiredPermission] = {
+    use PermissionAction::{Add, Change, Delete, View};
+    &[
+        serving("ipam.prefix", "ipam/prefixes/", &[View, Add, Change, Delete]),
+        serving("ipam.ipaddress", "ipam/ip-addresses/", &[View, Add, Delete]),
+        serving("ipam.iprange", "ipam/ip-ranges/", &[View]),
+        serving("ipam.vrf", "ipam/vrfs/", &[View]),
+        serving("ipam.role", "ipam/roles/", &[View]),
+        serving("tenancy.tenant", "tenancy/tenants/", &[View]),
+        serving("extras.tag", "extras/tags/", &[View]),
+        serving("core.objectchange", "core/object-changes/", &[View]),
+        setup("extras.customfield", "extras/custom-fields/", &[View, Add, Change]),
+        setup("extras.customfieldchoiceset", "extras/custom-field-choice-sets/", &[View, Add]),
+    ]
+};
+
+/// The answer to one question: whether NetBox grants an action on an object type.
 #[derive(Clone, Debug)]
-pub struct Finding {
-    /// On what.
-    pub need: Need,
-    /// Which right.
-    pub right: Right,
-    /// Whether NetBox grants it.
+pub struct PermissionCheck {
+    pub required: RequiredPermission,
+    pub action: PermissionAction,
     pub granted: bool,
 }
 
-/// Asks NetBox what the token may do, without writing: a GET for view, OPTIONS for add and change, and for delete a
-/// bulk DELETE whose body names nothing, which NetBox refuses only after it has looked at the permission.
-pub async fn check(client: &Client) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
-    for need in NEEDS {
-        for right in need.rights {
-            let granted = match right {
-                Right::View => can_view(client, need.path).await?,
-                Right::Add => offers(client, need.path, "POST").await?,
-                Right::Change => offers(client, need.path, "PUT").await?,
-                Right::Delete => can_delete(client, need.path).await?,
+/// Asks NetBox which of the [`REQUIRED_PERMISSIONS`] are granted, without writing anything.
+///
+/// `view` is a GET of one row, `add` and `change` are read from the answer to OPTIONS, and `delete` is a DELETE of a list
+/// whose body is no list: NetBox checks the permission first and refuses the body only after that.
+pub async fn check(client: &Client) -> NetBoxResult<Vec<PermissionCheck>> {
+    let mut checks = Vec::new();
+    for required in REQUIRED_PERMISSIONS {
+        for action in required.actions {
+            let granted = match action {
+                PermissionAction::View => can_view(client, required.path).await?,
+                PermissionAction::Add => offers(client, required.path, "POST").await?,
+                PermissionAction::Change => offers(client, required.path, "PUT").await?,
+                PermissionAction::Delete => can_delete(client, required.path).await?,
             };
-            findings.push(Finding { need: *need, right: *right, granted });
+            checks.push(PermissionCheck { required: *required, action: *action, granted });
         }
     }
-    Ok(findings)
+    Ok(checks)
 }
 
-async fn can_view(client: &Client, path: &str) -> Result<bool> {
+async fn can_view(client: &Client, path: &str) -> NetBoxResult<bool> {
     let query = [("limit", "1".to_owned()), ("fields", "id".to_owned())];
-    granted(client.transport().read(Request::get(path, &query)).await.map(drop))
+    granted(client.transport().read(ApiRequest::get(path, &query)).await.map(drop))
 }
 
-async fn offers(client: &Client, path: &str, method: &str) -> Result<bool> {
-    let mut request = Request::get(path, &[]);
+async fn offers(client: &Client, path: &str, method: &str) -> NetBoxResult<bool> {
+    let mut request = ApiRequest::get(path, &[]);
     request.method = Method::OPTIONS;
     match client.transport().read(request).await {
         Ok(answer) => Ok(answer.pointer(&format!("/actions/{method}")).is_some_and(Value::is_object)),
@@ -133,15 +116,15 @@ async fn offers(client: &Client, path: &str, method: &str) -> Result<bool> {
     }
 }
 
-async fn can_delete(client: &Client, path: &str) -> Result<bool> {
-    let nothing = json!({});
-    match client.transport().write(Request::write(Method::DELETE, path, &nothing)).await {
-        Err(Error::Rejected { .. }) => Ok(true),
+async fn can_delete(client: &Client, path: &str) -> NetBoxResult<bool> {
+    let no_list = json!({});
+    match client.transport().write(ApiRequest::write(Method::DELETE, path, &no_list)).await {
+        Err(error) if error.is_content_refused() => Ok(true),
         other => granted(other.map(drop)),
     }
 }
 
-fn granted(answer: Result<()>) -> Result<bool> {
+fn granted(answer: NetBoxResult<()>) -> NetBoxResult<bool> {
     match answer {
         Ok(()) => Ok(true),
         Err(Error::Forbidden { .. }) => Ok(false),

@@ -1,4 +1,4 @@
-//! How to reach NetBox.
+//! Settings of the connection to NetBox: where it is, who asks, and how much may be asked at once.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,29 +8,29 @@ use url::Url;
 
 use super::fields::FieldNames;
 
-/// How to reach NetBox and how hard to lean on it.
+/// Where NetBox is, the token to use, time limits, and the size and number of parallel reads.
 #[derive(Clone, Debug)]
 pub struct NetBoxSettings {
-    /// NetBox's own address, without `/api`. Example: <https://netbox.internal>.
+    /// The address of NetBox itself, without `/api`. Example: <https://netbox.internal>.
     pub url: Url,
-    /// API token: v1 (40 hex digits) or v2 (`nbt_KEY.SECRET`).
+    /// API token, v1 (40 hex digits) or v2 (`nbt_KEY.SECRET`).
     pub token: SecretString,
     /// A PEM file with further certificate authorities to trust.
     pub ca_file: Option<PathBuf>,
-    /// Longest wait for the answer to a read.
+    /// The time limit of one attempt of a read.
     pub read_timeout: Duration,
-    /// Longest wait for the answer to a write. A list of 1000 addresses takes NetBox about 9 s.
+    /// The time limit of a write. NetBox needs about 9 s to create a list of 1000 addresses.
     pub write_timeout: Duration,
-    /// How many pages a full pass asks for at once.
+    /// How many pages a full pass requests at the same time.
     pub parallel: usize,
-    /// Rows a page; NetBox caps it by its MAX_PAGE_SIZE.
+    /// Rows per page. NetBox caps it at its MAX_PAGE_SIZE.
     pub page_size: u32,
-    /// What Leasehold's custom fields are called in this NetBox.
+    /// The names of Leasehold's custom fields in this NetBox.
     pub fields: FieldNames,
 }
 
 impl NetBoxSettings {
-    /// Sane settings for an address and a token.
+    /// The defaults of everything but the URL and the token.
     pub fn new(url: Url, token: SecretString) -> Self {
         Self {
             url,
@@ -45,27 +45,16 @@ impl NetBoxSettings {
     }
 }
 
-/// Settings that no client can be made of.
+/// Why no client can be built from the settings.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// The CA file cannot be read.
-    #[error("netbox.ca_file {path}: {source}")]
-    CaFile {
-        /// As configured.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The CA file holds no certificates.
-    #[error("netbox.ca_file {path} holds no PEM certificate that can be read")]
-    CaFormat {
-        /// As configured.
-        path: PathBuf,
-    },
-    /// The token is empty or cannot stand in a header.
-    #[error("netbox.token is empty or holds characters that no token has")]
+pub enum NetBoxSettingsError {
+    #[error("netbox.ca_file {path} cannot be read: {source}")]
+    CaFile { path: PathBuf, source: std::io::Error },
+    #[error("netbox.ca_file {path} contains no PEM certificate that can be read")]
+    CaFormat { path: PathBuf },
+    /// The token is empty, or contains characters that an HTTP header cannot carry.
+    #[error("netbox.token is empty or contains characters that no token has")]
     Token,
-    /// The HTTP client could not be built.
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),
 }

@@ -1,40 +1,37 @@
-//! NetBox's versions and what follows from them, decided in one place.
+//! NetBox's versions, and everything in which they differ for Leasehold.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A NetBox version, as far as its behaviour depends on it.
+/// A version of NetBox. Suffixes of images and betas are dropped when it is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// Major.
     pub major: u16,
-    /// Minor.
     pub minor: u16,
-    /// Patch.
     pub patch: u16,
 }
 
-/// Not a version.
+/// A text that is not a version of NetBox.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a NetBox version")]
 pub struct NotAVersion(String);
 
 impl Version {
-    /// The oldest minor release that is supported.
+    /// The oldest release line that Leasehold supports.
     pub const OLDEST: ReleaseLine = ReleaseLine { major: 4, minor: 2 };
-    /// The newest minor release that is supported.
+    /// The newest release line that Leasehold supports.
     pub const NEWEST: ReleaseLine = ReleaseLine { major: 4, minor: 7 };
 
     fn line(self) -> ReleaseLine {
         ReleaseLine { major: self.major, minor: self.minor }
     }
 
-    /// Whether Leasehold knows how this version behaves.
+    /// Whether the version lies between [`Version::OLDEST`] and [`Version::NEWEST`].
     pub fn is_supported(self) -> bool {
         (Self::OLDEST..=Self::NEWEST).contains(&self.line())
     }
 
-    /// What this version can do.
+    /// What this version can do, following from its release line alone.
     pub fn capabilities(self) -> Capabilities {
         let since = |major, minor| self.line() >= ReleaseLine { major, minor };
         Capabilities {
@@ -46,12 +43,10 @@ impl Version {
     }
 }
 
-/// A minor release, patches left out.
+/// A release line: a version without its patch level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReleaseLine {
-    /// Major.
     pub major: u16,
-    /// Minor.
     pub minor: u16,
 }
 
@@ -70,7 +65,7 @@ impl fmt::Display for Version {
 impl FromStr for Version {
     type Err = NotAVersion;
 
-    /// Reads `4.7.3` and also `4.7.3-Docker-3.2.1` and `4.7.0-beta1`, as images and betas call themselves.
+    /// Reads `4.7.3` and also `4.7.3-Docker-3.2.1` and `4.7.0-beta1`, as container images and betas call themselves.
     fn from_str(text: &str) -> Result<Self, NotAVersion> {
         let bad = || NotAVersion(text.to_owned());
         let plain = text.split(['-', '+', ' ']).next().unwrap_or(text);
@@ -84,16 +79,16 @@ impl FromStr for Version {
     }
 }
 
-/// What a version of NetBox can do that another cannot.
+/// What some supported versions of NetBox can do and others cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// `?start=ID&limit=N`; before, the same by `ordering=id&id__gte=ID`.
+    /// Pages by `start=ID` (since 4.6). Without it the same is asked with `ordering=id&id__gte=ID`.
     pub cursor_pages: bool,
-    /// ETag and If-Match; before, `last_updated` is read and compared just before the write.
+    /// ETag and If-Match (since 4.6). Without them `last_updated` is read and compared before a write.
     pub if_match: bool,
-    /// A note on the change log entry of a write.
+    /// `changelog_message` of a write, which NetBox keeps with the entry of the change log (since 4.4).
     pub changelog_message: bool,
-    /// Only ranges marked as populated take their addresses out of available-ips; before, every range did.
+    /// Only ranges with `mark_populated` take their addresses out of available-ips (since 4.3). Before, every range did.
     pub only_populated_ranges_count: bool,
 }
 

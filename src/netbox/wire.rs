@@ -1,4 +1,4 @@
-//! NetBox's JSON to nouns. The only place that knows how NetBox spells its records.
+//! The JSON of NetBox's records, parsed into the nouns of the model.
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::fields::{Field, FieldNames};
 use crate::model::{
     Address, AddressId, AllocationId, Asn, IpRange, Lease, NamedRef, Network, Prefix, PrefixId, RangeId,
-    Reputation, Revision, RoaStatus, Table, Term, Vrf, VrfId,
+    Reputation, Revision, RoaStatus, Term, Vrf, VrfId, VrfScope,
 };
 
 #[derive(Deserialize)]
@@ -61,7 +61,7 @@ struct WireRange {
     end_address: IpNet,
     vrf: Option<WireId>,
     status: Choice,
-    /// Came with 4.3; before, every range counted.
+    /// Exists since NetBox 4.3; in older versions the addresses of every range count as taken.
     mark_populated: Option<bool>,
     #[serde(default)]
     description: String,
@@ -85,7 +85,7 @@ struct WireId {
     id: u64,
 }
 
-/// A choice: `{value, label}` or the bare value.
+/// A choice field: `{value, label}`, or the bare value in some answers.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Choice {
@@ -101,11 +101,11 @@ impl From<Choice> for String {
     }
 }
 
-fn table(vrf: Option<&WireId>) -> Table {
-    vrf.map_or(Table::Global, |vrf| Table::Vrf(VrfId(vrf.id)))
+fn scope(vrf: Option<&WireId>) -> VrfScope {
+    vrf.map_or(VrfScope::Global, |vrf| VrfScope::Vrf(VrfId(vrf.id)))
 }
 
-fn told<T: for<'de> Deserialize<'de>>(kind: &str, json: &Value) -> Result<T, String> {
+fn deserialize<T: for<'de> Deserialize<'de>>(kind: &str, json: &Value) -> Result<T, String> {
     T::deserialize(json).map_err(|error| {
         let id = json.get("id").map(ToString::to_string).unwrap_or_default();
         format!("{kind} {id}: {error}")
@@ -113,12 +113,12 @@ fn told<T: for<'de> Deserialize<'de>>(kind: &str, json: &Value) -> Result<T, Str
 }
 
 pub(super) fn prefix(json: &Value, names: &FieldNames) -> Result<Prefix, String> {
-    let wire: WirePrefix = told("prefix", json)?;
-    let own = Own { names, fields: &wire.custom_fields, kind: "prefix", id: wire.id };
+    let wire: WirePrefix = deserialize("prefix", json)?;
+    let own = OwnFields { names, fields: &wire.custom_fields, kind: "prefix", id: wire.id };
     Ok(Prefix {
         id: PrefixId(wire.id),
         network: Network::containing(wire.prefix),
-        table: table(wire.vrf.as_ref()),
+        scope: scope(wire.vrf.as_ref()),
         status: wire.status.into(),
         is_pool: wire.is_pool,
         mark_utilized: wire.mark_utilized,
@@ -134,12 +134,12 @@ pub(super) fn prefix(json: &Value, names: &FieldNames) -> Result<Prefix, String>
 }
 
 pub(super) fn address(json: &Value, names: &FieldNames) -> Result<Address, String> {
-    let wire: WireAddress = told("address", json)?;
-    let own = Own { names, fields: &wire.custom_fields, kind: "address", id: wire.id };
+    let wire: WireAddress = deserialize("address", json)?;
+    let own = OwnFields { names, fields: &wire.custom_fields, kind: "address", id: wire.id };
     Ok(Address {
         id: AddressId(wire.id),
         interface: wire.address,
-        table: table(wire.vrf.as_ref()),
+        scope: scope(wire.vrf.as_ref()),
         status: wire.status.into(),
         role: wire.role.map(Into::into).filter(|role: &String| !role.is_empty()),
         tenant: wire.tenant,
@@ -153,12 +153,12 @@ pub(super) fn address(json: &Value, names: &FieldNames) -> Result<Address, Strin
 }
 
 pub(super) fn ip_range(json: &Value) -> Result<IpRange, String> {
-    let wire: WireRange = told("IP range", json)?;
+    let wire: WireRange = deserialize("IP range", json)?;
     Ok(IpRange {
         id: RangeId(wire.id),
         start: wire.start_address.addr(),
         end: wire.end_address.addr(),
-        table: table(wire.vrf.as_ref()),
+        scope: scope(wire.vrf.as_ref()),
         status: wire.status.into(),
         populated: wire.mark_populated.unwrap_or(true),
         description: wire.description,
@@ -167,7 +167,7 @@ pub(super) fn ip_range(json: &Value) -> Result<IpRange, String> {
 }
 
 pub(super) fn vrf(json: &Value) -> Result<Vrf, String> {
-    let wire: WireVrf = told("VRF", json)?;
+    let wire: WireVrf = deserialize("VRF", json)?;
     Ok(Vrf {
         id: VrfId(wire.id),
         name: wire.name,
@@ -177,17 +177,17 @@ pub(super) fn vrf(json: &Value) -> Result<Vrf, String> {
     })
 }
 
-/// Leasehold's own fields on one record. People edit them too, so a value that is not what the field is for counts as
-/// absent, with a warning, and never hides the record.
-struct Own<'a> {
+/// Leasehold's custom fields on one record. People edit them too, so a value that cannot be parsed is logged and counts as
+/// absent; it never hides the record.
+struct OwnFields<'a> {
     names: &'a FieldNames,
     fields: &'a Map<String, Value>,
     kind: &'static str,
     id: u64,
 }
 
-impl Own<'_> {
-    /// The raw value: NetBox 4.7 wraps select fields as `{value, label}`, older versions do not.
+impl OwnFields<'_> {
+    /// The value of a field. NetBox 4.7 wraps the value of a select field as `{value, label}`; older versions do not.
     fn raw(&self, field: Field) -> Option<&Value> {
         let value = self.fields.get(self.names.name(field))?;
         let value = value.as_object().and_then(|choice| choice.get("value")).unwrap_or(value);
@@ -210,7 +210,7 @@ impl Own<'_> {
         match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                tracing::warn!(kind = self.kind, id = self.id, field = %field, %error, "ignored a value in NetBox");
+                tracing::warn!(kind = self.kind, id = self.id, field = %field, %error, "ignored the value of a custom field in NetBox that cannot be parsed");
                 None
             }
         }
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_human_slip_in_one_field_does_not_hide_the_record() {
+    fn an_unreadable_custom_field_does_not_hide_the_record() {
         let json = sample(&json!({"lease_owner": "ACME-LIR", "lease_expiry": "next year", "site_note": "x"}));
         let prefix = prefix(&json, &FieldNames::default()).unwrap();
         assert_eq!(prefix.lease.unwrap().term.expiry, None);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_its_prefix_is_told_by_id() {
+    fn an_unreadable_record_is_named_by_its_id() {
         let error = prefix(&json!({"id": 9, "status": "active"}), &FieldNames::default()).unwrap_err();
         assert!(error.starts_with("prefix 9:"), "{error}");
     }

@@ -1,4 +1,6 @@
-//! Writes. Each is sent once: a caller that does not learn the outcome asks the record.
+//! Writes of addresses and prefixes.
+//!
+//! Each is sent once. A caller that does not learn the outcome ([`super::Certainty::Unknown`]) reads the record to find out.
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -7,43 +9,39 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::client::Client;
-use super::error::{Error, Result};
+use super::error::{Error, NetBoxResult};
 use super::fields::FieldChange;
-use super::records::Record;
-use super::transport::Request;
-use crate::model::{Address, AddressId, Network, Prefix, PrefixId, Revision, Table};
+use super::records::NetBoxRecord;
+use super::request::ApiRequest;
+use crate::model::{Address, AddressId, Network, Prefix, PrefixId, Revision, VrfScope};
 
-/// An address to record.
+/// The content of an address to create; the address itself is chosen separately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressDraft {
-    /// NetBox's status value.
+    /// NetBox's value of the status. Example: `active`.
     pub status: String,
-    /// The DNS name, empty for none.
     pub dns_name: String,
-    /// Free text.
     pub description: String,
     /// Slug of the tenant.
     pub tenant: Option<String>,
-    /// Slugs of tags.
+    /// Slugs of the tags.
     pub tags: Vec<String>,
-    /// Leasehold's fields.
     pub fields: Vec<FieldChange>,
 }
 
-/// A prefix to record, or what to change of one: `None` leaves a part as it is.
+/// The content of a prefix to create, or a change of an existing one: `None` leaves that part as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrefixDraft {
-    /// NetBox's status value.
+    /// NetBox's value of the status. Example: `reserved`.
     pub status: Option<String>,
-    /// Free text.
     pub description: Option<String>,
     /// Slug of the tenant.
     pub tenant: Option<String>,
     /// Slug of the role.
     pub role: Option<String>,
-    /// Slugs of tags.
+    /// Slugs of all the tags that the prefix shall have.
     pub tags: Option<Vec<String>>,
-    /// Leasehold's fields; those not named are left as they are.
+    /// Custom fields to set or clear; the others stay as they are.
     pub fields: Vec<FieldChange>,
 }
 
@@ -90,30 +88,34 @@ impl Client {
         body
     }
 
-    /// NetBox chooses: the lowest free addresses of the prefix, one for each draft, all or none
-    /// (POST /api/ipam/prefixes/ID/available-ips/). **Also inside child prefixes**: only for prefixes without any.
+    /// Creates one address for each draft, all or none; NetBox chooses the lowest free addresses of the prefix (POST of a list
+    /// to /api/ipam/prefixes/ID/available-ips/).
+    ///
+    /// **NetBox chooses inside child prefixes too**, so call this only for a prefix without children.
+    /// [`Error::InsufficientSpace`] if too few addresses are free.
     pub async fn allocate_available(
         &self,
         prefix: PrefixId,
         drafts: &[AddressDraft],
-    ) -> Result<Vec<Address>> {
+    ) -> NetBoxResult<Vec<Address>> {
         let path = format!("ipam/prefixes/{prefix}/available-ips/");
         let body: Vec<Value> = drafts.iter().map(|draft| self.address_body(draft).into()).collect();
         self.create_list(&path, body).await
     }
 
-    /// We chose: these addresses, all or none (POST /api/ipam/ip-addresses/).
+    /// Creates these addresses in one scope, all or none (POST of a list to /api/ipam/ip-addresses/).
+    /// [`Error::Duplicate`] if the scope enforces uniqueness and one of them exists.
     pub async fn create_addresses(
         &self,
-        table: Table,
+        scope: VrfScope,
         drafts: &[(IpNet, AddressDraft)],
-    ) -> Result<Vec<Address>> {
+    ) -> NetBoxResult<Vec<Address>> {
         let body: Vec<Value> = drafts
             .iter()
             .map(|(interface, draft)| {
                 let mut body = self.address_body(draft);
                 body.insert("address".into(), json!(interface.to_string()));
-                if let Some(vrf) = table.vrf() {
+                if let Some(vrf) = scope.vrf() {
                     body.insert("vrf".into(), json!(vrf.0));
                 }
                 body.into()
@@ -122,50 +124,63 @@ impl Client {
         self.create_list(Address::PATH, body).await
     }
 
-    async fn create_list<R: Record>(&self, path: &str, body: Vec<Value>) -> Result<Vec<R>> {
+    async fn create_list<R: NetBoxRecord>(&self, path: &str, body: Vec<Value>) -> NetBoxResult<Vec<R>> {
         let wanted = body.len();
         let body = Value::Array(body);
-        let answer = self.transport().write(Request::write(Method::POST, path, &body)).await?;
+        let answer = self.transport().write(ApiRequest::write(Method::POST, path, &body)).await?;
         let created = self.many::<R>("POST", path, &answer)?;
         if created.len() != wanted {
-            let cause = format!("{} records for {wanted} asked", created.len());
+            let cause = format!("it has {} records, {wanted} were asked for", created.len());
             return Err(Error::Malformed { attempt: format!("POST {path}"), cause });
         }
         Ok(created)
     }
 
-    /// Creates a prefix (POST /api/ipam/prefixes/).
-    pub async fn create_prefix(&self, network: Network, table: Table, draft: &PrefixDraft) -> Result<Prefix> {
+    /// Creates a prefix (POST /api/ipam/prefixes/). [`Error::Duplicate`] if the scope enforces uniqueness and has
+    /// the prefix already.
+    pub async fn create_prefix(
+        &self,
+        network: Network,
+        scope: VrfScope,
+        draft: &PrefixDraft,
+    ) -> NetBoxResult<Prefix> {
         let mut body = self.prefix_body(draft);
         body.insert("prefix".into(), json!(network.to_string()));
-        if let Some(vrf) = table.vrf() {
+        if let Some(vrf) = scope.vrf() {
             body.insert("vrf".into(), json!(vrf.0));
         }
         let body = Value::Object(body);
-        let answer = self.transport().write(Request::write(Method::POST, Prefix::PATH, &body)).await?;
+        let answer = self.transport().write(ApiRequest::write(Method::POST, Prefix::PATH, &body)).await?;
         self.one("POST", Prefix::PATH, &answer)
     }
 
-    /// Changes a prefix only if it is still the one that was read (PATCH with If-Match; on versions before 4.6 it is
-    /// read and compared just before). [`Error::Changed`] if it is not.
-    pub async fn patch_prefix(&self, id: PrefixId, read: &Revision, draft: &PrefixDraft) -> Result<Prefix> {
+    /// Changes a prefix if it is still as it was read; [`Error::Changed`] if it is not. PATCH /api/ipam/prefixes/ID/ with
+    /// If-Match; before NetBox 4.6 `last_updated` is read and compared first, which leaves a short gap for a rival write.
+    pub async fn patch_prefix(
+        &self,
+        id: PrefixId,
+        read: &Revision,
+        draft: &PrefixDraft,
+    ) -> NetBoxResult<Prefix> {
         let path = format!("{}{id}/", Prefix::PATH);
-        self.hold(&path, read).await?;
+        self.check_unchanged(&path, read).await?;
         let body = Value::Object(self.prefix_body(draft));
         let etag = etag(read);
-        let mut request = Request::write(Method::PATCH, &path, &body);
+        let mut request = ApiRequest::write(Method::PATCH, &path, &body);
         request.if_match = etag.as_deref().filter(|_| self.capabilities().if_match);
         let answer = self.transport().write(request).await?;
         self.one("PATCH", &path, &answer)
     }
 
-    /// Changes Leasehold's fields of prefixes that are still the ones that were read; those that moved on are left alone, and
-    /// are not in the answer. One alone goes with If-Match. More are read and compared, and go as one list, all or none
-    /// (PATCH /api/ipam/prefixes/); a PATCH of custom fields merges, so what is not named is nobody's to lose.
+    /// Sets custom fields of the prefixes that are still as they were read, and returns those; prefixes that changed since
+    /// are skipped. Custom fields that are not named keep their values.
+    ///
+    /// A single prefix is sent as a PATCH with If-Match. Several are read and compared, and sent as one list, all or none
+    /// (PATCH /api/ipam/prefixes/), since NetBox knows no If-Match for lists.
     pub async fn patch_fields(
         &self,
         changes: &[(PrefixId, Revision, Vec<FieldChange>)],
-    ) -> Result<Vec<Prefix>> {
+    ) -> NetBoxResult<Vec<Prefix>> {
         if let [(id, read, fields)] = changes {
             let draft = PrefixDraft { fields: fields.clone(), ..PrefixDraft::default() };
             return match self.patch_prefix(*id, read, &draft).await {
@@ -175,9 +190,9 @@ impl Client {
             };
         }
         let ids: Vec<u64> = changes.iter().map(|(id, ..)| id.0).collect();
-        let standing: Vec<Prefix> = self.by_ids(&ids).await?;
+        let current: Vec<Prefix> = self.by_ids(&ids).await?;
         let same = |id: PrefixId, read: &Revision| {
-            standing.iter().any(|prefix| prefix.id == id && prefix.revision == *read)
+            current.iter().any(|prefix| prefix.id == id && prefix.revision == *read)
         };
         let body: Value = changes
             .iter()
@@ -187,61 +202,64 @@ impl Client {
         if body.as_array().is_none_or(Vec::is_empty) {
             return Ok(Vec::new());
         }
-        let answer = self.transport().write(Request::write(Method::PATCH, Prefix::PATH, &body)).await?;
+        let answer = self.transport().write(ApiRequest::write(Method::PATCH, Prefix::PATH, &body)).await?;
         self.many("PATCH", Prefix::PATH, &answer)
     }
 
-    fn many<R: Record>(&self, method: &str, path: &str, answer: &Value) -> Result<Vec<R>> {
+    fn many<R: NetBoxRecord>(&self, method: &str, path: &str, answer: &Value) -> NetBoxResult<Vec<R>> {
         let malformed = |cause: String| Error::Malformed { attempt: format!("{method} {path}"), cause };
-        let rows = answer.as_array().ok_or_else(|| malformed("not a list".to_owned()))?;
+        let rows = answer.as_array().ok_or_else(|| malformed("it is no list".to_owned()))?;
         rows.iter().map(|row| R::parse(row, self.fields()).map_err(&malformed)).collect()
     }
 
-    /// Deletes a prefix only if it is still the one that was read.
-    pub async fn delete_prefix(&self, id: PrefixId, read: &Revision) -> Result<()> {
+    /// Deletes a prefix if it is still as it was read; [`Error::Changed`] if it is not (DELETE /api/ipam/prefixes/ID/ with
+    /// If-Match, or a comparison before it, as in [`Client::patch_prefix`]).
+    pub async fn delete_prefix(&self, id: PrefixId, read: &Revision) -> NetBoxResult<()> {
         let path = format!("{}{id}/", Prefix::PATH);
-        self.hold(&path, read).await?;
+        self.check_unchanged(&path, read).await?;
         let etag = etag(read);
         let body = Value::Null;
-        let mut request = Request::write(Method::DELETE, &path, &body);
+        let mut request = ApiRequest::write(Method::DELETE, &path, &body);
         request.body = None;
         request.if_match = etag.as_deref().filter(|_| self.capabilities().if_match);
         self.transport().write(request).await.map(drop)
     }
 
-    /// For versions that know no If-Match: reads the record and compares.
-    async fn hold(&self, path: &str, read: &Revision) -> Result<()> {
+    /// For versions without If-Match: reads `last_updated` of the record and compares it.
+    async fn check_unchanged(&self, path: &str, read: &Revision) -> NetBoxResult<()> {
         if self.capabilities().if_match {
             return Ok(());
         }
         let query = [("fields", "last_updated".to_owned())];
-        let now = self.transport().read(Request::get(path, &query)).await?;
-        let now: Revision = now
+        let current = self.transport().read(ApiRequest::get(path, &query)).await?;
+        let current: Revision = current
             .get("last_updated")
             .and_then(|at| serde_json::from_value(at.clone()).ok())
             .unwrap_or_default();
-        if now == *read { Ok(()) } else { Err(Error::Changed) }
+        if current == *read { Ok(()) } else { Err(Error::Changed) }
     }
 
-    /// Deletes addresses, all or none (bulk DELETE /api/ipam/ip-addresses/).
-    pub async fn delete_addresses(&self, ids: &[AddressId]) -> Result<()> {
+    /// Deletes addresses, all or none (DELETE of a list at /api/ipam/ip-addresses/). [`Error::Invalid`] if one of them does
+    /// not exist; then none is deleted.
+    pub async fn delete_addresses(&self, ids: &[AddressId]) -> NetBoxResult<()> {
         let body: Value = ids.iter().map(|id| json!({ "id": id.0 })).collect();
-        self.transport().write(Request::write(Method::DELETE, Address::PATH, &body)).await.map(drop)
+        self.transport().write(ApiRequest::write(Method::DELETE, Address::PATH, &body)).await.map(drop)
     }
 
-    fn one<R: Record>(&self, method: &str, path: &str, answer: &Value) -> Result<R> {
+    fn one<R: NetBoxRecord>(&self, method: &str, path: &str, answer: &Value) -> NetBoxResult<R> {
         R::parse(answer, self.fields())
             .map_err(|cause| Error::Malformed { attempt: format!("{method} {path}"), cause })
     }
 }
 
-/// NetBox's ETag of a record, from its `last_updated` as Python writes it: microseconds only where there are any.
+/// NetBox's ETag of a record: its `last_updated` as Python's `isoformat()` writes it. It has microseconds
+/// only if they are not zero.
 fn etag(revision: &Revision) -> Option<String> {
     let at: Timestamp = revision.instant()?;
     let zoned = at.to_zoned(TimeZone::UTC);
-    let shape =
+    let format =
         if at.subsec_nanosecond() == 0 { "%Y-%m-%dT%H:%M:%S+00:00" } else { "%Y-%m-%dT%H:%M:%S.%6f+00:00" };
-    Some(format!("W/\"{}\"", zoned.strftime(shape)))
+    Some(format!("W/\"{}\"", zoned.strftime(format)))
 }
 
 #[cfg(test)]
@@ -249,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_etag_is_spelt_as_python_spells_the_time() {
+    fn an_etag_is_the_time_as_python_writes_it() {
         let revision = |text: &str| Revision(Some(text.parse().unwrap()));
         assert_eq!(
             etag(&revision("2026-06-15T10:00:00.120000Z")).unwrap(),

@@ -1,7 +1,7 @@
-//! Where sinks may go: not to private, loopback or link-local addresses, unless told.
+//! Keeps requests whose URL others chose away from private, loopback and link-local addresses.
 //!
-//! The check is made on the addresses that a connection is opened to, after the name was looked up: a name that answers
-//! otherwise the second time changes nothing. Redirects are not followed.
+//! The check is made on the addresses to which a connection is opened, after the name was resolved, so a name that resolves
+//! to another address the second time gains nothing. Redirects are not followed.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,12 +9,9 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// An address that a sink may not go to.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is a private, loopback or link-local address; set allow_private if it is meant")]
-pub struct Refused(pub String);
+use super::error::PrivateAddress;
 
-/// Whether an address is on the Internet at large.
+/// Whether an address is public: reachable over the Internet, and neither private, shared, local nor reserved.
 pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
@@ -34,7 +31,7 @@ pub fn is_public(address: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => {
             let [first, second, ..] = v6.segments();
-            // What is mapped or translated to IPv4 (6to4, NAT64, Teredo) is judged by what it is mapped to, or not at all.
+            // An address that embeds an IPv4 address (6to4, NAT64) is as public as that one; Teredo is refused below.
             let embedded = match (first, second) {
                 (0x2002, _) => Some(Ipv4Addr::from(u32::from(second) << 16 | u32::from(v6.segments()[2]))),
                 (0x0064, 0xff9b) => {
@@ -56,21 +53,21 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Refuses a URL whose host is such an address, spelt out. Names are judged when they are looked up.
-pub fn check(url: &Url, allow_private: bool) -> Result<(), Refused> {
+/// Refuses a URL whose host is a literal address that is not public. A name is checked when it is resolved.
+pub fn check(url: &Url, allow_private: bool) -> Result<(), PrivateAddress> {
     let address = match url.host() {
         Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
         Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
         Some(Host::Domain(_)) | None => return Ok(()),
     };
-    if allow_private || is_public(address) { Ok(()) } else { Err(Refused(address.to_string())) }
+    if allow_private || is_public(address) { Ok(()) } else { Err(PrivateAddress(address.to_string())) }
 }
 
-/// Looks names up and gives back public addresses only.
+/// A resolver for reqwest that returns public addresses only.
 #[derive(Clone, Copy, Debug)]
-pub struct PublicOnly;
+pub struct PublicAddressResolver;
 
-impl Resolve for PublicOnly {
+impl Resolve for PublicAddressResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_owned();
         Box::pin(async move {
@@ -80,7 +77,7 @@ impl Resolve for PublicOnly {
     }
 }
 
-/// The public addresses of a name; an error if it has none.
+/// Resolves a name and returns its public addresses. [`PrivateAddress`] if it has only others.
 pub async fn public(
     name: &str,
     port: u16,
@@ -88,14 +85,14 @@ pub async fn public(
     let all: Vec<SocketAddr> = tokio::net::lookup_host((name, port)).await?.collect();
     let public: Vec<SocketAddr> = all.iter().copied().filter(|found| is_public(found.ip())).collect();
     match all.first() {
-        Some(first) if public.is_empty() => Err(Box::new(Refused(format!("{name} ({})", first.ip())))),
+        Some(first) if public.is_empty() => Err(Box::new(PrivateAddress(format!("{name} ({})", first.ip())))),
         _ => Ok(public),
     }
 }
 
-/// A resolver for reqwest, or none where private addresses are allowed.
-pub fn resolver(allow_private: bool) -> Option<Arc<PublicOnly>> {
-    (!allow_private).then(|| Arc::new(PublicOnly))
+/// The resolver to set on a reqwest client; `None` where private addresses are allowed.
+pub fn resolver(allow_private: bool) -> Option<Arc<PublicAddressResolver>> {
+    (!allow_private).then(|| Arc::new(PublicAddressResolver))
 }
 
 #[cfg(test)]
@@ -134,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_spells_one_is_refused_unless_told() {
+    fn a_url_with_a_private_address_is_refused_unless_allowed() {
         // The URL standard reads all of these as 127.0.0.1.
         for url in ["http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://[::ffff:127.0.0.1]/"]
         {
@@ -146,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_leads_home_is_refused() {
+    async fn a_name_of_a_loopback_address_is_refused() {
         let error = public("localhost", 80).await.unwrap_err();
         assert!(error.to_string().contains("allow_private"), "{error}");
     }
