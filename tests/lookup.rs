@@ -1,4 +1,4 @@
-//! PrefixService: who's on this address?
+//! PrefixService: lookups, batches, streams and lists, as clients see them.
 
 use leasehold::rpc::proto::v1;
 use serde_json::json;
@@ -26,7 +26,7 @@ async fn filled() -> (NetBox, Server) {
 }
 
 #[tokio::test]
-async fn the_answer_is_chain_lease_and_record() {
+async fn an_answer_has_the_chain_the_covering_lease_and_the_records() {
     let (_netbox, server) = filled().await;
     let found = server.lookup(0, "203.0.113.5").await;
     let chain: Vec<&str> = found.chain.iter().map(|prefix| prefix.prefix.as_str()).collect();
@@ -37,7 +37,7 @@ async fn the_answer_is_chain_lease_and_record() {
 }
 
 #[tokio::test]
-async fn tables_families_and_strangers_are_kept_apart() {
+async fn scopes_and_address_families_are_kept_apart() {
     let (_netbox, server) = filled().await;
     let in_vrf = server.lookup(1, "203.0.113.5").await;
     assert_eq!(in_vrf.chain.len(), 1);
@@ -49,7 +49,7 @@ async fn tables_families_and_strangers_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn a_batch_answers_in_order_and_names_every_bad_address() {
+async fn a_batch_is_answered_in_order_and_every_invalid_address_is_named() {
     let (_netbox, mut server) = filled().await;
     let ask = |addresses: &[&str]| v1::BatchLookupAddressesRequest {
         addresses: addresses.iter().map(|text| (*text).to_owned()).collect(),
@@ -68,7 +68,7 @@ async fn a_batch_answers_in_order_and_names_every_bad_address() {
 }
 
 #[tokio::test]
-async fn a_stream_answers_each_and_ends_at_the_first_that_is_wrong() {
+async fn a_stream_ends_at_the_first_invalid_address() {
     let (_netbox, mut server) = filled().await;
     let ask = |text: &str| v1::StreamLookupAddressesRequest { address: text.to_owned(), vrf_id: 0 };
     let asked = tokio_stream::iter([ask("203.0.113.5"), ask("nonsense"), ask("203.0.113.6")]);
@@ -102,37 +102,39 @@ async fn prefixes_are_listed_in_pages_and_by_filter() {
 }
 
 #[tokio::test]
-async fn a_change_in_netbox_is_seen_within_three_seconds() {
+async fn a_change_in_netbox_is_in_answers_within_three_seconds() {
     let (netbox, server) = filled().await;
     let body = json!({ "address": "203.0.113.77/24", "description": "by hand" });
     let id = netbox.post("ipam/ip-addresses/", body).await["id"].clone();
     let limit = std::time::Duration::from_secs(3);
-    crate::support::within(limit, "the new address is seen", async || {
+    crate::support::within(limit, "the lookup returns the new address", async || {
         !server.lookup(0, "203.0.113.77").await.records.is_empty()
     })
     .await;
     netbox.rest("DELETE", &format!("ipam/ip-addresses/{id}/"), None).await;
-    eventually("the deletion is seen", async || server.lookup(0, "203.0.113.77").await.records.is_empty())
-        .await;
+    eventually("the lookup no longer returns the deleted address", async || {
+        server.lookup(0, "203.0.113.77").await.records.is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn what_was_told_before_is_not_told_again_once_it_has_changed() {
+async fn an_answer_follows_changes_of_the_lease_the_address_and_the_vrf() {
     let (netbox, server) = filled().await;
-    let told = async || {
+    let answer = async || {
         let (outside, inside) =
             (server.lookup(0, "203.0.113.5").await, server.lookup(1, "203.0.113.5").await);
         let lease = outside.lease.unwrap();
         assert_eq!(outside.chain[1].lease.as_ref(), Some(&lease));
         (lease.owner, outside.records[0].dns_name.clone(), inside.chain[0].vrf.clone().unwrap().name)
     };
-    let words = |owner: &str, name: &str, vrf: &str| (owner.to_owned(), name.to_owned(), vrf.to_owned());
-    assert_eq!(told().await, words("ACME-LIR", "web-01.customer.example", "customers"));
+    let expected = |owner: &str, name: &str, vrf: &str| (owner.to_owned(), name.to_owned(), vrf.to_owned());
+    assert_eq!(answer().await, expected("ACME-LIR", "web-01.customer.example", "customers"));
     let lease = json!({ "custom_fields": { "lease_owner": "OTHER-LIR" } });
     netbox.rest("PATCH", "ipam/prefixes/2/", Some(lease)).await;
     netbox.rest("PATCH", "ipam/vrfs/1/", Some(json!({ "name": "tenants" }))).await;
     let name = json!({ "dns_name": "web-02.customer.example" });
     netbox.rest("PATCH", "ipam/ip-addresses/1/", Some(name)).await;
-    let wanted = words("OTHER-LIR", "web-02.customer.example", "tenants");
-    eventually("the changes are told", async || told().await == wanted).await;
+    let wanted = expected("OTHER-LIR", "web-02.customer.example", "tenants");
+    eventually("the changes are in the answer", async || answer().await == wanted).await;
 }

@@ -1,4 +1,4 @@
-//! A NetBox of an older release line: id-keyset pages, no If-Match, bare select fields.
+//! A NetBox of an older release line: it pages by id, has no If-Match, and writes select fields as plain text.
 
 use leasehold::netbox::{Error, PrefixDraft};
 use leasehold::rpc::proto::v1;
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{NetBox, Server, addresses, date, eventually, hosts};
 
 #[tokio::test]
-async fn the_main_job_works_on_an_older_netbox() {
+async fn lookups_allocations_and_renewals_work_with_an_older_netbox() {
     let netbox = NetBox::older().await;
     netbox.emulator.as_ref().unwrap().seed(30, 3_500).unwrap();
     let fields = json!({ "lease_owner": "ACME-LIR", "lease_expiry": "2099-06-01", "roa_status": "valid" });
@@ -17,7 +17,7 @@ async fn the_main_job_works_on_an_older_netbox() {
 
     let mut server = Server::before(&netbox).await;
     let counts = server.running.cache.counts();
-    assert_eq!((counts.prefixes, counts.addresses), (31, 3_500), "every page was read, by id");
+    assert_eq!((counts.prefixes, counts.addresses), (31, 3_500), "every page was read");
     let found = server.lookup(0, "203.0.113.5").await.lease.unwrap();
     assert_eq!(found.roa_status(), v1::RoaStatus::Valid);
 
@@ -37,7 +37,7 @@ async fn the_main_job_works_on_an_older_netbox() {
 }
 
 #[tokio::test]
-async fn without_if_match_a_record_that_moved_on_is_noticed_before_the_write() {
+async fn without_if_match_a_record_that_has_changed_is_not_overwritten() {
     let netbox = NetBox::older().await;
     let id = netbox.post("ipam/prefixes/", json!({ "prefix": "203.0.113.0/24" })).await["id"].clone();
     let client = netbox.client().await;

@@ -1,11 +1,11 @@
-//! A million addresses: what a change costs, and what readers notice of it.
+//! A cache of a million addresses: the time of a change, and the time of reads during changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use leasehold::cache::{Batch, Cache, Position, StoreIdentity};
-use leasehold::model::{Address, AddressId, Prefix, PrefixId, Revision, Table};
+use leasehold::cache::{Batch, Cache, Position};
+use leasehold::model::{Address, AddressId, Prefix, PrefixId, Revision, VrfScope};
 
 const ADDRESSES: u32 = 1_000_000;
 
@@ -14,7 +14,7 @@ fn address(id: u32) -> Address {
     Address {
         id: AddressId(u64::from(id)),
         interface: format!("{host}/8").parse().unwrap(),
-        table: Table::Global,
+        scope: VrfScope::Global,
         status: "active".to_owned(),
         role: None,
         tenant: None,
@@ -33,33 +33,17 @@ fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_change_among_a_million_is_visible_within_ten_milliseconds_and_disturbs_no_reader() {
-    let (cache, _) = Cache::open(None, &StoreIdentity("test".to_owned())).await.unwrap();
-    let cache = Arc::new(cache);
+async fn a_change_among_a_million_addresses_takes_less_than_ten_milliseconds() {
+    let cache = Arc::new(Cache::in_memory().await.unwrap());
     cache.begin_pass().await;
-    let parent = Prefix {
-        id: PrefixId(1),
-        network: "10.0.0.0/8".parse().unwrap(),
-        table: Table::Global,
-        status: "active".to_owned(),
-        is_pool: false,
-        mark_utilized: false,
-        tenant: None,
-        role: None,
-        tags: Vec::new(),
-        description: String::new(),
-        lease: None,
-        allocation: None,
-        custom_fields: serde_json::Map::new(),
-        revision: Revision(None),
-    };
+    let parent = Prefix::bare(PrefixId(1), "10.0.0.0/8".parse().unwrap(), VrfScope::Global);
     cache.add_page(Batch::from(vec![parent])).await.unwrap();
     for page in 0..ADDRESSES / 20_000 {
         let rows: Vec<Address> = (0..20_000).map(|row| address(1 + page * 20_000 + row)).collect();
         cache.add_page(Batch::from(rows)).await.unwrap();
     }
     let start = Position { id: 0, time: None, request: String::new() };
-    cache.finish_pass(start, jiff::Timestamp::now()).await.unwrap();
+    cache.finish_pass(start, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     assert_eq!(cache.counts().addresses, u64::from(ADDRESSES));
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -71,7 +55,8 @@ async fn one_change_among_a_million_is_visible_within_ten_milliseconds_and_distu
                 host = host.wrapping_mul(48_271) % ADDRESSES + 1;
                 let began = Instant::now();
                 let index = cache.read();
-                let found = index.lookup(Table::Global, std::net::Ipv4Addr::from(0x0a00_0000 + host).into());
+                let found =
+                    index.lookup(VrfScope::Global, std::net::Ipv4Addr::from(0x0a00_0000 + host).into());
                 assert_eq!(found.chain.len(), 1);
                 times.push(began.elapsed());
             }
@@ -83,9 +68,9 @@ async fn one_change_among_a_million_is_visible_within_ten_milliseconds_and_distu
         let host = 0x0a00_0000 + ADDRESSES + 1 + nth;
         let began = Instant::now();
         cache.apply(Batch::from(vec![address(ADDRESSES + 1 + nth)])).await.unwrap();
-        let seen = cache.read().addresses_at(Table::Global, std::net::Ipv4Addr::from(host).into()).len();
+        let seen = cache.read().addresses_at(VrfScope::Global, std::net::Ipv4Addr::from(host).into()).len();
         changes.push(began.elapsed());
-        assert_eq!(seen, 1, "seen as soon as the write returns");
+        assert_eq!(seen, 1, "readers see the address when the write has returned");
     }
     stop.store(true, Ordering::Relaxed);
     let reads = reader.join().unwrap();

@@ -1,4 +1,4 @@
-//! The cache kept in step: change log, gaps, files, and a NetBox that comes and goes.
+//! The sync: the change log and its gaps, the cache file, and a NetBox that is out of reach for a while.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ async fn without_netbox_reads_are_served_from_the_file_and_writes_are_not() {
     assert_eq!(found.lease.unwrap().owner, "ACME-LIR");
     let cache = found.cache.unwrap();
     assert!(!cache.live && cache.synced_at.is_some());
-    eventually("the status says that NetBox is away", async || {
+    eventually("the status says that NetBox is out of reach", async || {
         let status = status(&server).await;
         let netbox = status.netbox.unwrap();
         !netbox.reachable && netbox.last_error.contains("cannot be reached") && !status.writes_served
@@ -54,8 +54,11 @@ async fn without_netbox_reads_are_served_from_the_file_and_writes_are_not() {
     netbox.start(address).await;
     netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.1/24" })).await;
     server.live().await;
-    eventually("it has caught up", async || !server.lookup(0, "203.0.113.1").await.records.is_empty()).await;
-    // Caught up by the change log, not by reading everything again.
+    eventually("the new address is in the cache", async || {
+        !server.lookup(0, "203.0.113.1").await.records.is_empty()
+    })
+    .await;
+    // No full pass was made: the change log was enough.
     assert_eq!(sync_status(&server).await.last_full_pass_reason, "");
     let made = server.allocate(addresses(0, "203.0.113.0/24", 1, "away")).await.unwrap();
     assert_eq!(made.addresses[0].address, "203.0.113.2/24");
@@ -71,7 +74,7 @@ async fn a_file_that_is_corrupt_or_of_another_netbox_is_set_aside() {
     };
     std::fs::write(&file, "this is no database, and long enough to be taken for one".repeat(100)).unwrap();
     for (nth, prefix) in ["203.0.113.0/24", "198.51.100.0/24"].into_iter().enumerate() {
-        // Another one each time: it listens elsewhere.
+        // Each NetBox listens on another port, so each has another identity.
         let netbox = NetBox::emulated().await;
         netbox.post("ipam/prefixes/", json!({ "prefix": prefix })).await;
         let mut settings = settings(&netbox);
@@ -91,7 +94,10 @@ async fn a_pruned_change_log_leads_to_a_full_pass() {
     netbox.post("ipam/prefixes/", json!({ "prefix": "203.0.113.0/24" })).await;
     let server = Server::before(&netbox).await;
     let address = netbox.stop().await;
-    eventually("the loss is noticed", async || !status(&server).await.netbox.unwrap().reachable).await;
+    eventually("the status says that NetBox is out of reach", async || {
+        !status(&server).await.netbox.unwrap().reachable
+    })
+    .await;
     let emulator = netbox.emulator.clone().unwrap();
     netbox.start(address).await;
     for host in 1..=20 {
@@ -106,7 +112,7 @@ async fn a_pruned_change_log_leads_to_a_full_pass() {
 }
 
 #[tokio::test]
-async fn a_bulk_load_past_the_api_is_found_by_a_full_pass() {
+async fn a_full_pass_finds_a_bulk_load_past_the_api() {
     let netbox = NetBox::emulated().await;
     let mut server = Server::before(&netbox).await;
     netbox.emulator.as_ref().unwrap().seed(50, 5_000).unwrap();
@@ -118,7 +124,7 @@ async fn a_bulk_load_past_the_api_is_found_by_a_full_pass() {
 }
 
 #[tokio::test]
-async fn a_renamed_tenant_is_renamed_on_every_record() {
+async fn a_new_name_of_a_tenant_reaches_every_record() {
     let netbox = NetBox::emulated().await;
     let tenant =
         netbox.post("tenancy/tenants/", json!({ "name": "Before", "slug": "example" })).await["id"].clone();
@@ -129,7 +135,7 @@ async fn a_renamed_tenant_is_renamed_on_every_record() {
     let name = async || server.lookup(0, "203.0.113.5").await.chain[0].tenant.clone().unwrap().name;
     assert_eq!(name().await, "Before");
     netbox.rest("PATCH", &format!("tenancy/tenants/{tenant}/"), Some(json!({ "name": "After" }))).await;
-    eventually("the new name is seen", async || name().await == "After").await;
+    eventually("the lookup returns the new name", async || name().await == "After").await;
 }
 
 #[tokio::test]
@@ -144,7 +150,10 @@ async fn an_interrupted_pass_leaves_the_old_generation_in_service() {
     server.admin.trigger_sync(request).await.unwrap();
     eventually("a pass has begun", async || sync_status(&server).await.pass_rows_done > 0).await;
     let address = netbox.stop().await;
-    eventually("it is given up", async || sync_status(&server).await.phase() == v1::SyncPhase::Stale).await;
+    eventually("the pass has been abandoned", async || {
+        sync_status(&server).await.phase() == v1::SyncPhase::Stale
+    })
+    .await;
     let sync = sync_status(&server).await;
     assert_eq!((sync.generation, sync.addresses), (1, 4_000));
     emulator.set_faults(Default::default());
@@ -168,13 +177,13 @@ async fn a_real_netbox_out_of_reach_and_back() {
     let refused = server.allocate(addresses(vrf, "203.0.113.0/24", 2, &request)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
     assert!(refused.get_error_details().retry_info().is_some());
-    eventually("answers say that they are from the cache", async || {
+    eventually("answers say that the cache is not live", async || {
         let found = server.lookup(vrf, "203.0.113.5").await;
         found.chain.len() == 1 && !found.cache.unwrap().live
     })
     .await;
     let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
-    assert_eq!(page["count"], 0, "nothing was left behind");
+    assert_eq!(page["count"], 0, "NetBox has no record of the refused request");
     netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.1/24", "vrf": vrf })).await;
     proxy.mend().await;
     server.live().await;

@@ -1,4 +1,4 @@
-//! Changes to apply to the cache together.
+//! Changes that are applied to the cache together.
 
 use std::collections::BTreeMap;
 
@@ -6,47 +6,39 @@ use jiff::Timestamp;
 
 use crate::model::{Address, IpRange, Prefix, Vrf};
 
-/// Records as NetBox now has them, and ids that it no longer has.
+/// Records as NetBox has them now, and the ids of records that were deleted.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Prefixes.
     pub prefixes: Vec<Prefix>,
-    /// Addresses.
     pub addresses: Vec<Address>,
-    /// IP ranges.
     pub ranges: Vec<IpRange>,
-    /// VRFs.
     pub vrfs: Vec<Vrf>,
-    /// Ids of prefixes that are gone.
-    pub gone_prefixes: Vec<u64>,
-    /// Ids of addresses that are gone.
-    pub gone_addresses: Vec<u64>,
-    /// Ids of IP ranges that are gone.
-    pub gone_ranges: Vec<u64>,
-    /// Ids of VRFs that are gone.
-    pub gone_vrfs: Vec<u64>,
-    /// When prefixes went, by id, where that is known.
-    pub prefix_gone_at: BTreeMap<u64, Timestamp>,
-    /// When addresses went, by id, where that is known.
-    pub address_gone_at: BTreeMap<u64, Timestamp>,
+    pub deleted_prefixes: Vec<u64>,
+    pub deleted_addresses: Vec<u64>,
+    pub deleted_ranges: Vec<u64>,
+    pub deleted_vrfs: Vec<u64>,
+    /// The times of deletion by NetBox's clock, by id of the prefix. Not every deleted prefix has one.
+    pub prefix_deleted_at: BTreeMap<u64, Timestamp>,
+    /// The times of deletion by NetBox's clock, by id of the address. Not every deleted address has one.
+    pub address_deleted_at: BTreeMap<u64, Timestamp>,
 }
 
 impl Batch {
-    /// Whether there is nothing to do.
+    /// Whether the batch changes nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many records it touches.
+    /// The number of records that the batch writes or deletes.
     pub fn len(&self) -> usize {
         self.prefixes.len()
             + self.addresses.len()
             + self.ranges.len()
             + self.vrfs.len()
-            + self.gone_prefixes.len()
-            + self.gone_addresses.len()
-            + self.gone_ranges.len()
-            + self.gone_vrfs.len()
+            + self.deleted_prefixes.len()
+            + self.deleted_addresses.len()
+            + self.deleted_ranges.len()
+            + self.deleted_vrfs.len()
     }
 }
 

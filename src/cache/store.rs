@@ -1,181 +1,143 @@
-//! The cache's file.
+//! The cache file: opening it, checking that it can be trusted, and writing it.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use futures::TryStreamExt as _;
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::batch::Batch;
+use super::error::Error;
 use super::index::Index;
+use super::position::Position;
+use super::store_rows::{self, RowKind};
+use crate::clock::Clock;
 use crate::model::{Address, IpRange, Prefix, Vrf};
 
-/// The file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// SQLite's own words: disk full, no permission, locked by another process.
-    #[error("the cache file: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The schema could not be brought up to date.
-    #[error("the cache file's schema: {0}")]
-    Schema(#[from] sqlx::migrate::MigrateError),
-    /// A row is no record: the file was written by something else.
-    #[error("the cache file holds a record that cannot be read: {0}")]
-    Record(#[from] serde_json::Error),
-    /// It could not be set aside.
-    #[error("{path} cannot be set aside: {source}")]
-    SetAside {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The witness could not take a change up, so the change was not made. It is found again by the next poll.
-    #[error("the event log: {0}")]
-    Witness(String),
-}
+/// The version of the JSON form of records. Raise it whenever that form changes (the golden files of a prefix, an address, an IP
+/// range and a VRF under tests/golden/ pin it): serde reads a missing optional field as absent, so an old record could
+/// otherwise be misread without an error. A file of another version is rebuilt.
+const RECORD_FORMAT: u32 = 2;
 
-/// What a cache file is of. Rows of another identity are never trusted.
+/// The source of the records: NetBox's URL and the names of the custom fields. A file of another identity is never served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreIdentity(pub String);
 
-/// A place in NetBox's change log, with what proves that the log is still the same one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// Id of the entry; 0 before the first.
-    pub id: u64,
-    /// Its time; `None` before the first.
-    pub time: Option<Timestamp>,
-    /// NetBox's request id of it.
-    pub request: String,
+impl StoreIdentity {
+    /// The identity as the file holds it.
+    fn stored(&self) -> String {
+        format!("{} (record format {RECORD_FORMAT})", self.0)
+    }
 }
 
-/// What was found when the file was opened.
+/// The state of the cache file when it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// No file, or an empty one.
+    /// There was no file, or it contained no complete generation.
     Empty,
-    /// A generation that can be served.
+    /// The file contained a generation that can be served.
     Loaded,
-    /// There was one that could not be trusted; it now has this name.
-    SetAside {
-        /// Its new name.
-        to: PathBuf,
-        /// Why.
-        why: String,
-    },
+    /// The file could not be trusted. It has the new name `to`, and a new file took its place.
+    SetAside { to: PathBuf, reason: String },
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Vrf = 1,
-    Prefix = 2,
-    Address = 3,
-    Range = 4,
-}
-
-/// What a file held.
-pub(super) struct Held {
+/// The content of a cache file.
+pub(super) struct StoredCache {
     pub(super) index: Index,
+    /// The generation in service; `None` before the first full pass has finished.
     pub(super) generation: Option<u64>,
     pub(super) position: Option<Position>,
     pub(super) synced_at: Option<Timestamp>,
 }
 
+/// A file that was read, or the reason why its content cannot be used.
+type Attempt = Result<(Store, StoredCache), String>;
+
+/// An open cache file.
 pub(super) struct Store {
+    /// One connection: the file has one writer, and all reads are from memory.
     pool: SqlitePool,
 }
 
 impl Store {
-    /// Opens or makes the file. `None` keeps everything in memory (for the demo and for tests).
+    /// Opens or creates the file. A file that cannot be trusted is renamed, and a new one is created. Errors are those of the
+    /// disk: a full disk, a missing permission, a lock of another process.
     pub(super) async fn open(
-        path: Option<&Path>,
+        path: &Path,
         identity: &StoreIdentity,
-    ) -> Result<(Self, Held, Opened), Error> {
-        let Some(path) = path else {
-            let (store, held) = Self::try_open(None, identity).await?.map_err(sqlx::Error::Protocol)?;
-            return Ok((store, held, Opened::Empty));
-        };
-        let why = match Self::try_open(Some(path), identity).await {
-            Ok(Ok((store, held))) => {
-                let opened = if held.generation.is_some() { Opened::Loaded } else { Opened::Empty };
-                return Ok((store, held, opened));
+        clock: &dyn Clock,
+    ) -> Result<(Self, StoredCache, Opened), Error> {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let reason = match Self::try_open(options.clone(), identity).await {
+            Ok(Ok((store, cache))) => {
+                let opened = if cache.generation.is_some() { Opened::Loaded } else { Opened::Empty };
+                return Ok((store, cache, opened));
             }
-            Ok(Err(foreign)) => foreign,
-            Err(error @ (Error::Record(_) | Error::Schema(_))) => error.to_string(),
-            Err(Error::Database(error)) if is_corrupt(&error) => error.to_string(),
+            Ok(Err(reason)) => reason,
+            Err(error) if error.is_unreadable_content() => error.to_string(),
             Err(error) => return Err(error),
         };
-        let to = set_aside(path)?;
-        tracing::warn!(from = %path.display(), to = %to.display(), %why, "set a cache file aside");
-        let (store, held) = Self::try_open(Some(path), identity).await?.map_err(sqlx::Error::Protocol)?;
-        Ok((store, held, Opened::SetAside { to, why }))
+        let to = set_aside(path, clock.now())?;
+        tracing::warn!(from = %path.display(), to = %to.display(), %reason, "set the cache file aside");
+        let (store, cache) = Self::try_open(options, identity).await?.map_err(sqlx::Error::Protocol)?;
+        Ok((store, cache, Opened::SetAside { to, reason }))
     }
 
-    async fn try_open(
-        path: Option<&Path>,
-        identity: &StoreIdentity,
-    ) -> Result<Result<(Self, Held), String>, Error> {
-        let options = match path {
-            Some(path) => SqliteConnectOptions::new().filename(path).create_if_missing(true),
-            None => SqliteConnectOptions::from_str("sqlite::memory:")?,
-        };
+    /// Opens a database in memory, for a cache without a file.
+    pub(super) async fn in_memory() -> Result<(Self, StoredCache), Error> {
+        let options = SqliteConnectOptions::from_str("sqlite::memory:")?;
+        let identity = StoreIdentity(String::new());
+        Ok(Self::try_open(options, &identity).await?.map_err(sqlx::Error::Protocol)?)
+    }
+
+    async fn try_open(options: SqliteConnectOptions, identity: &StoreIdentity) -> Result<Attempt, Error> {
         let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);
-        // One connection: the cache has one writer and is read from memory.
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(options)
             .await?;
-        let outcome = Self::load(&pool, identity).await;
-        match outcome {
-            Ok(Ok(held)) => Ok(Ok((Self { pool }, held))),
-            Ok(Err(foreign)) => {
-                pool.close().await;
-                Ok(Err(foreign))
-            }
-            Err(error) => {
-                pool.close().await;
-                Err(error)
-            }
+        let loaded = Self::load(&pool, identity).await;
+        if !matches!(loaded, Ok(Ok(_))) {
+            // The file may be renamed next.
+            pool.close().await;
         }
+        Ok(loaded?.map(|cache| (Self { pool }, cache)))
     }
 
-    async fn load(pool: &SqlitePool, identity: &StoreIdentity) -> Result<Result<Held, String>, Error> {
+    /// Brings the schema up to date and reads everything. Returns the reason if the file is of another identity.
+    async fn load(pool: &SqlitePool, identity: &StoreIdentity) -> Result<Result<StoredCache, String>, Error> {
         sqlx::migrate!("sql/cache").run(pool).await?;
         sqlx::query("INSERT INTO cache (only_row, identity) VALUES (1, ?1) ON CONFLICT DO NOTHING")
-            .bind(&identity.0)
+            .bind(identity.stored())
             .execute(pool)
             .await?;
         let row = sqlx::query("SELECT identity, generation, position, synced_at FROM cache")
             .fetch_one(pool)
             .await?;
         let found: String = row.try_get(0)?;
-        if found != identity.0 {
-            return Ok(Err(format!("it is of {found}, not of {}", identity.0)));
+        if found != identity.stored() {
+            return Ok(Err(format!("it holds records of {found}, not of {}", identity.stored())));
         }
         let generation: Option<i64> = row.try_get(1)?;
         let position: Option<String> = row.try_get(2)?;
         let synced_at: Option<i64> = row.try_get(3)?;
         let mut index = Index::default();
         if let Some(generation) = generation {
-            let vrfs: Vec<Vrf> = rows(pool, generation, Kind::Vrf).await?;
+            let vrfs: Vec<Vrf> = store_rows::read(pool, generation, RowKind::Vrf).await?;
             index.apply(&Batch::from(vrfs));
-            let prefixes: Vec<Prefix> = rows(pool, generation, Kind::Prefix).await?;
+            let prefixes: Vec<Prefix> = store_rows::read(pool, generation, RowKind::Prefix).await?;
             index.apply(&Batch::from(prefixes));
-            let addresses: Vec<Address> = rows(pool, generation, Kind::Address).await?;
+            let addresses: Vec<Address> = store_rows::read(pool, generation, RowKind::Address).await?;
             index.apply(&Batch::from(addresses));
-            let ranges: Vec<IpRange> = rows(pool, generation, Kind::Range).await?;
+            let ranges: Vec<IpRange> = store_rows::read(pool, generation, RowKind::Range).await?;
             index.apply(&Batch::from(ranges));
         }
-        Ok(Ok(Held {
+        Ok(Ok(StoredCache {
             index,
             generation: generation.and_then(|generation| u64::try_from(generation).ok()),
             position: position.map(|text| serde_json::from_str(&text)).transpose()?,
@@ -183,7 +145,8 @@ impl Store {
         }))
     }
 
-    /// Writes a batch into generations, and the position that it brings the one in service to, in one transaction.
+    /// Writes a batch into each of the generations, together with the new position, in one transaction. Writing it twice has
+    /// no further effect.
     pub(super) async fn write(
         &self,
         generations: &[u64],
@@ -194,14 +157,16 @@ impl Store {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         for generation in generations {
             let generation = to_sql(*generation);
-            put(&mut transaction, generation, Kind::Vrf, &batch.vrfs).await?;
-            put(&mut transaction, generation, Kind::Prefix, &batch.prefixes).await?;
-            put(&mut transaction, generation, Kind::Address, &batch.addresses).await?;
-            put(&mut transaction, generation, Kind::Range, &batch.ranges).await?;
-            take(&mut transaction, generation, Kind::Vrf, &batch.gone_vrfs).await?;
-            take(&mut transaction, generation, Kind::Prefix, &batch.gone_prefixes).await?;
-            take(&mut transaction, generation, Kind::Address, &batch.gone_addresses).await?;
-            take(&mut transaction, generation, Kind::Range, &batch.gone_ranges).await?;
+            store_rows::put(&mut transaction, generation, RowKind::Vrf, &batch.vrfs).await?;
+            store_rows::put(&mut transaction, generation, RowKind::Prefix, &batch.prefixes).await?;
+            store_rows::put(&mut transaction, generation, RowKind::Address, &batch.addresses).await?;
+            store_rows::put(&mut transaction, generation, RowKind::Range, &batch.ranges).await?;
+            store_rows::delete(&mut transaction, generation, RowKind::Vrf, &batch.deleted_vrfs).await?;
+            store_rows::delete(&mut transaction, generation, RowKind::Prefix, &batch.deleted_prefixes)
+                .await?;
+            store_rows::delete(&mut transaction, generation, RowKind::Address, &batch.deleted_addresses)
+                .await?;
+            store_rows::delete(&mut transaction, generation, RowKind::Range, &batch.deleted_ranges).await?;
         }
         if let Some(position) = position {
             sqlx::query("UPDATE cache SET position = ?1")
@@ -219,7 +184,7 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a generation into service.
+    /// Puts a generation into service, with its position.
     pub(super) async fn switch(
         &self,
         generation: u64,
@@ -235,18 +200,9 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes rows of other generations, a part at a time so that no write waits for long. True when none is left.
-    pub(super) async fn sweep(&self, keep: &[u64]) -> Result<bool, Error> {
-        let keep = serde_json::to_string(keep)?;
-        let swept = sqlx::query(
-            "DELETE FROM record WHERE (generation, kind, id) IN (
-                 SELECT generation, kind, id FROM record
-                 WHERE generation NOT IN (SELECT value FROM json_each(?1)) LIMIT 20000)",
-        )
-        .bind(keep)
-        .execute(&self.pool)
-        .await?;
-        Ok(swept.rows_affected() == 0)
+    /// Deletes a part of the rows of other generations, so that no write waits for long. Returns whether none is left.
+    pub(super) async fn delete_other_generations(&self, keep: &[u64]) -> Result<bool, Error> {
+        Ok(store_rows::delete_other_generations(&self.pool, keep).await? == 0)
     }
 }
 
@@ -254,70 +210,9 @@ fn to_sql(generation: u64) -> i64 {
     i64::try_from(generation).unwrap_or(i64::MAX)
 }
 
-async fn rows<T: DeserializeOwned>(pool: &SqlitePool, generation: i64, kind: Kind) -> Result<Vec<T>, Error> {
-    let mut rows = sqlx::query("SELECT body FROM record WHERE generation = ?1 AND kind = ?2")
-        .bind(generation)
-        .bind(kind as i64)
-        .fetch(pool);
-    let mut found = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        found.push(serde_json::from_str(row.try_get(0)?)?);
-    }
-    Ok(found)
-}
-
-async fn put<T: Serialize>(
-    transaction: &mut Transaction<'_, Sqlite>,
-    generation: i64,
-    kind: Kind,
-    records: &[T],
-) -> Result<(), Error> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    // A list as one JSON parameter: twenty times the rows a second of a statement a row.
-    sqlx::query(
-        "INSERT INTO record (generation, kind, id, body)
-         SELECT ?1, ?2, value ->> 'id', value FROM json_each(?3) WHERE true
-         ON CONFLICT DO UPDATE SET body = excluded.body",
-    )
-    .bind(generation)
-    .bind(kind as i64)
-    .bind(serde_json::to_string(records)?)
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
-
-async fn take(
-    transaction: &mut Transaction<'_, Sqlite>,
-    generation: i64,
-    kind: Kind,
-    ids: &[u64],
-) -> Result<(), Error> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "DELETE FROM record WHERE generation = ?1 AND kind = ?2 AND id IN (SELECT value FROM json_each(?3))",
-    )
-    .bind(generation)
-    .bind(kind as i64)
-    .bind(serde_json::to_string(ids)?)
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
-
-/// SQLITE_CORRUPT (11) and SQLITE_NOTADB (26), with or without their extended codes.
-fn is_corrupt(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    code.is_some_and(|code| matches!(code & 0xff, 11 | 26))
-        || matches!(error, sqlx::Error::ColumnDecode { .. })
-}
-
-fn set_aside(path: &Path) -> Result<PathBuf, Error> {
-    let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S%3f");
+/// Renames the file and deletes its write-ahead log and shared memory file. Returns the new name.
+fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, Error> {
+    let stamp = now.strftime("%Y%m%dT%H%M%S%3f");
     let with = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
@@ -335,3 +230,6 @@ fn set_aside(path: &Path) -> Result<PathBuf, Error> {
     }
     Ok(to)
 }
+
+#[cfg(test)]
+mod tests;

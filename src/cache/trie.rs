@@ -1,15 +1,14 @@
-//! A persistent Patricia trie: prefixes to values, with every version sharing what it has in common with the last.
+//! A persistent Patricia trie: a map from networks to values, whose versions share the nodes that they have in common.
 //!
-//! Each node holds a prefix of the key and at most two children below it, so a look-up walks at most as many nodes as
-//! there are recorded prefixes on its way, plus the branching points between them. A change copies that path and
-//! nothing else ([`Arc::make_mut`]); while nobody else holds a version, not even that.
+//! Each node has a network as its key and at most two children, whose networks are inside it. A lookup visits the recorded
+//! networks that contain the key, and the branching points between them. A change copies the nodes on that path
+//! ([`Arc::make_mut`]) and shares all others; if no other version exists, it copies nothing.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::Network;
+use crate::model::{Network, address_number};
 
-/// A key: the leading `length` bits of `bits`, which are left-aligned; IPv4 stands in the upper 32.
+/// The leading `length` bits of `bits`. The bits are left-aligned: an IPv4 address is in the upper 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
     bits: u128,
@@ -18,7 +17,8 @@ struct Key {
 
 impl Key {
     fn new(network: Network) -> Self {
-        Self { bits: left_aligned(network.first()), length: network.length() }
+        let unused_bits = 128 - u32::from(network.max_length());
+        Self { bits: address_number(network.first()) << unused_bits, length: network.length() }
     }
 
     fn mask(length: u8) -> u128 {
@@ -29,23 +29,16 @@ impl Key {
         self.length <= other.length && (self.bits ^ other.bits) & Self::mask(self.length) == 0
     }
 
-    /// The bit that decides between the children of a node of this length.
+    /// Whether this key belongs to the right child of a node of length `at`: the next bit decides.
     fn goes_right(self, at: u8) -> bool {
         at < 128 && (self.bits >> (127 - at)) & 1 == 1
     }
 
-    /// The longest key that covers both.
+    /// The longest key that covers both keys.
     fn common(self, other: Self) -> Self {
         let same = u8::try_from((self.bits ^ other.bits).leading_zeros()).unwrap_or(128);
         let length = same.min(self.length).min(other.length);
         Self { bits: self.bits & Self::mask(length), length }
-    }
-}
-
-fn left_aligned(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
-        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 
@@ -54,7 +47,7 @@ type Link<V> = Option<Arc<Node<V>>>;
 #[derive(Clone, Debug)]
 struct Node<V> {
     key: Key,
-    /// `None` where the node only branches.
+    /// `None` if the node is only a branching point. Such a node always has two children.
     value: Option<V>,
     left: Link<V>,
     right: Link<V>,
@@ -70,7 +63,7 @@ impl<V> Node<V> {
     }
 }
 
-/// Prefixes of both families to values. Cloning is two reference counts.
+/// A map from networks of both address families to values. A clone increments two reference counts and copies nothing.
 #[derive(Clone, Debug)]
 pub struct Trie<V> {
     v4: Link<V>,
@@ -88,7 +81,7 @@ impl<V> Trie<V> {
         if network.is_ipv4() { self.v4.as_deref() } else { self.v6.as_deref() }
     }
 
-    /// The value at exactly this prefix.
+    /// The value of exactly this network.
     pub fn get(&self, network: Network) -> Option<&V> {
         let key = Key::new(network);
         let mut link = self.root(network);
@@ -104,13 +97,12 @@ impl<V> Trie<V> {
         None
     }
 
-    /// The values of every prefix that covers this one, itself included, the least specific first.
+    /// The values of the networks that contain this one, and of the network itself, the least specific one first.
     pub fn chain(&self, network: Network) -> Chain<'_, V> {
         Chain { key: Key::new(network), link: self.root(network) }
     }
 
-    /// The values of every prefix within this one, itself included, in order: by first address, the shorter before the
-    /// longer.
+    /// The values of the networks inside this one, and of the network itself, ordered by first address, then by length.
     pub fn within(&self, network: Network) -> Within<'_, V> {
         let key = Key::new(network);
         let mut link = self.root(network);
@@ -126,14 +118,14 @@ impl<V> Trie<V> {
         Within { stack: Vec::new() }
     }
 
-    /// Every value, IPv4 before IPv6, in order.
+    /// All values, IPv4 before IPv6, ordered by first address, then by length.
     pub fn values(&self) -> Within<'_, V> {
         Within { stack: self.v6.iter().chain(&self.v4).map(AsRef::as_ref).collect() }
     }
 }
 
 impl<V: Clone> Trie<V> {
-    /// Changes the value at this prefix: `change` sees what is there and leaves what shall be.
+    /// Changes the value of a network. `change` gets the present value, or `None`, and replaces it; `None` removes it.
     pub fn update(&mut self, network: Network, change: impl FnOnce(&mut Option<V>)) {
         let root = if network.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         update(root, Key::new(network), change);
@@ -164,7 +156,7 @@ fn update<V: Clone>(link: &mut Link<V>, key: Key, change: impl FnOnce(&mut Optio
     } else {
         update(&mut node.left, key, change);
     }
-    // A node without a value is there to branch; with one child or none it has no reason left.
+    // A branching point that has lost a child is not needed any more.
     if node.value.is_none() {
         match (&node.left, &node.right) {
             (Some(_), Some(_)) => {}
@@ -174,7 +166,7 @@ fn update<V: Clone>(link: &mut Link<V>, key: Key, change: impl FnOnce(&mut Optio
     }
 }
 
-/// Puts a new key beside or above a node that does not cover it.
+/// Inserts a key that the node does not cover: above the node, or beside it under a new branching point.
 fn split<V>(old: Arc<Node<V>>, key: Key, value: V) -> Arc<Node<V>> {
     let common = key.common(old.key);
     let old_goes_right = old.key.goes_right(common.length);
@@ -184,7 +176,7 @@ fn split<V>(old: Arc<Node<V>>, key: Key, value: V) -> Arc<Node<V>> {
     Arc::new(Node { key: common, value, left, right })
 }
 
-/// Values on the way down to a prefix.
+/// Iterates over the values on the path to a network. See [`Trie::chain`].
 #[derive(Debug)]
 pub struct Chain<'a, V> {
     key: Key,
@@ -208,7 +200,7 @@ impl<'a, V> Iterator for Chain<'a, V> {
     }
 }
 
-/// Values below a prefix, in order.
+/// Iterates over the values of a subtree. See [`Trie::within`].
 #[derive(Debug)]
 pub struct Within<'a, V> {
     stack: Vec<&'a Node<V>>,
@@ -236,7 +228,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    /// Few bits vary, so that prefixes nest and collide often.
+    /// Only a few bits vary, so that networks are often nested or equal.
     fn network() -> impl Strategy<Value = Network> {
         prop_oneof![
             (any::<u8>(), 0u8..=32).prop_map(|(bits, length)| {

@@ -1,166 +1,131 @@
-//! The cache as its users see it: snapshots for readers, one writer, generations.
+//! The cache of one NetBox: a snapshot for readers, and one writer that replaces it.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use super::batch::Batch;
+use super::building::Building;
+use super::commit_hook::{CommitHook, NoHook};
+use super::differences::Differences;
+use super::error::Error;
 use super::freshness::Freshness;
-use super::index::Index;
-use super::store::{Error, Opened, Position, Store, StoreIdentity};
-use super::witness::{Differences, Nobody, Witness};
+use super::index::{Counts, Index};
+use super::position::Position;
+use super::store::{Opened, Store, StoreIdentity, StoredCache};
+use crate::clock::Clock;
 
-/// How many of each record the snapshot holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Prefixes.
-    pub prefixes: u64,
-    /// Addresses.
-    pub addresses: u64,
-    /// IP ranges.
-    pub ranges: u64,
-    /// VRFs.
-    pub vrfs: u64,
-    /// Prefixes that carry a lease.
-    pub leases: u64,
-}
-
-/// The cache of one NetBox.
+/// The cache of one NetBox. Readers take snapshots and never wait; changes are made one after another.
 pub struct Cache {
-    /// What readers see. Replaced whole; never changed in place.
+    /// The snapshot that readers see. It is replaced as a whole by whoever holds `writer`, and never changed in place.
     current: ArcSwap<Index>,
     freshness: Freshness,
-    /// Held while a change is made, in memory and in the file: there is one writer.
+    /// Held while a change is made. Under this lock, the commit hook and writes to the cache file are awaited; NetBox is not.
     writer: Mutex<Writer>,
-    /// Whether there is a generation to serve: an empty answer before would be a lie.
-    ready: std::sync::atomic::AtomicBool,
-    witness: Arc<dyn Witness>,
+    /// Whether there is a generation to serve. Before that, an empty answer would look like an empty NetBox. Set once, by
+    /// whoever holds `writer`, after `current`.
+    ready: AtomicBool,
+    commit_hook: Arc<dyn CommitHook>,
 }
 
 struct Writer {
     store: Store,
-    /// The generation in service, `None` until a first full pass has ended.
+    /// The generation in service; `None` before the first full pass has finished.
     generation: Option<u64>,
-    /// Position up to which the generation in service is right.
+    /// The position in the change log up to which the generation in service is complete.
     position: Option<Position>,
+    /// The next generation; `None` while no full pass is running.
     building: Option<Building>,
 }
 
-/// The next generation, while a full pass builds it.
-struct Building {
-    generation: u64,
-    index: Index,
-    /// What was deleted since the pass began: a page read before must not bring it back.
-    gone: Gone,
-}
-
-#[derive(Default)]
-struct Gone {
-    prefixes: HashSet<u64>,
-    addresses: HashSet<u64>,
-    ranges: HashSet<u64>,
-    vrfs: HashSet<u64>,
-}
-
-impl Gone {
-    fn note(&mut self, batch: &Batch) {
-        self.prefixes.extend(&batch.gone_prefixes);
-        self.addresses.extend(&batch.gone_addresses);
-        self.ranges.extend(&batch.gone_ranges);
-        self.vrfs.extend(&batch.gone_vrfs);
-    }
-
-    fn strike(&self, page: &mut Batch) {
-        page.prefixes.retain(|row| !self.prefixes.contains(&row.id.0));
-        page.addresses.retain(|row| !self.addresses.contains(&row.id.0));
-        page.ranges.retain(|row| !self.ranges.contains(&row.id.0));
-        page.vrfs.retain(|row| !self.vrfs.contains(&row.id.0));
-    }
-}
-
 impl Cache {
-    /// Opens the file, or memory alone without one, and loads what it holds.
-    pub async fn open(path: Option<&Path>, identity: &StoreIdentity) -> Result<(Self, Opened), Error> {
-        let (store, held, opened) = Store::open(path, identity).await?;
+    /// Opens the cache file and loads its content. The clock dates the new name of a file that has to be set aside.
+    pub async fn open(
+        path: &Path,
+        identity: &StoreIdentity,
+        clock: &dyn Clock,
+    ) -> Result<(Self, Opened), Error> {
+        let (store, stored, opened) = Store::open(path, identity, clock).await?;
+        Ok((Self::new(store, stored), opened))
+    }
+
+    /// An empty cache without a file: a restart needs a full pass.
+    pub async fn in_memory() -> Result<Self, Error> {
+        let (store, stored) = Store::in_memory().await?;
+        Ok(Self::new(store, stored))
+    }
+
+    fn new(store: Store, stored: StoredCache) -> Self {
         let freshness = Freshness::default();
-        freshness.restore(held.synced_at);
-        let cache = Self {
-            current: ArcSwap::from_pointee(held.index),
+        freshness.restore(stored.synced_at);
+        let ready = stored.generation.is_some();
+        let writer =
+            Writer { store, generation: stored.generation, position: stored.position, building: None };
+        Self {
+            current: ArcSwap::from_pointee(stored.index),
             freshness,
-            ready: held.generation.is_some().into(),
-            witness: Arc::new(Nobody),
-            writer: Mutex::new(Writer {
-                store,
-                generation: held.generation,
-                position: held.position,
-                building: None,
-            }),
-        };
-        Ok((cache, opened))
+            writer: Mutex::new(writer),
+            ready: AtomicBool::new(ready),
+            commit_hook: Arc::new(NoHook),
+        }
     }
 
-    /// Tells this witness of every change from here on.
+    /// The same cache with a hook that receives every change from now on.
     #[must_use]
-    pub fn witnessed_by(self, witness: Arc<dyn Witness>) -> Self {
-        Self { witness, ..self }
+    pub fn with_commit_hook(self, commit_hook: Arc<dyn CommitHook>) -> Self {
+        Self { commit_hook, ..self }
     }
 
-    /// The snapshot and, taken while no change is between its witness and its readers, what `look` sees: what is told from
-    /// then on is not in the snapshot, and what was told before is.
-    pub async fn with_witness<T>(&self, look: impl FnOnce() -> T) -> (Arc<Index>, T) {
-        let _still = self.writer.lock().await;
-        (self.snapshot(), look())
+    /// A snapshot together with what `read` returns for it. Waits until no change is being made: whatever the commit hook has
+    /// stored when `read` runs is in the snapshot, and nothing else is. Example: a snapshot and its exact log position.
+    pub async fn snapshot_with<T>(&self, read: impl FnOnce() -> T) -> (Arc<Index>, T) {
+        let _no_change = self.writer.lock().await;
+        (self.snapshot(), read())
     }
 
-    /// The snapshot as of now: no lock, no wait. Not to be held across an await; use [`Cache::snapshot`] for that.
+    /// The current snapshot, without a lock or a wait. Do not hold it across an await; use [`Cache::snapshot`] there.
     pub fn read(&self) -> Guard<Arc<Index>> {
         self.current.load()
     }
 
-    /// The snapshot as of now, to keep for a while.
+    /// The current snapshot, to be kept as long as needed.
     pub fn snapshot(&self) -> Arc<Index> {
         self.current.load_full()
     }
 
-    /// How old it is.
+    /// The age of the cache, and the latest error of the sync.
     pub fn freshness(&self) -> &Freshness {
         &self.freshness
     }
 
-    /// Whether there is a generation to serve.
+    /// Whether there is a generation to serve. It stays so once it is so.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(std::sync::atomic::Ordering::Acquire)
+        self.ready.load(Ordering::Acquire)
     }
 
-    /// How many of each record the snapshot holds.
+    /// The number of records of each kind in the current snapshot.
     pub fn counts(&self) -> Counts {
-        let (prefixes, addresses, ranges, vrfs, leases) = self.read().counts();
-        Counts {
-            prefixes: prefixes as u64,
-            addresses: addresses as u64,
-            ranges: ranges as u64,
-            vrfs: vrfs as u64,
-            leases: leases as u64,
-        }
+        self.read().counts()
     }
 
-    /// The generation in service and its position in the change log.
+    /// The generation in service and its position in the change log. Waits while a change is being made.
     pub async fn position(&self) -> (Option<u64>, Option<Position>) {
         let writer = self.writer.lock().await;
         (writer.generation, writer.position.clone())
     }
 
-    /// Applies changes: readers see them when this returns, whether or not the file could be written. If the witness cannot
-    /// take them up, nothing is changed.
+    /// Applies changes. Readers see them when this returns, even if it returns an error because the file could not be written.
+    /// After [`Error::CommitHook`], nothing has changed.
     pub async fn apply(&self, batch: Batch) -> Result<(), Error> {
         self.advance(batch, None, None).await
     }
 
-    /// Applies changes and moves the position of the generation in service with them.
+    /// Applies changes as [`Cache::apply`] does, and moves the position and the synchronisation time of the generation in
+    /// service. The file gets all of it in one transaction.
     pub async fn advance(
         &self,
         batch: Batch,
@@ -171,21 +136,20 @@ impl Cache {
         if !batch.is_empty() {
             let mut next = Index::clone(&self.current.load());
             next.apply(&batch);
-            // A cache that serves nothing yet has nothing that could change.
+            // Before the first generation is served, there is nothing that a change could be compared with.
             if self.is_ready() {
                 let differences = Differences::of_batch(&self.current.load(), &next, &batch);
                 if !differences.is_empty() {
-                    self.witness.differences(differences).await?;
+                    self.commit_hook.differences(differences).await?;
                 }
             }
             self.current.store(Arc::new(next));
             if let Some(building) = &mut writer.building {
-                building.gone.note(&batch);
-                building.index.apply(&batch);
+                building.apply(&batch);
             }
         }
         if let Some(at) = synced_at {
-            self.freshness.agree(at);
+            self.freshness.mark_synced(at);
         }
         if batch.is_empty() && position.is_none() && synced_at.is_none() {
             return Ok(());
@@ -199,63 +163,66 @@ impl Cache {
         Ok(())
     }
 
-    /// Starts to build the next generation. A pass that was under way is given up.
+    /// Begins the next generation and returns its number. A pass that was still running is abandoned.
     pub async fn begin_pass(&self) -> u64 {
         let mut writer = self.writer.lock().await;
-        let above = writer.building.as_ref().map(|building| building.generation).max(writer.generation);
-        let generation = above.unwrap_or(0) + 1;
-        writer.building = Some(Building { generation, index: Index::default(), gone: Gone::default() });
+        let latest = writer.building.as_ref().map(|building| building.generation).max(writer.generation);
+        let generation = latest.unwrap_or(0) + 1;
+        writer.building = Some(Building::new(generation));
         generation
     }
 
-    /// Adds a page to the generation that is being built.
+    /// Adds a page of records to the generation that is being built. Without one, it does nothing.
     pub async fn add_page(&self, mut page: Batch) -> Result<(), Error> {
         let mut writer = self.writer.lock().await;
         let Writer { store, building: Some(building), .. } = &mut *writer else { return Ok(()) };
-        building.gone.strike(&mut page);
-        building.index.apply(&page);
+        building.add_page(&mut page);
         store.write(&[building.generation], &page, None, None).await
     }
 
-    /// Puts the generation that was built into service. `position` is where the change log stood when the pass began,
-    /// or later if it was followed meanwhile.
+    /// Puts the generation that was built into service. `position` is the position of the change log when the pass began, or a
+    /// later one up to which the changes were applied meanwhile.
     pub async fn finish_pass(&self, position: Position, synced_at: Timestamp) -> Result<(), Error> {
         let mut writer = self.writer.lock().await;
-        let Some(built) = writer.building.take() else { return Ok(()) };
+        let Some(building) = writer.building.take() else { return Ok(()) };
+        let generation = building.generation;
+        let next = building.into_index();
         if self.is_ready() {
-            let (old, new) = (self.snapshot(), built.index.clone());
-            // A million records take a while to compare: not on a thread that answers.
-            let found = tokio::task::spawn_blocking(move || Differences::between(&old, &new)).await;
-            let differences = found.map_err(|_| Error::Witness("the comparison was cut short".to_owned()))?;
+            let (old, new) = (self.snapshot(), next.clone());
+            // Comparing a million records takes long, so it must not block a thread that serves requests.
+            let compared = tokio::task::spawn_blocking(move || Differences::between(&old, &new)).await;
+            let differences = compared
+                .map_err(|_| Error::CommitHook("the comparison of generations was lost".to_owned()))?;
             if !differences.is_empty() {
-                self.witness.differences(differences).await?;
+                self.commit_hook.differences(differences).await?;
             }
         } else {
-            self.witness.baseline().await?;
+            self.commit_hook.baseline().await?;
         }
-        writer.store.switch(built.generation, &position, synced_at).await?;
-        writer.generation = Some(built.generation);
+        writer.store.switch(generation, &position, synced_at).await?;
+        writer.generation = Some(generation);
         writer.position = Some(position);
-        let old = self.current.swap(Arc::new(built.index));
-        self.ready.store(true, std::sync::atomic::Ordering::Release);
-        self.freshness.agree(synced_at);
-        // A million nodes take a while to free: not on a thread that answers.
+        let old = self.current.swap(Arc::new(next));
+        self.ready.store(true, Ordering::Release);
+        self.freshness.mark_synced(synced_at);
+        // Freeing a million nodes takes long, too.
         tokio::task::spawn_blocking(move || drop(old));
         Ok(())
     }
 
-    /// Gives up the generation that is being built; its rows go with the next sweep.
+    /// Abandons the generation that is being built. Its rows stay in the file until [`Cache::delete_old_generations`].
     pub async fn abandon_pass(&self) {
         self.writer.lock().await.building = None;
     }
 
-    /// Deletes what is left of other generations, a part at a time.
-    pub async fn sweep(&self) -> Result<(), Error> {
+    /// Deletes the rows of generations that are neither in service nor being built. Between two parts it releases the lock, so
+    /// that changes do not wait long.
+    pub async fn delete_old_generations(&self) -> Result<(), Error> {
         loop {
             let writer = self.writer.lock().await;
             let building = writer.building.as_ref().map(|building| building.generation);
             let keep: Vec<u64> = writer.generation.into_iter().chain(building).collect();
-            if writer.store.sweep(&keep).await? {
+            if writer.store.delete_other_generations(&keep).await? {
                 return Ok(());
             }
         }

@@ -1,38 +1,37 @@
-//! Addresses and IP ranges as NetBox records them.
+//! NetBox's records of IP addresses and IP ranges.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{AddressId, AllocationId, NamedRef, RangeId, Revision, Table};
+use super::allocation_id::AllocationId;
+use super::ids::{AddressId, RangeId};
+use super::named_ref::NamedRef;
+use super::revision::Revision;
+use super::vrf::VrfScope;
 
-/// NetBox's record of an address.
+/// NetBox's record of an IP address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Address {
-    /// NetBox's id.
     pub id: AddressId,
-    /// The address with the mask that NetBox holds for it.
+    /// The address with the mask that NetBox records for it.
     pub interface: IpNet,
-    /// The table it stands in.
-    pub table: Table,
-    /// NetBox's status value, such as `active`.
+    #[serde(rename = "table")]
+    pub scope: VrfScope,
+    /// NetBox's value, such as `active`. It is text because an administrator of NetBox can add choices.
     pub status: String,
-    /// NetBox's role value, such as `vip` or `anycast`.
+    /// NetBox's value, such as `vip` or `anycast`.
     pub role: Option<String>,
-    /// The tenant.
     pub tenant: Option<NamedRef>,
-    /// The tags.
     pub tags: Vec<NamedRef>,
-    /// The DNS name, empty if none.
+    /// Empty if the record has no DNS name.
     pub dns_name: String,
-    /// Free text.
     pub description: String,
-    /// Who allocated it through Leasehold.
+    /// Identifies the request that allocated the address; `None` if Leasehold did not allocate it.
     pub allocation: Option<AllocationId>,
-    /// Custom fields that are not Leasehold's own.
+    /// The custom fields that are not Leasehold's own, as NetBox's JSON.
     pub custom_fields: serde_json::Map<String, serde_json::Value>,
-    /// NetBox's version of the record.
     pub revision: Revision,
 }
 
@@ -43,23 +42,19 @@ impl Address {
     }
 }
 
-/// NetBox's record of an IP range, both ends inclusive.
+/// NetBox's record of an IP range. Both ends belong to the range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IpRange {
-    /// NetBox's id.
     pub id: RangeId,
-    /// First address.
     pub start: IpAddr,
-    /// Last address.
     pub end: IpAddr,
-    /// The table it stands in.
-    pub table: Table,
-    /// NetBox's status value.
+    #[serde(rename = "table")]
+    pub scope: VrfScope,
+    /// NetBox's value, such as `active`. It is text because an administrator of NetBox can add choices.
     pub status: String,
-    /// Its addresses count as taken: available-ips skips them (NetBox 4.3 and later; before, every range was skipped).
+    /// Whether every address of the range counts as taken. NetBox decides so since 4.3 by `mark_populated`; older versions
+    /// take every range for populated.
     pub populated: bool,
-    /// Free text.
     pub description: String,
-    /// NetBox's version of the record.
     pub revision: Revision,
 }

@@ -1,41 +1,40 @@
-//! The identity of an allocation: what the record in NetBox says of who asked for it.
+//! Request ids, and the allocation id by which a record in NetBox names the request that created it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The id that a caller gives a write so that a retry is known as one (AIP-155): 1 to 64 of `A-Z a-z 0-9 . _ -`.
+/// The id that a caller gives to a write, so that a retry is recognised as a retry (AIP-155): 1 to 64 characters of
+/// `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RequestId(String);
 
-/// Why a text is no request id.
+/// The reason why a text is not a request id, or not an allocation id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestIdError {
-    /// Empty or longer than 64 characters.
     #[error("a request id has 1 to 64 characters, this one has {0}")]
     Length(usize),
-    /// A character outside the set.
     #[error("a request id is made of A-Z a-z 0-9 . _ - only, not {0:?}")]
     Character(char),
-    /// The index after the slash is missing or no number.
+    /// The text has no slash, or no number after it.
     #[error("{0:?} is not an allocation id (request_id/index)")]
     Index(String),
 }
 
 impl RequestId {
-    /// A new one that nobody else has: a random UUID.
+    /// A new id, unique because it is a random UUID.
     pub fn random() -> Self {
         Self(uuid::Uuid::new_v4().to_string())
     }
 
-    /// The text.
+    /// The id as the caller wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The identity of the `index`th thing that this request allocates.
+    /// The allocation id of the record number `index` (from 0) that this request allocates.
     pub fn allocation(&self, index: u32) -> AllocationId {
         AllocationId { request: self.clone(), index }
     }
@@ -76,13 +75,12 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The value of the custom field `allocation_id`: `request_id/index`, unique in NetBox.
+/// The value of the custom field `allocation_id`, written as `request_id/index`. NetBox enforces that it is unique.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AllocationId {
-    /// The request that allocated the record.
     pub request: RequestId,
-    /// Which of the things it allocated, from 0.
+    /// The position of the record among those that the request allocated, from 0.
     pub index: u32,
 }
 

@@ -10,19 +10,17 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "u32", into = "u32")]
 pub struct Asn(u32);
 
-/// Why a text or number is no AS number.
+/// The reason why a text or a number is not the AS number of an origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AsnError {
-    /// RFC 7607: AS 0 is never an origin.
     #[error("AS 0 cannot originate a route (RFC 7607)")]
     Zero,
-    /// Not a number of 32 bits.
     #[error("{0:?} is not an AS number (1 to 4294967295, with or without the letters AS)")]
     NotANumber(String),
 }
 
 impl Asn {
-    /// The plain number.
+    /// The number without the letters AS.
     pub fn number(self) -> u32 {
         self.0
     }
@@ -45,7 +43,7 @@ impl From<Asn> for u32 {
 impl FromStr for Asn {
     type Err = AsnError;
 
-    /// Takes `64500` and `AS64500`.
+    /// Accepts `64500`, `AS64500` and `as64500`.
     fn from_str(text: &str) -> Result<Self, AsnError> {
         let digits = text.strip_prefix("AS").or_else(|| text.strip_prefix("as")).unwrap_or(text);
         let number: u32 = digits.parse().map_err(|_| AsnError::NotANumber(text.to_owned()))?;
@@ -64,13 +62,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_asn_is_read_with_and_without_its_letters() {
+    fn an_as_number_is_read_with_and_without_the_letters_as() {
         assert_eq!("64500".parse(), Asn::try_from(64500));
         assert_eq!("AS64500".parse(), Asn::try_from(64500));
     }
 
     #[test]
-    fn as_zero_and_text_are_no_origin() {
+    fn as_0_and_other_text_are_refused() {
         assert_eq!("0".parse::<Asn>(), Err(AsnError::Zero));
         assert!("ACME".parse::<Asn>().is_err());
         assert!("4294967296".parse::<Asn>().is_err());

@@ -1,4 +1,4 @@
-//! The lease of a block: the three things that leased space carries and owned space does not, and what goes with them.
+//! The lease of a prefix: what leased space carries and owned space does not.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,33 +6,33 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Asn, Term};
+use super::asn::Asn;
+use super::choice::UnknownChoice;
+use super::term::Term;
 
-/// What a prefix says when it carries `lease_owner` or `lease_expiry`. Each part may be missing: people edit NetBox too.
+/// The lease that a prefix carries if `lease_owner` or `lease_expiry` is set. Any other part may be missing, because people
+/// edit NetBox too. The last five fields are verdicts that Leasehold writes back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// Who holds the resource. Example: ACME-LIR.
+    /// The organisation that holds the address space. Example: ACME-LIR.
     pub owner: Option<String>,
-    /// From when to when, and by when to give notice.
     pub term: Term,
-    /// Reference of the Letter of Authorisation.
+    /// The reference of the Letter of Authorisation.
     pub loa_reference: Option<String>,
     /// The AS that may originate the block.
     pub origin: Option<Asn>,
-    /// Last recorded verdict of origin validation.
     pub roa_status: Option<RoaStatus>,
-    /// When it was observed.
+    /// The observation time of `roa_status`.
     pub roa_checked: Option<Timestamp>,
-    /// Whether a route object with the origin is registered.
+    /// Whether a registry has a route object for exactly this block and origin.
     pub irr_registered: Option<bool>,
-    /// Last recorded verdict of the blocklists.
     pub reputation: Option<Reputation>,
-    /// When it was observed.
+    /// The observation time of `reputation`.
     pub reputation_checked: Option<Timestamp>,
 }
 
 impl Lease {
-    /// The same without what was observed of the block: what was agreed.
+    /// The contract alone: owner, term, LOA reference and origin, without the verdicts.
     #[must_use]
     pub fn agreed(&self) -> Self {
         Self {
@@ -45,18 +45,9 @@ impl Lease {
     }
 }
 
-/// A word that NetBox holds where only a few are known.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{word:?} is none of {known}")]
-pub struct UnknownWord {
-    /// The word found.
-    pub word: String,
-    /// The words known, for people.
-    pub known: &'static str,
-}
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ } known $known:literal) => {
+/// Declares an enum whose values are the choices of a custom field in NetBox.
+macro_rules! netbox_choices {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)+ } $choices:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "lowercase")]
@@ -68,21 +59,21 @@ macro_rules! words {
             /// Every value, in the order of NetBox's choice set.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word that NetBox holds.
+            /// The value in NetBox's choice set.
             pub fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $word,)+
+                    $(Self::$variant => $value,)+
                 }
             }
         }
 
         impl FromStr for $name {
-            type Err = UnknownWord;
+            type Err = UnknownChoice;
 
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
-                match word {
-                    $($word => Ok(Self::$variant),)+
-                    other => Err(UnknownWord { word: other.to_owned(), known: $known }),
+            fn from_str(text: &str) -> Result<Self, UnknownChoice> {
+                match text {
+                    $($value => Ok(Self::$variant),)+
+                    other => Err(UnknownChoice { given: other.to_owned(), choices: $choices }),
                 }
             }
         }
@@ -95,26 +86,23 @@ macro_rules! words {
     };
 }
 
-words!(
-    /// What the routing table believes of a block and its origin, in the article's words.
+netbox_choices!(
+    /// The result of route origin validation for a block and its origin AS (RFC 6811), as the custom field `roa_status` names
+    /// it.
     RoaStatus {
-        /// RFC 6811 Valid.
         Valid = "valid",
-        /// RFC 6811 Invalid.
         Invalid = "invalid",
-        /// RFC 6811 NotFound.
+        /// RFC 6811 calls this state NotFound.
         Unknown = "unknown",
-    } known "valid, invalid, unknown"
+    } "valid, invalid, unknown"
 );
 
-words!(
-    /// What the blocklists say of a block, in the article's words.
+netbox_choices!(
+    /// The verdict of the DNS blocklists on a block, as the custom field `reputation` names it.
     Reputation {
-        /// No list that counts lists any of it.
         Clean = "clean",
-        /// Listed on a list that counts.
         Listed = "listed",
-        /// Worth a look.
+        /// Only a small share of the addresses is listed for abuse, or only policy lists contain them.
         Watch = "watch",
-    } known "clean, listed, watch"
+    } "clean, listed, watch"
 );

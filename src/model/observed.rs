@@ -1,56 +1,54 @@
-//! What was observed, by whom and when; and that something could not be.
+//! An answer of a peer with its source and time, and the error for a check without an answer.
 
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// An answer of a peer.
+/// An answer of a peer, with its evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed<T> {
-    /// What it said.
     pub value: T,
-    /// Who said it. Example: "rtr 127.0.0.1:8282".
+    /// The peer that answered. Example: "rtr 127.0.0.1:8282".
     pub source: String,
-    /// As of when: the time of the data, not of the question.
+    /// The time of the data, which may be earlier than the time of the question.
     pub time: Timestamp,
 }
 
 impl<T> Observed<T> {
-    /// The same answer, seen otherwise.
+    /// Converts the value and keeps source and time.
     pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Observed<U> {
         Observed { value: with(self.value), source: self.source, time: self.time }
     }
 }
 
-/// Nobody could be asked, or nobody gave an answer. It is no verdict, and never takes the place of one.
+/// A check without an answer: no source is configured, or none of them answered. This is never a verdict: it never replaces
+/// one and never passes a required check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct CouldNotCheck {
-    /// Each source, and why it gave none. Empty if none is configured.
+    /// One cause for each source that was asked. Empty if no source is configured.
     pub causes: Vec<Cause>,
 }
 
-/// Why one source gave no answer.
+/// The reason why one source gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// Which source.
     pub source: String,
-    /// In words.
     pub why: String,
 }
 
 impl CouldNotCheck {
-    /// Of one source.
+    /// The error of a single source.
     pub fn one(source: impl Into<String>, why: impl fmt::Display) -> Self {
         Self { causes: vec![Cause { source: source.into(), why: why.to_string() }] }
     }
 
-    /// Because nothing is configured to ask.
+    /// The error of a check for which no source is configured.
     pub fn not_configured() -> Self {
         Self { causes: Vec::new() }
     }
 
-    /// Whether nothing is configured to ask.
+    /// Whether the reason is that no source is configured.
     pub fn is_not_configured(&self) -> bool {
         self.causes.is_empty()
     }

@@ -1,17 +1,16 @@
-//! Routes and what the RPKI says of them (RFC 6811).
+//! Routes, VRPs, and route origin validation (RFC 6811).
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asn, Network};
+use super::asn::Asn;
+use super::network::Network;
 
 /// An announcement: a prefix and the AS that originates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Route {
-    /// What is announced.
     pub prefix: Network,
-    /// By whom.
     pub origin: Asn,
 }
 
@@ -21,29 +20,26 @@ impl fmt::Display for Route {
     }
 }
 
-/// A validated ROA payload: this AS may originate this prefix, down to this length.
+/// A validated ROA payload (RFC 6811, section 2): this AS may originate this prefix and its more-specifics up to `max_length`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Vrp {
-    /// The prefix of the ROA.
     pub prefix: Network,
-    /// The longest mask that it speaks for; never shorter than the prefix's own.
+    /// The longest mask that the ROA authorises; at least the length of the prefix.
     pub max_length: u8,
-    /// The AS; `None` for AS0, which authorises nobody (RFC 6483, section 4) and so can never match.
+    /// `None` stands for AS 0: such a ROA authorises no AS (RFC 6483, section 4), so it never matches a route.
     pub asn: Option<Asn>,
 }
 
-/// Why something is no VRP.
+/// The maxLength of a ROA is shorter than its prefix, or longer than the address family allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("maxLength {max_length} of {prefix} is not between {} and {}", .prefix.length(), .prefix.max_length())]
 pub struct VrpError {
-    /// The prefix.
     pub prefix: Network,
-    /// What stood beside it.
     pub max_length: u8,
 }
 
 impl Vrp {
-    /// From a ROA's parts: without maxLength the prefix's own length counts (RFC 9582, section 4.3.2); AS 0 is `None`.
+    /// Builds a VRP from the parts of a ROA. Without a maxLength, the length of the prefix is used (RFC 9582, section 4.3.2).
     pub fn new(prefix: Network, max_length: Option<u8>, asn: u32) -> Result<Self, VrpError> {
         let max_length = max_length.unwrap_or(prefix.length());
         if max_length < prefix.length() || max_length > prefix.max_length() {
@@ -52,18 +48,18 @@ impl Vrp {
         Ok(Self { prefix, max_length, asn: Asn::try_from(asn).ok() })
     }
 
-    /// RFC 6811, section 2: whether the route's prefix lies in this one's.
+    /// Whether this VRP covers the route: its prefix contains the prefix of the route (RFC 6811, section 2).
     pub fn covers(&self, route: Route) -> bool {
         self.prefix.contains(route.prefix)
     }
 
-    /// RFC 6811, section 2: covered, no longer than maxLength, and of this AS, which is not 0.
+    /// Whether this VRP matches the route: it covers the route, authorises its length, and names its origin (RFC 6811, section 2).
     pub fn matches(&self, route: Route) -> bool {
         self.covers(route) && route.prefix.length() <= self.max_length && self.asn == Some(route.origin)
     }
 
-    /// Why it does not match a route that it covers; `None` if it does.
-    pub fn fails(&self, route: Route) -> Option<InvalidReason> {
+    /// The reason why this VRP does not match a route that it covers; `None` if it matches.
+    pub fn mismatch(&self, route: Route) -> Option<InvalidReason> {
         match self.asn {
             None => Some(InvalidReason::As0),
             Some(asn) if asn != route.origin => Some(InvalidReason::Origin),
@@ -82,20 +78,21 @@ impl fmt::Display for Vrp {
     }
 }
 
-/// Why a route is Invalid, as far as it helps whoever has to mend it: the reason that is nearest to Valid.
+/// The reason why a route is Invalid. They are in the order in which they are easiest to correct: of several VRPs that do not
+/// match, the smallest reason is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InvalidReason {
-    /// A ROA names the AS, but not for prefixes so long.
+    /// A ROA authorises the AS, but for shorter prefixes only.
     Length,
-    /// ROAs name other ASes only.
+    /// The ROAs authorise other ASes only.
     Origin,
-    /// ROAs say that nobody may originate it.
+    /// The ROAs authorise no AS at all.
     As0,
 }
 
 impl InvalidReason {
-    /// Its word.
+    /// The stored form of the reason.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Length => "length",
@@ -105,15 +102,15 @@ impl InvalidReason {
     }
 }
 
-/// RFC 6811's three states. That it could not be checked is none of them: it is an error ([`super::CouldNotCheck`]).
+/// The three validation states of RFC 6811. A check that failed is an error ([`super::CouldNotCheck`]), not a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteState {
-    /// At least one VRP matches.
+    /// At least one VRP matches the route.
     Valid,
-    /// VRPs cover it and none matches.
+    /// At least one VRP covers the route, and none matches it.
     Invalid(InvalidReason),
-    /// No VRP covers it.
+    /// No VRP covers the route.
     NotFound,
 }
 
@@ -127,23 +124,22 @@ impl fmt::Display for RouteState {
     }
 }
 
-/// A state and what it rests on.
+/// A validation state with its evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteVerdict {
-    /// The state.
     pub state: RouteState,
-    /// VRPs that match.
+    /// The VRPs that match the route.
     pub matching: Vec<Vrp>,
-    /// VRPs that cover it and do not match, each with why.
+    /// The VRPs that cover the route and do not match it, each with the reason.
     pub failing: Vec<(Vrp, InvalidReason)>,
 }
 
 impl RouteVerdict {
-    /// RFC 6811, section 2, over the VRPs that cover the route. Others are passed over, so that any list will do.
+    /// Validates a route by the algorithm of RFC 6811, section 2. VRPs that do not cover the route are ignored.
     pub fn of(route: Route, vrps: impl IntoIterator<Item = Vrp>) -> Self {
         let (mut matching, mut failing) = (Vec::new(), Vec::new());
         for vrp in vrps.into_iter().filter(|vrp| vrp.covers(route)) {
-            match vrp.fails(route) {
+            match vrp.mismatch(route) {
                 None => matching.push(vrp),
                 Some(reason) => failing.push((vrp, reason)),
             }
@@ -156,8 +152,8 @@ impl RouteVerdict {
         Self { state, matching, failing }
     }
 
-    /// The VRP that makes it Valid and says more than the route needs: RFC 9319 asks for ROAs without maxLength, since
-    /// whoever forges the origin can announce the more-specifics that nobody announces.
+    /// A matching VRP that also authorises more-specifics, if every matching VRP does so. RFC 9319 advises against such ROAs:
+    /// whoever forges the origin can announce a more-specific that the holder does not announce.
     pub fn loose(&self) -> Option<Vrp> {
         let tight = self.matching.iter().any(|vrp| vrp.max_length == vrp.prefix.length());
         if tight { None } else { self.matching.first().copied() }

@@ -1,56 +1,41 @@
-//! The term of a lease: calendar arithmetic, with the date passed in.
+//! The term of a lease: calendar arithmetic. The current date is passed in.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-/// From when to when a lease runs, both days inclusive, in the server's configured time zone.
+/// The dates of a lease, in the server's configured time zone. The lease is in force from `start` to `expiry`, both inclusive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Term {
-    /// First day.
     pub start: Option<Date>,
-    /// Last day.
     pub expiry: Option<Date>,
-    /// Last day to renew or to give notice.
+    /// The last day on which the lease can be renewed or notice can be given.
     pub notice: Option<Date>,
 }
 
-/// Where a day stands in a term.
+/// The phase of a term on a given day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// No expiry is recorded: nothing can be said.
+pub enum TermPhase {
+    /// No expiry is recorded, so the other phases cannot be told apart.
     Unrecorded,
-    /// The first day lies ahead.
+    /// The start is in the future.
     Upcoming,
-    /// In force.
     InForce,
-    /// The last day has passed.
     Expired,
 }
 
-/// Why three dates make no term.
+/// The reason why three dates do not make a term.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TermError {
-    /// The last day comes before the first.
     #[error("the last day {expiry} comes before the first day {start}")]
-    EndsBeforeItStarts {
-        /// First day.
-        start: Date,
-        /// Last day.
-        expiry: Date,
-    },
-    /// Notice after the end is no notice.
+    EndsBeforeItStarts { start: Date, expiry: Date },
     #[error("the notice date {notice} comes after the last day {expiry}")]
-    NoticeAfterExpiry {
-        /// Last day to give notice.
-        notice: Date,
-        /// Last day of the term.
-        expiry: Date,
-    },
+    NoticeAfterExpiry { notice: Date, expiry: Date },
 }
 
 impl Term {
-    /// Whether the dates fit together. Records in NetBox may not: this is for what is about to be written.
+    /// Checks that the dates are in order. Call it for a term that is about to be written; a term that was read from NetBox may
+    /// be out of order and is used as it is.
     pub fn check(self) -> Result<Self, TermError> {
         if let (Some(start), Some(expiry)) = (self.start, self.expiry)
             && expiry < start
@@ -65,26 +50,25 @@ impl Term {
         Ok(self)
     }
 
-    /// Where the day stands in the term. The expiry itself is still in force.
-    pub fn phase(self, today: Date) -> Phase {
+    /// The phase of the term on the given day. On the day of the expiry the lease is still in force.
+    pub fn phase(self, today: Date) -> TermPhase {
         match (self.start, self.expiry) {
-            (_, None) => Phase::Unrecorded,
-            (_, Some(expiry)) if today > expiry => Phase::Expired,
-            (Some(start), Some(_)) if today < start => Phase::Upcoming,
-            _ => Phase::InForce,
+            (_, None) => TermPhase::Unrecorded,
+            (_, Some(expiry)) if today > expiry => TermPhase::Expired,
+            (Some(start), Some(_)) if today < start => TermPhase::Upcoming,
+            _ => TermPhase::InForce,
         }
     }
 
-    /// Days from the day to the expiry: 0 on the last day, negative afterwards.
+    /// The number of days from the given day to the expiry: 0 on the last day, negative afterwards; `None` without an expiry.
     pub fn days_left(self, today: Date) -> Option<i32> {
         self.expiry.map(|expiry| days_between(today, expiry))
     }
 }
 
-/// Whole days from one date to another. Dates of the proleptic Gregorian calendar, no time zone: daylight saving has no
-/// say in it.
+/// The number of days from one date to another. Dates carry no time zone, so daylight saving time has no effect.
 fn days_between(from: Date, to: Date) -> i32 {
-    // jiff's dates span about 7.3 million days, so neither step can leave i32.
+    // All dates of jiff span about 7.3 million days, so the result fits into i32.
     from.duration_until(to).as_hours().div_euclid(24).try_into().unwrap_or(i32::MAX)
 }
 
@@ -102,11 +86,11 @@ mod tests {
     #[test]
     fn the_last_day_is_in_force_and_the_next_is_not() {
         let term = term(date(2026, 6, 1), date(2027, 6, 1));
-        assert_eq!(term.phase(date(2027, 6, 1)), Phase::InForce);
+        assert_eq!(term.phase(date(2027, 6, 1)), TermPhase::InForce);
         assert_eq!(term.days_left(date(2027, 6, 1)), Some(0));
-        assert_eq!(term.phase(date(2027, 6, 2)), Phase::Expired);
+        assert_eq!(term.phase(date(2027, 6, 2)), TermPhase::Expired);
         assert_eq!(term.days_left(date(2027, 6, 2)), Some(-1));
-        assert_eq!(term.phase(date(2026, 5, 31)), Phase::Upcoming);
+        assert_eq!(term.phase(date(2026, 5, 31)), TermPhase::Upcoming);
     }
 
     #[test]
@@ -131,7 +115,7 @@ mod tests {
             let term = Term { start: None, expiry: Some(end), notice: None };
             let left = term.days_left(today).unwrap();
             prop_assert_eq!(today + left.days(), end);
-            prop_assert_eq!(term.phase(today) == Phase::Expired, left < 0);
+            prop_assert_eq!(term.phase(today) == TermPhase::Expired, left < 0);
         }
     }
 }

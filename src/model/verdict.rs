@@ -1,4 +1,4 @@
-//! Verdicts that are kept, and that they changed.
+//! The three checks of a block, their verdicts, and the state that is kept for each verdict.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,25 +7,27 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Prefix, UnknownWord};
+use super::choice::UnknownChoice;
+use super::lease::{Reputation, RoaStatus};
+use super::prefix::Prefix;
 
-/// What a block is checked for.
+/// A check of a leased block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
-    /// Origin validation: valid, invalid, unknown.
+    /// Route origin validation (RFC 6811): valid, invalid or unknown.
     Roa,
-    /// The registries: registered, unregistered.
+    /// The registration of a route object in the IRR: registered or unregistered.
     Irr,
-    /// The blocklists: clean, watch, listed.
+    /// The DNS blocklists: clean, watch or listed.
     Reputation,
 }
 
 impl Check {
-    /// Every check.
+    /// Every check, in the order in which status shows them.
     pub const ALL: [Self; 3] = [Self::Roa, Self::Irr, Self::Reputation];
 
-    /// Its word.
+    /// The name of the check in the ledger, in settings and in job names.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Roa => "roa",
@@ -42,29 +44,26 @@ impl fmt::Display for Check {
 }
 
 impl FromStr for Check {
-    type Err = UnknownWord;
+    type Err = UnknownChoice;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        let known = "roa, irr, reputation";
-        let found = Self::ALL.into_iter().find(|check| check.as_str() == word);
-        found.ok_or_else(|| UnknownWord { word: word.to_owned(), known })
+    fn from_str(text: &str) -> Result<Self, UnknownChoice> {
+        let found = Self::ALL.into_iter().find(|check| check.as_str() == text);
+        found.ok_or_else(|| UnknownChoice { given: text.to_owned(), choices: "roa, irr, reputation" })
     }
 }
 
-/// A verdict as a word: a check and what it said, never something that it cannot say.
+/// The result of a check. A check without an answer has no verdict ([`super::CouldNotCheck`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Of origin validation.
-    Roa(super::RoaStatus),
-    /// Whether a route object says exactly this.
+    Roa(RoaStatus),
+    /// Whether a route object exists for exactly this block and origin.
     Irr(bool),
-    /// Of the blocklists.
-    Reputation(super::Reputation),
+    Reputation(Reputation),
 }
 
 impl Verdict {
-    /// Which check said it.
+    /// The check that has this result.
     pub fn check(self) -> Check {
         match self {
             Self::Roa(_) => Check::Roa,
@@ -73,7 +72,7 @@ impl Verdict {
         }
     }
 
-    /// Its word.
+    /// The result as text, for people and for the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Roa(status) => status.as_str(),
@@ -83,53 +82,50 @@ impl Verdict {
         }
     }
 
-    /// Whether it is as it should be.
+    /// Whether the result is the desired one: valid, registered or clean.
     pub fn is_good(self) -> bool {
-        matches!(
-            self,
-            Self::Roa(super::RoaStatus::Valid) | Self::Irr(true) | Self::Reputation(super::Reputation::Clean)
-        )
+        matches!(self, Self::Roa(RoaStatus::Valid) | Self::Irr(true) | Self::Reputation(Reputation::Clean))
     }
 }
 
-/// A verdict that is held of a block, and what has been seen since.
+/// The confirmed verdict of one check of one block, with what was observed since. A new verdict replaces it only when it was
+/// observed several times in a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
-    /// What it is a verdict on, in words that are compared: of another block, origin or lease it says nothing.
+pub struct VerdictState {
+    /// The block, origin and lease that the verdict is for, as text. The verdict says nothing about a block with another text.
     pub about: String,
-    /// What is held.
     pub verdict: Verdict,
-    /// Since when.
+    /// The time at which the verdict was first observed.
     pub since: Timestamp,
-    /// When it was last observed.
+    /// The time at which the verdict was last observed.
     pub observed: Timestamp,
-    /// Why, in words.
+    /// Explains the verdict to people.
     pub reason: String,
-    /// Who said so.
+    /// The peer that gave the verdict.
     pub source: String,
-    /// What was observed instead, and how many times in a row.
+    /// Another verdict that was observed since, and how many times in a row.
     pub candidate: Option<(Verdict, u32)>,
-    /// Why the last check gave no answer, and when that was; `None` if it gave one.
-    pub failure: Option<(String, Timestamp)>,
-    /// The change that made it what it is, until it is known to be told.
-    pub untold: Option<VerdictChange>,
+    /// The error of the latest check and its time; `None` if that check gave an answer.
+    #[serde(rename = "failure")]
+    pub last_failure: Option<(String, Timestamp)>,
+    /// The change that led to this verdict, until the event log has stored it.
+    #[serde(rename = "untold")]
+    pub unpublished: Option<VerdictChange>,
 }
 
-/// A verdict that was confirmed to differ from the one before.
+/// A confirmed change from one verdict to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VerdictChange {
-    /// The prefix with its lease, as it stood then.
+    /// The prefix with its lease at the time of the change.
     pub prefix: Arc<Prefix>,
-    /// What was held before.
     pub before: Verdict,
-    /// Since when that was held: two changes that read alike are told apart by it.
+    /// The time at which `before` was first observed. It tells two changes apart that are otherwise equal.
     pub before_since: Timestamp,
-    /// What is held now.
     pub after: Verdict,
-    /// In words, for people. Example: "no ROA covers 203.0.113.0/24 from AS64500".
+    /// Explains the change to people. Example: "no ROA covers 203.0.113.0/24 from AS64500".
     pub reason: String,
-    /// Who said so.
+    /// The peer that gave the new verdict.
     pub source: String,
-    /// As of when.
+    /// The observation time of the new verdict.
     pub observed: Timestamp,
 }

@@ -1,25 +1,28 @@
 //! Keeps the cache in step with NetBox.
 //!
-//! Two motions: a [`full`] pass reads everything, in slices by id and several at once, into the next generation of the
-//! cache; a poll follows NetBox's change log and reads again what changed ([`tail`]). A poll reads records as they *are*,
-//! not as the log says they were, so it may run twice, late or out of order and still be right.
+//! There are two ways to read. A [`full_pass`] reads everything, in slices by id and several at once, into the next generation
+//! of the cache. A poll follows NetBox's change log and reads again the records that changed ([`touched`]). It reads the records
+//! as they are now, not as the log describes them. So a poll may run twice, late or out of order, and its result is right.
 //!
-//! Ids of the change log are handed out before commit, so a lower one can appear after a higher one: each poll reads
-//! again from some way back and skips what it has seen. The entry at our own position proves that the log is still the
-//! same one; where it is missing (pruned, or NetBox restored from a backup) there is a [`position::Gap`], and only a full
-//! pass can tell what happened. Loads that bypass the API leave no entry: the timed full pass finds them.
+//! NetBox assigns the ids of the change log before it commits, so an entry with a lower id can appear after one with a higher
+//! id. Each poll therefore reads some way back, and skips the entries that it has already seen. The entry at the stored position
+//! proves that the log is still the same one. If it is missing (the log was pruned, or NetBox was restored from a backup) there
+//! is a [`Gap`], and only a full pass can find what changed. A bulk load past NetBox's API leaves no entry at all: the full pass
+//! that runs at an interval finds it.
 //!
 //! # Error handling
 //!
-//! NetBox not answering is no error of this room: the cache stays in service, says how old it is, and the next round
-//! tries again.
+//! A NetBox that does not answer is an [`Error`] of one round only. The cache stays in service and reports its age, and the next
+//! round tries again.
 
-mod full;
+mod error;
+mod full_pass;
 mod position;
 mod state;
 mod syncer;
-mod tail;
+mod touched;
 
+pub use error::Error;
 pub use position::Gap;
 pub use state::{PassProgress, SyncPhase, SyncState};
-pub use syncer::{Error, Syncer};
+pub use syncer::Syncer;

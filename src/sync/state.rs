@@ -1,24 +1,23 @@
-//! What the sync is doing, for those who ask.
+//! The state of the sync, for status.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// What the sync is doing.
+/// The phase of the sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncPhase {
-    /// Nothing to serve yet.
+    /// There is no generation to serve yet, and no full pass is running.
     Empty,
-    /// A full pass is running.
     FullPass,
-    /// The change log is being followed.
+    /// The latest poll of the change log succeeded.
     Live,
-    /// NetBox cannot be reached or refuses us.
+    /// NetBox does not answer, or refuses the request.
     Stale,
 }
 
-/// Rows of the pass that is running.
+/// The progress of the full pass that is running. Only the pass writes it; the two numbers are independent.
 #[derive(Debug, Default)]
 pub struct PassProgress {
     done: AtomicU64,
@@ -26,7 +25,7 @@ pub struct PassProgress {
 }
 
 impl PassProgress {
-    /// Rows read and rows expected; both 0 while no pass runs.
+    /// The number of records read so far and the number expected; both are 0 if no pass is running.
     pub fn rows(&self) -> (u64, u64) {
         (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
     }
@@ -41,25 +40,24 @@ impl PassProgress {
     }
 }
 
-/// A picture of the sync.
+/// A copy of the state of the sync.
 #[derive(Clone, Debug)]
 pub struct SyncState {
-    /// What it is doing.
     pub phase: SyncPhase,
-    /// Last id of the change log that has been applied.
+    /// The id of the latest change log entry that was applied.
     pub change_log_id: u64,
-    /// Generation in service, 0 before the first.
+    /// The generation in service; 0 before the first.
     pub generation: u64,
-    /// When the last full pass ended.
+    /// The end of the latest full pass that succeeded.
     pub last_full_pass: Option<Timestamp>,
-    /// How long it took.
+    /// The duration of that pass.
     pub last_full_pass_took: Option<Duration>,
-    /// Why it was made.
+    /// The reason for that pass.
     pub last_full_pass_reason: String,
-    /// Rows read and expected of the pass that runs.
+    /// See [`PassProgress::rows`].
     pub progress: (u64, u64),
-    /// The last error, empty if the last round went well.
+    /// The error of the latest round; empty if it succeeded.
     pub last_error: String,
-    /// Whether NetBox answered the last time.
+    /// Whether NetBox answered in the latest round.
     pub reachable: bool,
 }

@@ -1,56 +1,49 @@
-//! The syncer: full passes and polls, and what is known of them.
+//! The syncer: polls and full passes, and the record of how they went.
 
-use std::sync::Arc;
-use std::sync::Mutex as StateMutex;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use super::position::{Gap, Seen, check, position_of, read_from};
+use super::error::Error;
+use super::position::{AppliedEntries, Gap, check_continuity, position_of, read_from};
 use super::state::{PassProgress, SyncPhase, SyncState};
-use super::{full, tail};
-use crate::cache::{self, Cache, Position};
-use crate::netbox::{self, Client};
+use super::{full_pass, touched};
+use crate::cache::{Cache, Position};
+use crate::clock::Clock;
+use crate::netbox::{Client, ObjectChange};
 
-/// A round of the sync did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// NetBox did not give what was asked.
-    #[error(transparent)]
-    NetBox(#[from] netbox::Error),
-    /// A part of a full pass was lost inside the server: a defect, told rather than hidden.
-    #[error("a part of the full pass was lost inside the server")]
-    Lost,
-    /// The file could not be written.
-    #[error(transparent)]
-    Cache(#[from] cache::Error),
-}
-
-/// Keeps one cache in step with one NetBox.
+/// Keeps one cache in step with one NetBox. [`Syncer::poll`] and [`Syncer::full_pass`] may be called at any time and from any
+/// task; a poll also works while a full pass is running.
 pub struct Syncer {
     client: Client,
     cache: Arc<Cache>,
+    clock: Arc<dyn Clock>,
     progress: PassProgress,
-    /// Held by the poll that runs: what it has seen of the log and where it stands.
+    /// Held by a poll from beginning to end, while it awaits NetBox and the cache, so that polls follow one another. A full pass
+    /// holds it only to read or set the position, and while it puts its generation into service.
     follower: Mutex<Follower>,
-    /// Held by the full pass that runs: there is one at a time.
+    /// Held by the full pass that is running, so that there is one at a time.
     pass: Mutex<()>,
-    told: StateMutex<Told>,
+    /// Written by polls and full passes, never locked across an await.
+    report: StdMutex<Report>,
 }
 
+/// How far the change log was followed.
 #[derive(Default)]
 struct Follower {
-    seen: Seen,
-    /// Where the next poll starts. `None` while a gap waits for a full pass.
+    applied: AppliedEntries,
+    /// The position from which the next poll continues. `None` while a gap waits for a full pass.
     position: Option<Position>,
-    /// Whether `position` speaks of the generation in service, so that the file may record it. While a full pass mends a
-    /// gap it does not.
+    /// Whether `position` belongs to the generation in service, so that the cache file may store it. It does not while a full
+    /// pass closes a gap: then the generation in service lacks the changes in the gap.
     trusted: bool,
 }
 
+/// How the latest rounds went.
 #[derive(Default)]
-struct Told {
+struct Report {
     last_full_pass: Option<Timestamp>,
     last_full_pass_took: Option<Duration>,
     last_full_pass_reason: String,
@@ -60,22 +53,23 @@ struct Told {
 }
 
 impl Syncer {
-    /// A syncer that starts from where the cache's file stands.
-    pub async fn new(client: Client, cache: Arc<Cache>) -> Self {
+    /// A syncer that continues from the position that the cache has. The clock dates what is read.
+    pub async fn new(client: Client, cache: Arc<Cache>, clock: Arc<dyn Clock>) -> Self {
         let (generation, position) = cache.position().await;
         let position = position.filter(|_| generation.is_some());
-        let follower = Follower { seen: Seen::default(), trusted: position.is_some(), position };
+        let follower = Follower { applied: AppliedEntries::default(), trusted: position.is_some(), position };
         Self {
             client,
             cache,
+            clock,
             progress: PassProgress::default(),
             follower: Mutex::new(follower),
             pass: Mutex::new(()),
-            told: StateMutex::default(),
+            report: StdMutex::default(),
         }
     }
 
-    /// One round: follows the change log; where it cannot be followed, makes a full pass.
+    /// Follows the change log once. If the log does not continue from the stored position, makes a full pass.
     pub async fn poll(&self) -> Result<(), Error> {
         match self.follow().await {
             Ok(None) => Ok(()),
@@ -83,10 +77,11 @@ impl Syncer {
                 tracing::warn!(%gap, "the change log cannot be followed: reading everything");
                 self.full_pass(&gap.to_string()).await
             }
-            Err(error) => Err(self.failed(error)),
+            Err(error) => Err(self.round_failed(error)),
         }
     }
 
+    /// Applies the entries of the change log since the stored position. Returns the gap if they do not continue it.
     async fn follow(&self) -> Result<Option<Gap>, Error> {
         let mut follower = self.follower.lock().await;
         if self.client.version().is_none() {
@@ -95,93 +90,94 @@ impl Syncer {
         let Some(mut position) = follower.position.clone() else {
             return Ok((!self.pass_is_running()).then_some(Gap::NoPosition));
         };
-        let asked_at = Timestamp::now();
-        let mut entries = self.client.changes_from(read_from(&position)).await?;
+        let asked_at = self.clock.now();
+        let mut entries = self.client.object_changes_from(read_from(&position)).await?;
         while let Some(last) = entries.last().map(|entry| entry.id) {
-            let more = self.client.changes_from(last + 1).await?;
+            let more = self.client.object_changes_from(last + 1).await?;
             if more.is_empty() {
                 break;
             }
             entries.extend(more);
         }
-        if let Err(gap) = check(&position, &entries) {
+        if let Err(gap) = check_continuity(&position, &entries) {
             follower.position = None;
             follower.trusted = false;
-            self.cache.freshness().lose(&gap.to_string());
+            self.cache.freshness().mark_stale(&gap.to_string());
             return Ok(Some(gap));
         }
         if let Some(last) = entries.last() {
             position = position_of(Some(last));
         }
-        let fresh = follower.seen.fresh(entries);
-        if let Err(error) = self.act(&follower, &fresh, &position, asked_at).await {
-            follower.seen.forget(&fresh);
+        let new_entries = follower.applied.take_new(entries);
+        if let Err(error) = self.apply(&follower, &new_entries, &position, asked_at).await {
+            follower.applied.forget(&new_entries);
             return Err(error);
         }
         follower.position = Some(position);
-        self.well();
+        self.round_succeeded();
         Ok(None)
     }
 
-    async fn act(
+    /// Reads the touched records again and puts them into the cache, together with the position after the entries.
+    async fn apply(
         &self,
         follower: &Follower,
-        fresh: &[netbox::Change],
+        entries: &[ObjectChange],
         position: &Position,
         asked_at: Timestamp,
     ) -> Result<(), Error> {
-        let touched = tail::touched(fresh, &self.cache.snapshot());
-        let batch = tail::read_again(&self.client, &touched).await?;
+        let touched = touched::touched(entries, &self.cache.snapshot());
+        let batch = touched::read_again(&self.client, &touched).await?;
         if !batch.is_empty() {
             tracing::debug!(
-                entries = fresh.len(),
+                entries = entries.len(),
                 records = batch.len(),
                 position = position.id,
                 "followed the change log"
             );
         }
         let moved = follower.position.as_ref() != Some(position);
-        let recorded = (follower.trusted && moved).then(|| position.clone());
-        let agreed = follower.trusted.then_some(asked_at);
-        self.cache.advance(batch, recorded, agreed).await?;
+        let stored_position = (follower.trusted && moved).then(|| position.clone());
+        let synced_at = follower.trusted.then_some(asked_at);
+        self.cache.advance(batch, stored_position, synced_at).await?;
         Ok(())
     }
 
-    /// Reads everything into a new generation and puts it into service.
+    /// Reads everything into a new generation and puts it into service. Waits for a full pass that is already running. The
+    /// reason is reported by [`Syncer::state`].
     pub async fn full_pass(&self, reason: &str) -> Result<(), Error> {
-        let _one = self.pass.lock().await;
-        self.tell(|told| told.pass_running = true);
-        let outcome = self.pass(reason).await;
+        let _only_pass = self.pass.lock().await;
+        self.report().pass_running = true;
+        let outcome = self.run_pass(reason).await;
         self.progress.start(0);
-        self.tell(|told| told.pass_running = false);
+        self.report().pass_running = false;
         if let Err(error) = outcome {
             self.cache.abandon_pass().await;
-            return Err(self.failed(error));
+            return Err(self.round_failed(error));
         }
-        self.well();
-        // What is left of the generation before is of no use to anybody, and of no hurry.
-        self.cache.sweep().await?;
+        self.round_succeeded();
+        self.cache.delete_old_generations().await?;
         Ok(())
     }
 
-    async fn pass(&self, reason: &str) -> Result<(), Error> {
+    async fn run_pass(&self, reason: &str) -> Result<(), Error> {
         let started = Instant::now();
-        let began_at = Timestamp::now();
+        let began_at = self.clock.now();
         self.client.connect().await?;
         self.cache.begin_pass().await;
-        // What changes from here on is followed into both generations, so this is where the new one starts from.
-        let start = position_of(self.client.latest_change().await?.as_ref());
+        // Polls apply later changes to both generations, so the new one is complete from this position on.
+        let start = position_of(self.client.latest_object_change().await?.as_ref());
         {
             let mut follower = self.follower.lock().await;
             if follower.position.is_none() {
                 follower.position = Some(start.clone());
-                follower.seen = Seen::default();
+                follower.applied = AppliedEntries::default();
                 follower.trusted = false;
             }
         }
-        let rows = full::run(&self.client, &self.cache, &self.progress).await?;
+        let rows = full_pass::run(&self.client, &self.cache, &self.progress).await?;
         let mut follower = self.follower.lock().await;
-        // A poll that found another gap meanwhile has taken the position away: then this pass stands where it began.
+        // A poll that found another gap meanwhile has removed the position. Then the new generation is complete up to `start`.
         let position = follower.position.clone().unwrap_or_else(|| start.clone());
         self.cache.finish_pass(position.clone(), began_at).await?;
         follower.trusted = follower.position.is_some();
@@ -193,19 +189,18 @@ impl Syncer {
             position = position.id,
             "full pass done"
         );
-        self.tell(|told| {
-            told.last_full_pass = Some(Timestamp::now());
-            told.last_full_pass_took = Some(took);
-            reason.clone_into(&mut told.last_full_pass_reason);
-        });
+        let mut report = self.report();
+        report.last_full_pass = Some(self.clock.now());
+        report.last_full_pass_took = Some(took);
+        reason.clone_into(&mut report.last_full_pass_reason);
         Ok(())
     }
 
-    /// A picture of the sync as it is now.
+    /// The state of the sync now. Waits while the cache is being changed.
     pub async fn state(&self) -> SyncState {
         let (generation, position) = self.cache.position().await;
-        let told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let phase = match (told.pass_running, self.cache.is_ready(), self.cache.freshness().is_live()) {
+        let report = self.report();
+        let phase = match (report.pass_running, self.cache.is_ready(), self.cache.freshness().is_live()) {
             (true, _, _) => SyncPhase::FullPass,
             (false, false, _) => SyncPhase::Empty,
             (false, true, true) => SyncPhase::Live,
@@ -215,44 +210,42 @@ impl Syncer {
             phase,
             change_log_id: position.map_or(0, |position| position.id),
             generation: generation.unwrap_or(0),
-            last_full_pass: told.last_full_pass,
-            last_full_pass_took: told.last_full_pass_took,
-            last_full_pass_reason: told.last_full_pass_reason.clone(),
+            last_full_pass: report.last_full_pass,
+            last_full_pass_took: report.last_full_pass_took,
+            last_full_pass_reason: report.last_full_pass_reason.clone(),
             progress: self.progress.rows(),
-            last_error: told.last_error.clone(),
-            reachable: told.reachable,
+            last_error: report.last_error.clone(),
+            reachable: report.reachable,
         }
     }
 
-    /// NetBox, for those who ask about it.
+    /// The client of the NetBox that is followed.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
     fn pass_is_running(&self) -> bool {
-        self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pass_running
+        self.report().pass_running
     }
 
-    fn well(&self) {
-        self.tell(|told| {
-            if !told.reachable {
-                tracing::info!("in step with NetBox");
-            }
-            told.reachable = true;
-            told.last_error.clear();
-        });
+    fn round_succeeded(&self) {
+        let mut report = self.report();
+        if !report.reachable {
+            tracing::info!("in step with NetBox");
+        }
+        report.reachable = true;
+        report.last_error.clear();
     }
 
-    fn failed(&self, error: Error) -> Error {
-        self.cache.freshness().lose(&error.to_string());
-        self.tell(|told| {
-            told.reachable = !matches!(&error, Error::NetBox(error) if error.is_transient());
-            told.last_error = error.to_string();
-        });
+    fn round_failed(&self, error: Error) -> Error {
+        self.cache.freshness().mark_stale(&error.to_string());
+        let mut report = self.report();
+        report.reachable = !matches!(&error, Error::NetBox(error) if error.is_transient());
+        report.last_error = error.to_string();
         error
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Told)) {
-        change(&mut self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

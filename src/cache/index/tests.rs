@@ -1,21 +1,22 @@
 use super::*;
+use crate::cache::batch::Batch;
 use crate::model::{Revision, Term};
 use proptest::prelude::*;
 
-fn prefix(id: u64, network: &str, table: Table) -> Prefix {
-    Prefix::bare(PrefixId(id), network.parse().unwrap(), table)
+fn prefix(id: u64, network: &str, scope: VrfScope) -> Prefix {
+    Prefix::bare(PrefixId(id), network.parse().unwrap(), scope)
 }
 
 fn leased(id: u64, network: &str, owner: &str) -> Prefix {
     let lease = Lease { owner: Some(owner.into()), term: Term::default(), ..Lease::default() };
-    Prefix { lease: Some(Box::new(lease)), ..prefix(id, network, Table::Global) }
+    Prefix { lease: Some(Box::new(lease)), ..prefix(id, network, VrfScope::Global) }
 }
 
-fn address(id: u64, host: &str, table: Table) -> Address {
+fn address(id: u64, host: &str, scope: VrfScope) -> Address {
     Address {
         id: AddressId(id),
         interface: host.parse().unwrap(),
-        table,
+        scope,
         status: "active".into(),
         role: None,
         tenant: None,
@@ -38,24 +39,24 @@ fn the_covering_lease_is_that_of_the_most_specific_prefix_that_carries_one() {
     index.apply(&Batch::from(vec![
         leased(1, "203.0.0.0/16", "OUTER-LIR"),
         leased(2, "203.0.113.0/24", "ACME-LIR"),
-        prefix(3, "203.0.113.0/28", Table::Global),
+        prefix(3, "203.0.113.0/28", VrfScope::Global),
     ]));
-    let lookup = index.lookup(Table::Global, "203.0.113.5".parse().unwrap());
+    let lookup = index.lookup(VrfScope::Global, "203.0.113.5".parse().unwrap());
     let ids: Vec<u64> = lookup.chain.iter().map(|prefix| prefix.id.0).collect();
     assert_eq!(ids, [1, 2, 3]);
     assert_eq!(lookup.covering().unwrap().0.id, PrefixId(2));
 }
 
 #[test]
-fn tables_do_not_see_one_another() {
-    let vrf = Table::Vrf(VrfId(7));
+fn scopes_do_not_see_one_another() {
+    let vrf = VrfScope::Vrf(VrfId(7));
     let mut index = Index::default();
     index
         .apply(&Batch::from(vec![leased(1, "203.0.113.0/24", "ACME-LIR"), prefix(2, "203.0.113.0/24", vrf)]));
     let lookup = index.lookup(vrf, "203.0.113.5".parse().unwrap());
     assert_eq!(lookup.chain.len(), 1);
     assert!(lookup.covering().is_none());
-    assert!(index.lookup(Table::Vrf(VrfId(8)), "203.0.113.5".parse().unwrap()).chain.is_empty());
+    assert!(index.lookup(VrfScope::Vrf(VrfId(8)), "203.0.113.5".parse().unwrap()).chain.is_empty());
 }
 
 #[test]
@@ -63,22 +64,25 @@ fn duplicate_prefixes_are_both_kept_and_one_can_go() {
     let mut index = Index::default();
     let network: Network = "203.0.113.0/24".parse().unwrap();
     index.apply(&Batch::from(vec![
-        prefix(9, "203.0.113.0/24", Table::Global),
-        prefix(4, "203.0.113.0/24", Table::Global),
+        prefix(9, "203.0.113.0/24", VrfScope::Global),
+        prefix(4, "203.0.113.0/24", VrfScope::Global),
     ]));
     let ids = |index: &Index| -> Vec<u64> {
-        index.prefixes_at(Table::Global, network).iter().map(|prefix| prefix.id.0).collect()
+        index.prefixes_at(VrfScope::Global, network).iter().map(|prefix| prefix.id.0).collect()
     };
     assert_eq!(ids(&index), [4, 9]);
-    index.apply(&Batch { gone_prefixes: vec![4], ..Batch::default() });
+    index.apply(&Batch { deleted_prefixes: vec![4], ..Batch::default() });
     assert_eq!(ids(&index), [9]);
 }
 
 #[test]
-fn an_answer_that_was_overtaken_does_not_turn_time_back() {
+fn an_older_revision_does_not_replace_a_newer_one() {
     let mut index = Index::default();
-    let newer =
-        Prefix { revision: at(20), description: "new".into(), ..prefix(1, "203.0.113.0/24", Table::Global) };
+    let newer = Prefix {
+        revision: at(20),
+        description: "new".into(),
+        ..prefix(1, "203.0.113.0/24", VrfScope::Global)
+    };
     let older = Prefix { revision: at(10), description: "old".into(), ..newer.clone() };
     index.apply(&Batch::from(vec![newer]));
     index.apply(&Batch::from(vec![older]));
@@ -88,25 +92,25 @@ fn an_answer_that_was_overtaken_does_not_turn_time_back() {
 #[test]
 fn a_record_that_moved_is_found_at_its_new_place_only() {
     let mut index = Index::default();
-    index.apply(&Batch::from(vec![address(1, "203.0.113.5/24", Table::Global)]));
-    index.apply(&Batch::from(vec![address(1, "203.0.113.6/24", Table::Vrf(VrfId(2)))]));
-    assert!(index.addresses_at(Table::Global, "203.0.113.5".parse().unwrap()).is_empty());
-    assert_eq!(index.addresses_at(Table::Vrf(VrfId(2)), "203.0.113.6".parse().unwrap()).len(), 1);
-    assert_eq!(index.counts().1, 1);
+    index.apply(&Batch::from(vec![address(1, "203.0.113.5/24", VrfScope::Global)]));
+    index.apply(&Batch::from(vec![address(1, "203.0.113.6/24", VrfScope::Vrf(VrfId(2)))]));
+    assert!(index.addresses_at(VrfScope::Global, "203.0.113.5".parse().unwrap()).is_empty());
+    assert_eq!(index.addresses_at(VrfScope::Vrf(VrfId(2)), "203.0.113.6".parse().unwrap()).len(), 1);
+    assert_eq!(index.counts().addresses, 1);
 }
 
 #[test]
-fn what_a_request_allocated_is_found_and_forgotten_with_its_records() {
+fn records_are_found_by_request_until_they_are_deleted() {
     let mut index = Index::default();
     let request: RequestId = "order-1".parse().unwrap();
     let make = |id: u64, host: &str, at: u32| Address {
         allocation: Some(request.allocation(at)),
-        ..address(id, host, Table::Global)
+        ..address(id, host, VrfScope::Global)
     };
     index.apply(&Batch::from(vec![make(8, "203.0.113.2/24", 1), make(5, "203.0.113.1/24", 0)]));
     let hosts: Vec<String> = index.allocated(&request).0.iter().map(|a| a.host().to_string()).collect();
     assert_eq!(hosts, ["203.0.113.1", "203.0.113.2"]);
-    index.apply(&Batch { gone_addresses: vec![5, 8], ..Batch::default() });
+    index.apply(&Batch { deleted_addresses: vec![5, 8], ..Batch::default() });
     assert!(index.allocated(&request).0.is_empty());
     assert!(index.requests.is_empty());
 }
@@ -123,12 +127,12 @@ proptest! {
         let all: Vec<IpRange> = ranges.iter().enumerate().map(|(id, (a, b))| IpRange {
             id: crate::model::RangeId(id as u64),
             start: host(*a.min(b)), end: host(*a.max(b)),
-            table: Table::Global, status: "active".into(), populated: true,
+            scope: VrfScope::Global, status: "active".into(), populated: true,
             description: String::new(), revision: Revision(None),
         }).collect();
         index.apply(&Batch::from(all.clone()));
         let network = Network::containing(ipnet::IpNet::new(host(base), length).unwrap());
-        let mut found: Vec<u64> = index.ranges_touching(Table::Global, network).map(|range| range.id.0).collect();
+        let mut found: Vec<u64> = index.ranges_touching(VrfScope::Global, network).map(|range| range.id.0).collect();
         found.sort_unstable();
         let wanted: Vec<u64> = all.iter()
             .filter(|range| range.start <= network.last() && range.end >= network.first())
