@@ -10,8 +10,12 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::answer::{RestAnswer, RestRequest};
+use super::language;
 use super::routes;
 use super::shared::SharedEmulator;
+
+/// The longest request line that gunicorn accepts with its default `limit_request_line`, in bytes.
+const LONGEST_REQUEST_LINE: usize = 4094;
 
 pub(super) fn router(shared: Arc<SharedEmulator>) -> Router {
     Router::new().fallback(serve).with_state(shared)
@@ -36,11 +40,16 @@ async fn serve(
         let body = axum::Json(json!({ "detail": "Request was throttled." }));
         return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")], body).into_response();
     }
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if method.as_str().len() + target + "  HTTP/1.1".len() > LONGEST_REQUEST_LINE {
+        let page = axum::response::Html("<html>Request Line is too large</html>");
+        return (StatusCode::BAD_REQUEST, page).into_response();
+    }
     let request_id = uuid::Uuid::new_v4().to_string();
     let Some(path) = uri.path().strip_prefix("/api/").and_then(|path| path.strip_suffix('/')) else {
         return (StatusCode::NOT_FOUND, axum::response::Html("<html>Page not found</html>")).into_response();
     };
-    let answer = match refuse(&shared.token, &method, &headers) {
+    let mut answer = match refuse(&shared.token, &method, &headers) {
         Some(refusal) => refusal,
         None => {
             let json: Result<Value, _> =
@@ -63,6 +72,9 @@ async fn serve(
             }
         }
     };
+    if answer.status.is_client_error() && language::is_german(&headers, shared.state().german) {
+        language::into_german(&mut answer.body);
+    }
     let written = !matches!(method, Method::GET | Method::OPTIONS) && answer.status.is_success();
     if written && faults.drop_after_commit {
         return broken_off(StatusCode::CREATED, Bytes::new());

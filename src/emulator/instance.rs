@@ -40,6 +40,13 @@ impl Emulator {
         self
     }
 
+    /// The same NetBox with `DEFAULT_LANGUAGE = 'de'`: a request without Accept-Language gets German error texts.
+    #[must_use]
+    pub fn german(self) -> Self {
+        self.shared.state().german = true;
+        self
+    }
+
     /// Replaces the faults that requests meet from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.shared.set_faults(faults);

@@ -12,6 +12,9 @@
 //! It can also behave as version 4.5 did ([`Emulator::older`]). That behaviour follows the documentation only: no real
 //! NetBox of that age can be installed from PyPI to compare with.
 //!
+//! Its errors are written in the language that the request accepts; [`Emulator::german`] makes German the default. A request
+//! line over gunicorn's 4,094 bytes is refused.
+//!
 //! [`Faults`] are switched on at will: delay, 429, 500, an answer that is lost after the commit, half an answer.
 
 mod answer;
@@ -24,6 +27,7 @@ mod faults;
 mod free_space;
 mod http;
 mod instance;
+mod language;
 mod lists;
 mod query;
 mod records;

@@ -27,6 +27,8 @@ pub(super) struct EmulatorState {
     last_time: Option<Timestamp>,
     /// Behave as version 4.5 where that differs.
     pub(super) older: bool,
+    /// Write error texts in German unless the request asks for another language.
+    pub(super) german: bool,
 }
 
 impl EmulatorState {
@@ -40,6 +42,7 @@ impl EmulatorState {
             clock,
             last_time: None,
             older: false,
+            german: false,
         }
     }
 
