@@ -1,13 +1,16 @@
-//! `leasehold allocate` and `leasehold allocations`.
+//! `leasehold allocate`: addresses, a child prefix (`--length`) or one named address (`--address`).
 
 use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::args::{ClientArgs, Format};
 use super::connect::{allocations, refusal};
-use super::{Failure, Outcome, output};
+use super::exit::{CliFailure, CommandResult};
+use super::json;
+use super::options::{ClientArgs, OutputFormat};
+use super::records::print_addresses;
+use super::terminal::{errln, outln};
 use crate::model::RequestId;
 use crate::rpc::proto::v1;
 use crate::rpc::proto::v1::allocate_addresses_request::Source as AddressSource;
@@ -15,154 +18,148 @@ use crate::rpc::proto::v1::allocate_prefix_request::Source as PrefixSource;
 
 #[derive(Debug, Args)]
 pub(crate) struct AllocateArgs {
-    /// Prefix to take from; without one, any block that fits the requirement
+    /// Prefix to allocate from [default: any block that meets the requirements]
     #[arg(long, value_name = "PREFIX", conflicts_with_all = ["owner", "tag_wanted", "role_wanted", "min_days_left", "clean"])]
-    pub(crate) prefix: Option<String>,
-    /// VRF, by NetBox's id [default: the global table; with a requirement: every table]
+    prefix: Option<String>,
+    /// VRF, by NetBox's id [default: the global table; with a requirement: all VRFs and the global table]
     #[arg(long, value_name = "ID")]
-    pub(crate) vrf: Option<u64>,
+    vrf: Option<u64>,
     /// How many addresses, 1 to 1000
     #[arg(long, default_value_t = 1, conflicts_with_all = ["length", "address"])]
-    pub(crate) count: i32,
+    count: i32,
     /// Allocate a child prefix of this length instead of addresses
     #[arg(long, value_name = "LENGTH", conflicts_with = "address")]
-    pub(crate) length: Option<i32>,
-    /// Record this very address
+    length: Option<i32>,
+    /// Record this address
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["prefix", "owner", "tag_wanted", "role_wanted"])]
-    pub(crate) address: Option<IpAddr>,
+    address: Option<IpAddr>,
     /// Requirement: lease owner
     #[arg(long)]
-    pub(crate) owner: Option<String>,
+    owner: Option<String>,
     /// Requirement: tag on the block, by slug
     #[arg(long = "with-tag", value_name = "SLUG", id = "tag_wanted")]
-    pub(crate) with_tag: Option<String>,
+    with_tag: Option<String>,
     /// Requirement: role of the block, by slug
     #[arg(long = "with-role", value_name = "SLUG", id = "role_wanted")]
-    pub(crate) with_role: Option<String>,
+    with_role: Option<String>,
     /// Requirement: days that the lease must have left
     #[arg(long, value_name = "DAYS")]
-    pub(crate) min_days_left: Option<i32>,
+    min_days_left: Option<i32>,
     /// Requirement: recorded reputation is clean
     #[arg(long)]
-    pub(crate) clean: bool,
+    clean: bool,
     /// Requirement: IPv6
     #[arg(long)]
-    pub(crate) ipv6: bool,
+    ipv6: bool,
     /// Description of each record
     #[arg(long, default_value = "", hide_default_value = true)]
-    pub(crate) description: String,
+    description: String,
     /// DNS name of each record
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
-    pub(crate) dns_name: String,
+    dns_name: String,
     /// NetBox's status value
     #[arg(long, default_value = "active")]
-    pub(crate) status: String,
+    status: String,
     /// Tenant of each record, by slug
     #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
-    pub(crate) tenant: String,
+    tenant: String,
     /// Tag of each record, by slug; may be repeated
     #[arg(long = "tag", value_name = "SLUG")]
-    pub(crate) tags: Vec<String>,
-    /// Prefix or address not to hand out; may be repeated
+    tags: Vec<String>,
+    /// Prefix or address that must not be allocated; may be repeated
     #[arg(long, value_name = "PREFIX|ADDRESS")]
-    pub(crate) exclude: Vec<String>,
-    /// Addresses inside child prefixes too
+    exclude: Vec<String>,
+    /// Also allocate addresses inside child prefixes
     #[arg(long)]
-    pub(crate) include_child_prefixes: bool,
-    /// Addresses that rest after they were given back, too
-    #[arg(long)]
-    pub(crate) include_resting: bool,
-    /// For sending mail: only out of space that is kept for it
+    include_child_prefixes: bool,
+    /// Also allocate addresses that are in quarantine after their release
+    #[arg(long, alias = "include-resting")]
+    include_quarantined: bool,
+    /// Allocate for sending mail: only from space that is reserved for it
     #[arg(long, conflicts_with = "address")]
-    pub(crate) mail: bool,
-    /// Identity of this request, so that a retry is known as one [default: a new one, printed before it is sent]
+    mail: bool,
+    /// Id of this request, by which a retry is recognised [default: a new one, printed before it is sent]
     #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<RequestId>,
-    /// Print what would be handed out, without writing
+    request_id: Option<RequestId>,
+    /// Print what would be allocated, without writing
     #[arg(long)]
-    pub(crate) validate_only: bool,
+    validate_only: bool,
     #[command(flatten)]
-    pub(crate) client: ClientArgs,
+    client: ClientArgs,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct AllocationsArgs {
-    /// Show this one; without it, list the newest
-    #[arg(value_name = "REQUEST_ID")]
-    pub(crate) request_id: Option<RequestId>,
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-}
-
-impl AllocateArgs {
-    fn purpose(&self) -> v1::AllocationPurpose {
-        if self.mail { v1::AllocationPurpose::Mail } else { v1::AllocationPurpose::General }
-    }
-}
-
-pub(crate) async fn run(args: AllocateArgs) -> Outcome {
-    let mut client = allocations(&args.client).await?;
-    let request_id = if let Some(id) = &args.request_id {
-        id.clone()
-    } else {
+pub(crate) async fn run(mut args: AllocateArgs) -> CommandResult {
+    let request_id = args.request_id.take().unwrap_or_else(|| {
         let id = RequestId::random();
-        // Before it is sent: if the answer is lost, this is how to ask again.
-        eprintln!("request id {id}");
+        // Printed before the request is sent: if the answer is lost, a retry needs it.
+        errln!("request id {id}");
         id
+    });
+    match (args.address, args.length) {
+        (Some(address), _) => assign_address(args, request_id, address).await,
+        (None, Some(length)) => allocate_prefix(args, request_id, length).await,
+        (None, None) => allocate_addresses(args, request_id).await,
+    }
+}
+
+async fn assign_address(args: AllocateArgs, request_id: RequestId, address: IpAddr) -> CommandResult {
+    let request = v1::AssignAddressRequest {
+        address: address.to_string(),
+        vrf_id: args.vrf.unwrap_or(0),
+        description: args.description,
+        dns_name: args.dns_name,
+        status: args.status,
+        tenant: args.tenant,
+        tags: args.tags,
+        request_id: request_id.into(),
+        validate_only: args.validate_only,
     };
-    if let Some(address) = args.address {
-        let request = v1::AssignAddressRequest {
-            address: address.to_string(),
-            vrf_id: args.vrf.unwrap_or(0),
-            description: args.description,
-            dns_name: args.dns_name,
-            status: args.status,
-            tenant: args.tenant,
-            tags: args.tags,
-            request_id: request_id.into(),
-            validate_only: args.validate_only,
-        };
-        let answer = client.assign_address(request).await.map_err(|status| refusal(&status))?.into_inner();
-        match args.client.output {
-            Format::Json => output::print_json("AssignAddressResponse", &answer)?,
-            Format::Table => output::addresses(&answer.address.into_iter().collect::<Vec<_>>()),
-        }
-        return Ok(ExitCode::SUCCESS);
+    let mut client = allocations(&args.client).await?;
+    let answer = client.assign_address(request).await.map_err(|status| refusal(&status))?.into_inner();
+    match args.client.output {
+        OutputFormat::Json => json::print("AssignAddressResponse", &answer)?,
+        OutputFormat::Table => print_addresses(&answer.address.into_iter().collect::<Vec<_>>()),
     }
-    if let Some(length) = args.length {
-        let request = v1::AllocatePrefixRequest {
-            purpose: args.purpose().into(),
-            source: Some(match source(&args)? {
-                From::Prefix(text) => PrefixSource::Prefix(text),
-                From::Requirement(wanted) => PrefixSource::Requirement(wanted),
-            }),
-            vrf_id: args.vrf.unwrap_or(0),
-            prefix_length: length,
-            description: args.description,
-            status: args.status,
-            tenant: args.tenant,
-            tags: args.tags,
-            exclude: args.exclude,
-            request_id: request_id.into(),
-            validate_only: args.validate_only,
-            ..v1::AllocatePrefixRequest::default()
-        };
-        let answer = client.allocate_prefix(request).await.map_err(|status| refusal(&status))?.into_inner();
-        match args.client.output {
-            Format::Json => output::print_json("AllocatePrefixResponse", &answer)?,
-            Format::Table => {
-                let prefix = answer.prefix.unwrap_or_default();
-                say!("{} (id {}) of {}", prefix.prefix, prefix.id, answer.parent.unwrap_or_default().prefix);
-            }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn allocate_prefix(args: AllocateArgs, request_id: RequestId, length: i32) -> CommandResult {
+    let request = v1::AllocatePrefixRequest {
+        purpose: args.purpose().into(),
+        source: Some(match ParentChoice::from_args(&args)? {
+            ParentChoice::Prefix(text) => PrefixSource::Prefix(text),
+            ParentChoice::Requirement(requirement) => PrefixSource::Requirement(requirement),
+        }),
+        vrf_id: args.vrf.unwrap_or(0),
+        prefix_length: length,
+        description: args.description,
+        status: args.status,
+        tenant: args.tenant,
+        tags: args.tags,
+        exclude: args.exclude,
+        request_id: request_id.into(),
+        validate_only: args.validate_only,
+        ..v1::AllocatePrefixRequest::default()
+    };
+    let mut client = allocations(&args.client).await?;
+    let answer = client.allocate_prefix(request).await.map_err(|status| refusal(&status))?.into_inner();
+    match args.client.output {
+        OutputFormat::Json => json::print("AllocatePrefixResponse", &answer)?,
+        OutputFormat::Table => {
+            let prefix = answer.prefix.unwrap_or_default();
+            outln!("{} (id {}) of {}", prefix.prefix, prefix.id, answer.parent.unwrap_or_default().prefix);
         }
-        return Ok(ExitCode::SUCCESS);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn allocate_addresses(args: AllocateArgs, request_id: RequestId) -> CommandResult {
     let request = v1::AllocateAddressesRequest {
         purpose: args.purpose().into(),
-        include_resting: args.include_resting,
-        source: Some(match source(&args)? {
-            From::Prefix(text) => AddressSource::Prefix(text),
-            From::Requirement(wanted) => AddressSource::Requirement(wanted),
+        include_resting: args.include_quarantined,
+        source: Some(match ParentChoice::from_args(&args)? {
+            ParentChoice::Prefix(text) => AddressSource::Prefix(text),
+            ParentChoice::Requirement(requirement) => AddressSource::Requirement(requirement),
         }),
         vrf_id: args.vrf.unwrap_or(0),
         count: args.count,
@@ -176,90 +173,52 @@ pub(crate) async fn run(args: AllocateArgs) -> Outcome {
         request_id: request_id.into(),
         validate_only: args.validate_only,
     };
+    let mut client = allocations(&args.client).await?;
     let answer = client.allocate_addresses(request).await.map_err(|status| refusal(&status))?.into_inner();
     match args.client.output {
-        Format::Json => output::print_json("AllocateAddressesResponse", &answer)?,
-        Format::Table => {
-            output::addresses(&answer.addresses);
+        OutputFormat::Json => json::print("AllocateAddressesResponse", &answer)?,
+        OutputFormat::Table => {
+            print_addresses(&answer.addresses);
             if answer.repeated {
-                say!("This request had been answered before; these are the same addresses.");
+                outln!("This request was answered before; these are the same addresses.");
             }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-enum From {
+impl AllocateArgs {
+    fn purpose(&self) -> v1::AllocationPurpose {
+        if self.mail { v1::AllocationPurpose::Mail } else { v1::AllocationPurpose::General }
+    }
+}
+
+/// The block to allocate from: one prefix, or any block that meets a requirement.
+enum ParentChoice {
     Prefix(String),
     Requirement(v1::BlockRequirement),
 }
 
-fn source(args: &AllocateArgs) -> Result<From, Failure> {
-    if let Some(prefix) = &args.prefix {
-        return Ok(From::Prefix(prefix.clone()));
-    }
-    let wanted = v1::BlockRequirement {
-        owner: args.owner.clone().unwrap_or_default(),
-        tag: args.with_tag.clone().unwrap_or_default(),
-        role: args.with_role.clone().unwrap_or_default(),
-        vrf_id: args.vrf,
-        min_days_left: args.min_days_left.unwrap_or(0),
-        clean_reputation: args.clean,
-        family: if args.ipv6 { 6 } else { 4 },
-    };
-    // Any block at all would be a strange thing to mean on a command line.
-    if wanted.owner.is_empty() && wanted.tag.is_empty() && wanted.role.is_empty() {
-        return Err(Failure::new(
-            "name a block: --prefix, or a requirement with --owner, --with-tag or --with-role",
-        ));
-    }
-    Ok(From::Requirement(wanted))
-}
-
-pub(crate) async fn show(args: AllocationsArgs) -> Outcome {
-    let mut client = allocations(&args.client).await?;
-    if let Some(id) = args.request_id {
-        let request = v1::GetAllocationRequest { request_id: id.into() };
-        let answer = client.get_allocation(request).await.map_err(|status| refusal(&status))?.into_inner();
-        match args.client.output {
-            Format::Json => output::print_json("GetAllocationResponse", &answer)?,
-            Format::Table => {
-                let allocation = answer.allocation.unwrap_or_default();
-                output::facts(&[
-                    ("request id", allocation.request_id.clone()),
-                    ("kind", output::word(allocation.kind().as_str_name(), "ALLOCATION_KIND_")),
-                    ("state", output::word(allocation.state().as_str_name(), "ALLOCATION_STATE_")),
-                    ("made", output::instant(allocation.create_time.as_ref())),
-                    ("prefix", allocation.prefix.clone().map(|prefix| prefix.prefix).unwrap_or_default()),
-                ]);
-                if !allocation.addresses.is_empty() {
-                    output::addresses(&allocation.addresses);
-                }
-            }
+impl ParentChoice {
+    fn from_args(args: &AllocateArgs) -> Result<Self, CliFailure> {
+        if let Some(prefix) = &args.prefix {
+            return Ok(Self::Prefix(prefix.clone()));
         }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let request = v1::ListAllocationsRequest { page_size: 100, ..v1::ListAllocationsRequest::default() };
-    let answer = client.list_allocations(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        Format::Json => output::print_json("ListAllocationsResponse", &answer)?,
-        Format::Table => {
-            let mut table = output::table(&["request id", "kind", "state", "records", "made"]);
-            for allocation in &answer.allocations {
-                let records = allocation.addresses.len() + usize::from(allocation.prefix.is_some());
-                table.add_row([
-                    allocation.request_id.clone(),
-                    output::word(allocation.kind().as_str_name(), "ALLOCATION_KIND_"),
-                    output::word(allocation.state().as_str_name(), "ALLOCATION_STATE_"),
-                    records.to_string(),
-                    output::instant(allocation.create_time.as_ref()),
-                ]);
-            }
-            say!("{table}");
-            if !answer.next_page_token.is_empty() {
-                say!("There are more; this is the newest hundred.");
-            }
+        let requirement = v1::BlockRequirement {
+            owner: args.owner.clone().unwrap_or_default(),
+            tag: args.with_tag.clone().unwrap_or_default(),
+            role: args.with_role.clone().unwrap_or_default(),
+            vrf_id: args.vrf,
+            min_days_left: args.min_days_left.unwrap_or(0),
+            clean_reputation: args.clean,
+            family: if args.ipv6 { 6 } else { 4 },
+        };
+        // The API accepts a requirement that any block meets, but on a command line that is more likely a mistake.
+        if requirement.owner.is_empty() && requirement.tag.is_empty() && requirement.role.is_empty() {
+            return Err(CliFailure::new(
+                "name a block: --prefix, or a requirement with --owner, --with-tag or --with-role",
+            ));
         }
+        Ok(Self::Requirement(requirement))
     }
-    Ok(ExitCode::SUCCESS)
 }

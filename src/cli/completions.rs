@@ -1,18 +1,36 @@
 //! `leasehold completions` and `leasehold man`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::Outcome;
-use super::args::{CompletionsArgs, ManArgs};
+use clap::Args;
 
+use super::exit::CommandResult;
+use super::terminal::outln;
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Directory for the man pages
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+}
+
+/// Prints the completion script of a command line.
 pub(crate) fn complete(args: &CompletionsArgs, mut command: clap::Command) -> ExitCode {
     clap_complete::generate(args.shell, &mut command, "leasehold", &mut std::io::stdout());
     ExitCode::SUCCESS
 }
 
-pub(crate) fn man(args: &ManArgs, command: &clap::Command) -> Outcome {
+/// Writes a man page for each command.
+pub(crate) fn man(args: &ManArgs, command: &clap::Command) -> CommandResult {
     std::fs::create_dir_all(&args.directory)?;
     clap_mangen::generate_to(command.clone(), &args.directory)?;
-    say!("man pages written to {}", args.directory.display());
+    outln!("man pages written to {}", args.directory.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -2,25 +2,39 @@
 
 use std::process::ExitCode;
 
-use super::SAID_NO;
-use super::args::{ConfigArgs, ConfigCommand};
+use clap::{Args, Subcommand};
+
+use super::exit::{CHECK_SAID_NO, CliFailure, CommandResult};
+use super::options::SettingsArgs;
+use super::terminal::outln;
 use crate::config::{Draft, ProcessEnvironment};
 
-pub(crate) fn run(args: ConfigArgs) -> ExitCode {
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check the settings and print the effective ones, without secrets (exit 3 if they are not right)
+    Check(SettingsArgs),
+}
+
+pub(crate) fn run(args: ConfigArgs) -> CommandResult {
     let ConfigCommand::Check(settings) = args.command;
-    let draft = match Draft::read(settings.config.as_deref(), &ProcessEnvironment) {
-        Ok(draft) => draft.with_flags(settings.flags()),
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(SAID_NO);
+    let checked = Draft::read(settings.config.as_deref(), &ProcessEnvironment).and_then(|draft| {
+        let draft = draft.with_flags(settings.flags());
+        for line in draft.shown().trim().lines() {
+            outln!("{line}");
         }
-    };
-    say!("{}", draft.shown().trim());
-    match draft.check() {
-        Ok(_) => ExitCode::SUCCESS,
+        draft.check()
+    });
+    match checked {
+        Ok(_) => Ok(ExitCode::SUCCESS),
         Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(SAID_NO)
+            CliFailure::of_several_lines(error).print();
+            Ok(ExitCode::from(CHECK_SAID_NO))
         }
     }
 }

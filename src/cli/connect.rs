@@ -1,4 +1,4 @@
-//! Reaching the server, and telling its refusals.
+//! Connections to the server, and its refusals as failures of a command.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 
-use super::Failure;
-use super::args::{ClientArgs, ServerArgs};
+use super::exit::CliFailure;
+use super::options::{ClientArgs, ServerArgs};
 use crate::rpc::proto::v1::admin_service_client::AdminServiceClient;
 use crate::rpc::proto::v1::allocation_service_client::AllocationServiceClient;
 use crate::rpc::proto::v1::event_service_client::EventServiceClient;
@@ -19,17 +19,17 @@ use crate::rpc::proto::v1::notification_service_client::NotificationServiceClien
 use crate::rpc::proto::v1::prefix_service_client::PrefixServiceClient;
 use crate::rpc::proto::v1::validation_service_client::ValidationServiceClient;
 
-/// A connection with what goes with every call.
-pub(crate) type Connection = InterceptedService<Channel, Caller>;
+/// A connection that adds the token and the deadline to every call.
+pub(crate) type Connection = InterceptedService<Channel, CallMetadata>;
 
-/// Adds token and deadline to every call.
+/// What is added to every call. Streams have no deadline.
 #[derive(Clone)]
-pub(crate) struct Caller {
+pub(crate) struct CallMetadata {
     authorization: Option<MetadataValue<Ascii>>,
     timeout: Option<Duration>,
 }
 
-impl Interceptor for Caller {
+impl Interceptor for CallMetadata {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(value) = &self.authorization {
             request.metadata_mut().insert("authorization", value.clone());
@@ -41,21 +41,21 @@ impl Interceptor for Caller {
     }
 }
 
-/// Connects, or says how to.
-pub(crate) async fn connect(args: &ServerArgs) -> Result<Connection, Failure> {
+/// Connects for calls that must be answered within `--timeout`.
+pub(crate) async fn connect(args: &ServerArgs) -> Result<Connection, CliFailure> {
     connect_with(args, Some(Duration::from_secs(args.timeout))).await
 }
 
-async fn connect_with(args: &ServerArgs, timeout: Option<Duration>) -> Result<Connection, Failure> {
+async fn connect_with(args: &ServerArgs, timeout: Option<Duration>) -> Result<Connection, CliFailure> {
     let endpoint = Endpoint::from_shared(args.server.clone())
         .map_err(|_| {
-            Failure::new(format!(
+            CliFailure::new(format!(
                 "--server {:?} is not an address such as http://127.0.0.1:50051",
                 args.server
             ))
         })?
         .connect_timeout(Duration::from_secs(5))
-        // A server that is gone without a word is missed, though a stream be quiet.
+        // Without keep-alive, a quiet stream would not notice that the server's machine is gone.
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
     let channel = endpoint.connect().await.map_err(|error| {
@@ -63,80 +63,83 @@ async fn connect_with(args: &ServerArgs, timeout: Option<Duration>) -> Result<Co
         while let Some(source) = cause.source() {
             cause = source;
         }
-        Failure::new(format!(
-            "no server at {}: {cause}\nIs `leasehold serve` running there? Name another with --server or LEASEHOLD_SERVER.",
-            args.server
-        ))
+        CliFailure::new(format!("no server at {}: {cause}", args.server)).line(
+            "Is `leasehold serve` running there? Name another server with --server or LEASEHOLD_SERVER.",
+        )
     })?;
     let authorization = match &args.token {
         None => None,
         Some(token) => {
-            let mut value: MetadataValue<Ascii> = format!("Bearer {token}")
-                .parse()
-                .map_err(|_| Failure::new("--token holds characters that no header may hold"))?;
+            let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| {
+                CliFailure::new("--token holds characters that are not allowed in an HTTP header")
+            })?;
             value.set_sensitive(true);
             Some(value)
         }
     };
-    Ok(InterceptedService::new(channel, Caller { authorization, timeout }))
+    Ok(InterceptedService::new(channel, CallMetadata { authorization, timeout }))
 }
 
-/// A stream has no end that could be waited for.
-pub(crate) async fn endless(args: &ServerArgs) -> Result<Connection, Failure> {
+/// Connects for a stream, which has no deadline.
+pub(crate) async fn connect_for_stream(args: &ServerArgs) -> Result<Connection, CliFailure> {
     connect_with(args, None).await
 }
 
-pub(crate) async fn prefixes(args: &ClientArgs) -> Result<PrefixServiceClient<Connection>, Failure> {
+pub(crate) async fn prefixes(args: &ClientArgs) -> Result<PrefixServiceClient<Connection>, CliFailure> {
     Ok(PrefixServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
-pub(crate) async fn leases(args: &ClientArgs) -> Result<LeaseServiceClient<Connection>, Failure> {
+pub(crate) async fn leases(args: &ClientArgs) -> Result<LeaseServiceClient<Connection>, CliFailure> {
     Ok(LeaseServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
-pub(crate) async fn allocations(args: &ClientArgs) -> Result<AllocationServiceClient<Connection>, Failure> {
+pub(crate) async fn allocations(
+    args: &ClientArgs,
+) -> Result<AllocationServiceClient<Connection>, CliFailure> {
     Ok(AllocationServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
-pub(crate) async fn admin(args: &ClientArgs) -> Result<AdminServiceClient<Connection>, Failure> {
+pub(crate) async fn admin(args: &ClientArgs) -> Result<AdminServiceClient<Connection>, CliFailure> {
     Ok(AdminServiceClient::new(connect(&args.server).await?))
 }
 
-pub(crate) async fn events(args: &ClientArgs) -> Result<EventServiceClient<Connection>, Failure> {
+pub(crate) async fn events(args: &ClientArgs) -> Result<EventServiceClient<Connection>, CliFailure> {
     Ok(EventServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
-pub(crate) async fn validations(args: &ClientArgs) -> Result<ValidationServiceClient<Connection>, Failure> {
+pub(crate) async fn validations(
+    args: &ClientArgs,
+) -> Result<ValidationServiceClient<Connection>, CliFailure> {
     Ok(ValidationServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
 pub(crate) async fn notifications(
     args: &ClientArgs,
-) -> Result<NotificationServiceClient<Connection>, Failure> {
+) -> Result<NotificationServiceClient<Connection>, CliFailure> {
     Ok(NotificationServiceClient::new(connect(&args.server).await?).max_decoding_message_size(64 << 20))
 }
 
-/// A refusal as people read it: what was wrong, field by field, and whether to try again.
-pub(crate) fn refusal(status: &Status) -> Failure {
+/// A refused call as people read it: what was wrong, field by field, and whether to try again.
+pub(crate) fn refusal(status: &Status) -> CliFailure {
     let details = status.get_error_details();
     let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
-    let mut words = match details.bad_request() {
+    let mut failure = match details.bad_request() {
         Some(bad) if !bad.field_violations.is_empty() => {
-            let mut words = "the request is not right:".to_owned();
-            for violation in &bad.field_violations {
-                words.push_str(&format!("\n  {}: {}", violation.field, violation.description));
-            }
-            words
+            let headline = CliFailure::new("the request is not right:");
+            bad.field_violations.iter().fold(headline, |failure, violation| {
+                failure.line(format!("  {}: {}", violation.field, violation.description))
+            })
         }
-        _ => status.message().to_owned(),
+        _ => CliFailure::new(status.message()),
     };
     let code = format!("{:?}", status.code());
-    words.push_str(&if reason.is_empty() { format!("\n({code})") } else { format!("\n({code}, {reason})") });
-    if let Some(wait) = details.retry_info().and_then(|retry| retry.retry_delay) {
-        words.push_str(&format!(
-            "\nTry again in {} s, with the same --request-id if it was a write.",
+    failure =
+        failure.line(if reason.is_empty() { format!("({code})") } else { format!("({code}, {reason})") });
+    match details.retry_info().and_then(|retry| retry.retry_delay) {
+        None => failure,
+        Some(wait) => failure.line(format!(
+            "Try again in {} s, with the same --request-id if it was a write.",
             wait.as_secs_f32()
-        ));
+        )),
     }
-    Failure::new(words)
 }

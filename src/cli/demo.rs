@@ -1,5 +1,10 @@
-//! `leasehold demo`: an emulated NetBox and a server in one process, and the article's story told with real calls.
+//! `leasehold demo`: an emulated NetBox and a server in one process, and the main job step by step with real calls.
 
+mod addresses;
+mod checks;
+mod leases;
+mod narrator;
+mod outage;
 mod story;
 
 use std::net::SocketAddr;
@@ -8,13 +13,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use secrecy::SecretString;
 
-use super::args::{DemoArgs, ServerArgs};
 use super::connect;
-use super::{Outcome, serve};
+use super::exit::CommandResult;
+use super::options::ServerArgs;
+use super::stop_signal::wait_for_stop;
+use super::terminal::outln;
 use crate::allocation::Policy;
-use crate::clock::SystemClock;
+use crate::clock::Clock;
 use crate::config::{CheckSettings, EventSettings, LogFormat, Settings};
 use crate::emulator::Emulator;
 use crate::expiry::Schedule;
@@ -25,14 +33,24 @@ use crate::rpki::vrp_feed::{VrpFeedSettings, VrpLocation};
 use crate::rpki::{RpkiSettings, RpkiSource};
 use crate::validation::preflight::PreflightAspect;
 use crate::{server, telemetry};
-use story::{BLOCK, Story};
+use narrator::{BLOCK, Narrator};
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// End after the last step; exit 0 only if every step gave the expected result
+    #[arg(long)]
+    exit: bool,
+    /// Address of the gRPC listener [default: 127.0.0.1:50051, with --exit any free port]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    grpc_listen: Option<SocketAddr>,
+}
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef01234567";
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
-pub(crate) async fn run(args: DemoArgs) -> Outcome {
+pub(crate) async fn run(args: DemoArgs, clock: Arc<dyn Clock>) -> CommandResult {
     telemetry::start_logging("error", LogFormat::Text);
-    let emulator = Emulator::new(TOKEN, Arc::new(SystemClock::new(jiff::tz::TimeZone::UTC)));
+    let emulator = Emulator::new(TOKEN, clock.clone());
     let listening = emulator.listen(LOOPBACK).await?;
     let netbox = NetBoxSettings::new(listening.url().parse()?, SecretString::from(TOKEN));
     let client = Client::new(&netbox)?;
@@ -42,7 +60,7 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     }
     let default = SocketAddr::from(([127, 0, 0, 1], 50051));
     let grpc_listen = args.grpc_listen.unwrap_or(if args.exit { LOOPBACK } else { default });
-    // What a validator would write: a ROA for the first block, and none for the others.
+    // A VRP file as a validator writes it: a ROA for the first block, and none for the others.
     let directory = tempfile::tempdir()?;
     let vrps = directory.path().join("vrps.json");
     std::fs::write(
@@ -50,15 +68,19 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
         format!(r#"{{"roas":[{{"asn":"AS64500","prefix":"{BLOCK}","maxLength":24,"ta":"demo"}}]}}"#),
     )?;
     let running = server::start(settings(netbox, grpc_listen, &vrps)).await?;
-    say!("An emulated NetBox listens on {}, Leasehold on {}.", listening.url(), running.grpc);
+    outln!("An emulated NetBox listens on {}, Leasehold on {}.", listening.url(), running.grpc);
     let caller = ServerArgs { server: format!("http://{}", running.grpc), token: None, timeout: 20 };
     let connection = connect::connect(&caller).await?;
-    let mut story = Story::new(&connection, running.grpc);
-    let listening = story.tell(&emulator, listening).await?;
-    say!("\nEvery step gave what it should.");
+    let narrator = Narrator::new(&connection, running.grpc, clock.today());
+    let listening = story::run(narrator, &emulator, listening).await?;
+    outln!("");
+    outln!("Every step gave the expected result.");
     if !args.exit {
-        say!("Leasehold stays up on {}: try the lines above. Ctrl-C ends it; nothing is kept.", running.grpc);
-        serve::stopped().await?;
+        outln!(
+            "Leasehold keeps running on {}: try the lines above. Ctrl-C ends it and discards everything.",
+            running.grpc
+        );
+        wait_for_stop().await?;
     }
     running.stop().await;
     listening.stop().await;
@@ -67,10 +89,14 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
 
 fn settings(netbox: NetBoxSettings, grpc_listen: SocketAddr, vrps: &Path) -> Settings {
     let mut checks = CheckSettings::default();
-    let feed = VrpFeedSettings { location: VrpLocation::File(vrps.to_owned()), expire: Duration::from_hours(24 * 365) };
+    let feed = VrpFeedSettings {
+        location: VrpLocation::File(vrps.to_owned()),
+        expire: Duration::from_hours(24 * 365),
+    };
     checks.rpki = RpkiSettings { sources: vec![RpkiSource::VrpFeed(feed)], ..RpkiSettings::default() };
-    // Registries and blocklists are out there, and a demo asks nobody out there.
-    checks.validation.preflight.required = [PreflightAspect::Term, PreflightAspect::Loa, PreflightAspect::Roa].into();
+    // Registries and blocklists are not required, because the demo sends nothing to the network.
+    checks.validation.preflight.required =
+        [PreflightAspect::Term, PreflightAspect::Loa, PreflightAspect::Roa].into();
     Settings {
         netbox,
         grpc_listen,

@@ -1,16 +1,51 @@
 //! `leasehold emulate-netbox`.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::EmulateArgs;
-use super::{Outcome, serve};
-use crate::clock::SystemClock;
+use clap::Args;
+
+use super::exit::CommandResult;
+use super::stop_signal::wait_for_stop;
+use super::terminal::outln;
+use crate::clock::Clock;
 use crate::emulator::{Emulator, Faults};
 
-pub(crate) async fn run(args: EmulateArgs) -> Outcome {
-    let emulator = Emulator::new(&args.token, Arc::new(SystemClock::new(jiff::tz::TimeZone::UTC)));
+#[derive(Debug, Args)]
+pub(crate) struct EmulateArgs {
+    /// Address of the listener
+    #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// The token that it accepts
+    #[arg(long, default_value = "0123456789abcdef0123456789abcdef01234567", value_name = "TOKEN")]
+    token: String,
+    /// Leased prefixes of length /24 to begin with, at most 1048576
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    prefixes: u32,
+    /// Addresses to begin with, at most 250 for each prefix
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    addresses: u32,
+    /// Delay of every answer, in milliseconds
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    delay_ms: u64,
+    /// Percentage of writes that are committed and get no answer
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    drop_after_commit: u8,
+    /// Percentage of requests that get 500 and change nothing
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    fail: u8,
+    /// Percentage of requests that get 429 with Retry-After
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    throttle: u8,
+    /// Percentage of answers that end in the middle
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    cut: u8,
+}
+
+pub(crate) async fn run(args: EmulateArgs, clock: Arc<dyn Clock>) -> CommandResult {
+    let emulator = Emulator::new(&args.token, clock);
     emulator.seed(args.prefixes, args.addresses)?;
     emulator.set_faults(Faults {
         delay: Duration::from_millis(args.delay_ms),
@@ -20,10 +55,11 @@ pub(crate) async fn run(args: EmulateArgs) -> Outcome {
         cut: args.cut,
     });
     let listening = emulator.listen(args.listen).await?;
-    say!("An emulated NetBox 4.7.3 listens on {}. Nothing of it is kept.", listening.url());
-    say!("  export LEASEHOLD_NETBOX__URL={} LEASEHOLD_NETBOX__TOKEN={}", listening.url(), args.token);
-    say!("  (the same token with -readonly behind it may only read; run `leasehold setup` first)");
-    serve::stopped().await?;
+    let url = listening.url();
+    outln!("An emulated NetBox 4.7.3 listens on {url}. It keeps its records in memory only.");
+    outln!("  export LEASEHOLD_NETBOX__URL={url} LEASEHOLD_NETBOX__TOKEN={}", args.token);
+    outln!("  (with -readonly appended, the token may only read; run `leasehold setup` first)");
+    wait_for_stop().await?;
     listening.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,22 +1,26 @@
-//! `leasehold expiring`: the cron script that every provider has, in one line.
+//! `leasehold expiring`: lists leases that expire soon; its exit code lets a cron job raise an alarm.
 
 use std::process::ExitCode;
 
 use clap::Args;
-use comfy_table::{Attribute, Cell, Color};
-use jiff::{Timestamp, ToSpan as _};
+use jiff::ToSpan as _;
 
-use super::args::{ClientArgs, Format};
 use super::connect::{leases, refusal};
-use super::{Outcome, SAID_NO, output};
+use super::exit::{CHECK_SAID_NO, CommandResult};
+use super::json;
+use super::options::{ClientArgs, OutputFormat};
+use super::records::print_cache_note;
+use super::terminal::{TextCell, TextTable, errln, outln};
+use super::values;
+use crate::clock::Clock;
 use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExpiringArgs {
-    /// Leases that run out within so many days or weeks; those that have run out are within any
+    /// List leases that expire within this time, such as 60d or 8w; expired ones are always listed
     #[arg(long, default_value = "60d", value_name = "DAYS", value_parser = days)]
     within: i32,
-    /// Exit 3 if a lease runs out within so many days or weeks
+    /// Exit 3 if a lease expires within this time, such as 14d
     #[arg(long, value_name = "DAYS", value_parser = days)]
     fail_within: Option<i32>,
     /// Only of this owner
@@ -32,7 +36,7 @@ pub(crate) struct ExpiringArgs {
     client: ClientArgs,
 }
 
-/// `60`, `60d` or `8w`.
+/// Reads `60`, `60d` or `8w` as a number of days.
 fn days(text: &str) -> Result<i32, String> {
     let (number, unit) = match text.strip_suffix('w') {
         Some(weeks) => (weeks, 7),
@@ -42,16 +46,16 @@ fn days(text: &str) -> Result<i32, String> {
     days.filter(|days| *days <= 36_500).ok_or_else(|| "is not a time such as 60d or 8w".to_owned())
 }
 
-pub(crate) async fn run(args: ExpiringArgs) -> Outcome {
+pub(crate) async fn run(args: ExpiringArgs, clock: &dyn Clock) -> CommandResult {
     let mut client = leases(&args.client).await?;
     let furthest = args.within.max(args.fail_within.unwrap_or(0));
-    // Which day it is, is for the server to say: it may stand in another time zone, so this asks for some days more.
-    let before = Timestamp::now().in_tz("UTC")?.date().saturating_add((furthest + 3).days());
+    // The server counts days in its own time zone, so this asks for a few days more and filters by its `days_left`.
+    let before = clock.today().saturating_add((furthest + 3).days());
     let mut request = v1::ListLeasesRequest {
         page_size: 1000,
         owner: args.owner,
         tenant: args.tenant,
-        expiring_before: Some(output::to_date(before)),
+        expiring_before: Some(values::to_proto_date(before)),
         vrf_id: args.vrf,
         order_by: "expiry".to_owned(),
         ..v1::ListLeasesRequest::default()
@@ -72,48 +76,47 @@ pub(crate) async fn run(args: ExpiringArgs) -> Outcome {
     found.leases.retain(|lease| inside(lease, args.within));
     found.total_size = i32::try_from(found.leases.len()).unwrap_or(i32::MAX);
     match args.client.output {
-        Format::Json => output::print_json("ListLeasesResponse", &found)?,
-        Format::Table => print(&found, args.within),
+        OutputFormat::Json => json::print("ListLeasesResponse", &found)?,
+        OutputFormat::Table => print(&found, args.within),
     }
     if let (Some(days), 1..) = (args.fail_within, failing) {
-        let what = if failing == 1 { "1 lease runs".to_owned() } else { format!("{failing} leases run") };
-        eprintln!("{what} out within {days} days");
-        return Ok(ExitCode::from(SAID_NO));
+        let what =
+            if failing == 1 { "1 lease expires".to_owned() } else { format!("{failing} leases expire") };
+        errln!("{what} within {days} days");
+        return Ok(ExitCode::from(CHECK_SAID_NO));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn print(found: &v1::ListLeasesResponse, within: i32) {
-    output::cache_note(found.cache.as_ref());
+    print_cache_note(found.cache.as_ref());
     if found.leases.is_empty() {
-        say!("no lease runs out within {within} days");
+        outln!("no lease expires within {within} days");
         return;
     }
     let mut table =
-        output::table(&["prefix", "vrf", "owner", "last day", "left", "notice by", "origin", "LOA"]);
+        TextTable::new(&["prefix", "vrf", "owner", "last day", "left", "notice by", "origin", "LOA"]);
     for lease in &found.leases {
-        let vrf = if lease.vrf_id == 0 { String::new() } else { lease.vrf_id.to_string() };
-        let origin = if lease.origin_asn == 0 { String::new() } else { format!("AS{}", lease.origin_asn) };
-        table.add_row([
-            Cell::new(&lease.prefix),
-            Cell::new(vrf),
-            Cell::new(&lease.owner),
-            Cell::new(output::date(lease.expiry.as_ref())),
-            urgent(Cell::new(output::days_left(lease)), lease.days_left),
-            Cell::new(output::date(lease.notice_date.as_ref())),
-            Cell::new(origin),
-            Cell::new(&lease.loa_reference),
+        table.row([
+            TextCell::from(&lease.prefix),
+            TextCell::from(values::vrf(lease.vrf_id)),
+            TextCell::from(&lease.owner),
+            TextCell::from(values::date(lease.expiry.as_ref())),
+            by_urgency(TextCell::from(values::days_left(lease)), lease.days_left),
+            TextCell::from(values::date(lease.notice_date.as_ref())),
+            TextCell::from(values::asn(lease.origin_asn)),
+            TextCell::from(&lease.loa_reference),
         ]);
     }
-    say!("{table}");
+    table.print();
 }
 
-/// Colour by urgency, where the terminal has any: run out, within a week, within a month.
-fn urgent(cell: Cell, left: Option<i32>) -> Cell {
+/// Colours a cell by urgency: bold red when expired, red within a week, yellow within a month.
+fn by_urgency(cell: TextCell, left: Option<i32>) -> TextCell {
     match left {
-        Some(..0) => cell.fg(Color::Red).add_attribute(Attribute::Bold),
-        Some(0..=7) => cell.fg(Color::Red),
-        Some(8..=30) => cell.fg(Color::Yellow),
+        Some(..0) => cell.bold_red(),
+        Some(0..=7) => cell.red(),
+        Some(8..=30) => cell.yellow(),
         _ => cell,
     }
 }

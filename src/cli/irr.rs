@@ -1,12 +1,15 @@
-//! `leasehold irr`: do the registries hold a route object for it?
+//! `leasehold irr`: whether the routing registries hold a route object for an announcement.
 
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::args::{ClientArgs, Format, RouteArgs};
 use super::connect::{refusal, validations};
-use super::{Failure, Outcome, SAID_NO, output};
+use super::exit::{CHECK_SAID_NO, CliFailure, CommandResult};
+use super::json;
+use super::options::{ClientArgs, OutputFormat, RouteArgs};
+use super::terminal::{TextTable, print_facts};
+use super::values;
 use crate::model::Asn;
 use crate::rpc::proto::v1;
 
@@ -18,47 +21,42 @@ pub(crate) struct IrrArgs {
     client: ClientArgs,
 }
 
-pub(crate) async fn run(args: IrrArgs) -> Outcome {
+pub(crate) async fn run(args: IrrArgs) -> CommandResult {
     let request = v1::CheckIrrRequest {
         prefix: args.route.prefix,
         origin_asn: args.route.origin.map_or(0, Asn::number),
-        vrf_id: args.route.vrf,
+        vrf_id: args.route.scope.vrf,
     };
     let mut client = validations(&args.client).await?;
     let found = client.check_irr(request).await.map_err(|status| refusal(&status))?.into_inner();
     match args.client.output {
-        Format::Json => output::print_json("CheckIrrResponse", &found)?,
-        Format::Table => print(&found),
+        OutputFormat::Json => json::print("CheckIrrResponse", &found)?,
+        OutputFormat::Table => print(&found),
     }
     match found.state() {
         v1::IrrState::Registered => Ok(ExitCode::SUCCESS),
         v1::IrrState::CouldNotCheck | v1::IrrState::Unspecified => {
-            Err(Failure::new(format!("could not be checked: {}", found.reason)))
+            Err(CliFailure::new(format!("could not be checked: {}", found.reason)))
         }
-        _ => Ok(ExitCode::from(SAID_NO)),
+        _ => Ok(ExitCode::from(CHECK_SAID_NO)),
     }
 }
 
 fn print(found: &v1::CheckIrrResponse) {
-    output::facts(&[
+    print_facts(&[
         ("route", format!("{} from AS{}", found.prefix, found.origin_asn)),
-        ("state", output::word(found.state().as_str_name(), "IRR_STATE_")),
+        ("state", values::enum_name(found.state().as_str_name(), "IRR_STATE_")),
         ("why", found.reason.clone()),
         ("source", found.source.clone()),
-        ("as of", output::instant(found.observe_time.as_ref())),
+        ("as of", values::instant(found.observe_time.as_ref())),
     ]);
     if found.objects.is_empty() {
         return;
     }
-    let mut table = output::table(&["route object", "origin", "registry", ""]);
+    let mut table = TextTable::new(&["route object", "origin", "registry", ""]);
     for object in &found.objects {
         let hidden = if object.hidden { "hidden as RPKI-invalid" } else { "" };
-        table.add_row([
-            object.prefix.as_str(),
-            &format!("AS{}", object.origin_asn),
-            &object.registry,
-            hidden,
-        ]);
+        table.row([object.prefix.as_str(), &values::asn(object.origin_asn), &object.registry, hidden]);
     }
-    say!("{table}");
+    table.print();
 }

@@ -1,21 +1,45 @@
 //! `leasehold lookup`.
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 
-use super::args::{Format, LookupArgs};
+use clap::Args;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
 use super::connect::{prefixes, refusal};
-use super::{Outcome, SAID_NO, output};
+use super::exit::{CHECK_SAID_NO, CommandResult};
+use super::json;
+use super::options::{ClientArgs, OutputFormat, ScopeArgs};
+use super::records::print_cache_note;
+use super::terminal::outln;
+use super::values;
 use crate::rpc::proto::v1;
 
-pub(crate) async fn run(args: LookupArgs) -> Outcome {
+#[derive(Debug, Args)]
+pub(crate) struct LookupArgs {
+    /// IPv4 or IPv6 addresses
+    #[arg(required = true, value_name = "ADDRESS")]
+    addresses: Vec<IpAddr>,
+    /// As of this time instead of now: a date, a date and time (UTC), or RFC 3339 with an offset
+    #[arg(long, value_name = "TIME", value_parser = parse_instant)]
+    at: Option<Timestamp>,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub(crate) async fn run(args: LookupArgs) -> CommandResult {
     let mut client = prefixes(&args.client).await?;
     let mut results = Vec::with_capacity(args.addresses.len());
     if let Some(at) = args.at {
         for address in &args.addresses {
             let request = v1::LookupAddressRequest {
                 address: address.to_string(),
-                vrf_id: args.vrf,
-                as_of: Some(output::to_instant(at)),
+                vrf_id: args.scope.vrf,
+                as_of: Some(values::to_proto_timestamp(at)),
             };
             let answer = client.lookup_address(request).await.map_err(|status| refusal(&status))?;
             results.push(answer.into_inner());
@@ -24,63 +48,82 @@ pub(crate) async fn run(args: LookupArgs) -> Outcome {
     for chunk in args.addresses.chunks(1000).filter(|_| args.at.is_none()) {
         let request = v1::BatchLookupAddressesRequest {
             addresses: chunk.iter().map(ToString::to_string).collect(),
-            vrf_id: args.vrf,
+            vrf_id: args.scope.vrf,
         };
         let answer = client.batch_lookup_addresses(request).await.map_err(|status| refusal(&status))?;
         results.extend(answer.into_inner().results);
     }
     let known = results.iter().all(|result| !result.chain.is_empty() || !result.records.is_empty());
     match (args.client.output, results.as_slice()) {
-        // One address in, one object out: what a script expects.
-        (Format::Json, [only]) => output::print_json("LookupAddressResponse", only)?,
-        (Format::Json, _) => {
-            output::print_json(
-                "BatchLookupAddressesResponse",
-                &v1::BatchLookupAddressesResponse { results },
-            )?;
+        // A script that asks for one address expects one object.
+        (OutputFormat::Json, [only]) => json::print("LookupAddressResponse", only)?,
+        (OutputFormat::Json, _) => {
+            json::print("BatchLookupAddressesResponse", &v1::BatchLookupAddressesResponse { results })?;
         }
-        (Format::Table, _) => {
-            output::cache_note(results.first().and_then(|result| result.cache.as_ref()));
+        (OutputFormat::Table, _) => {
+            print_cache_note(results.first().and_then(|result| result.cache.as_ref()));
             for (nth, result) in results.iter().enumerate() {
                 if nth > 0 {
-                    say!("");
+                    outln!("");
                 }
                 print(result);
             }
         }
     }
-    Ok(if known { ExitCode::SUCCESS } else { ExitCode::from(SAID_NO) })
+    Ok(if known { ExitCode::SUCCESS } else { ExitCode::from(CHECK_SAID_NO) })
 }
 
 fn print(result: &v1::LookupAddressResponse) {
     match &result.as_of {
-        Some(at) => say!("{} as of {}", result.address, output::instant(Some(at))),
-        None => say!("{}", result.address),
+        Some(at) => outln!("{} as of {}", result.address, values::instant(Some(at))),
+        None => outln!("{}", result.address),
     }
     if result.chain.is_empty() {
-        say!("  no prefix holds it");
+        outln!("  no prefix contains it");
     }
     for (depth, prefix) in result.chain.iter().enumerate() {
         let lease = match &prefix.lease {
             Some(lease) => format!("  leased from {}", lease.owner),
             None => String::new(),
         };
-        say!("  {:indent$}{} ({}){lease}", "", prefix.prefix, prefix.status, indent = depth * 2);
+        outln!("  {:indent$}{} ({}){lease}", "", prefix.prefix, prefix.status, indent = depth * 2);
     }
     if let Some(lease) = &result.lease {
-        // Days are counted from today: of a lease as it stood then, they say nothing.
+        // Days are counted from today, so they mean nothing for a lease as of an earlier time.
         let left =
-            if result.as_of.is_none() { format!(" ({})", output::days_left(lease)) } else { String::new() };
-        let until = output::date(lease.expiry.as_ref());
-        say!("  lease    {} from {}, until {until}{left}", lease.prefix, lease.owner);
+            if result.as_of.is_none() { format!(" ({})", values::days_left(lease)) } else { String::new() };
+        let until = values::date(lease.expiry.as_ref());
+        outln!("  lease    {} from {}, until {until}{left}", lease.prefix, lease.owner);
     }
     if result.records.is_empty() {
-        say!("  record   none");
+        outln!("  record   none");
     }
     for record in &result.records {
-        say!("  record   {} {} {} {}", record.address, record.status, record.dns_name, record.description);
+        outln!("  record   {} {} {} {}", record.address, record.status, record.dns_name, record.description);
     }
     if let Some(since) = &result.known_since {
-        say!("  known    since {}", output::instant(Some(since)));
+        outln!("  known    since {}", values::instant(Some(since)));
+    }
+}
+
+/// Reads RFC 3339, or a date, or a date and a time, the last two in UTC.
+fn parse_instant(text: &str) -> Result<Timestamp, String> {
+    let civil = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    text.parse::<Timestamp>().ok().or_else(civil).ok_or_else(|| {
+        "is not a time such as 2026-05-01, 2026-05-01T13:00 or 2026-05-01T13:00:00+02:00".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_read_as_people_write_them() {
+        let noon = parse_instant("2026-05-01T12:00:00Z").unwrap();
+        assert_eq!(parse_instant("2026-05-01 12:00"), Ok(noon));
+        assert_eq!(parse_instant("2026-05-01T14:00:00+02:00"), Ok(noon));
+        assert_eq!(parse_instant("2026-05-01"), parse_instant("2026-05-01T00:00:00Z"));
+        assert!(parse_instant("yesterday").is_err());
     }
 }

@@ -1,12 +1,15 @@
-//! `leasehold notify …`: look at, try and mend where events are sent to.
+//! `leasehold notify …`: inspects, tests and replays notifications.
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::args::{ClientArgs, Format};
 use super::connect::{notifications, refusal};
-use super::{Outcome, output};
+use super::exit::CommandResult;
+use super::json;
+use super::options::{ClientArgs, OutputFormat};
+use super::terminal::{TextTable, outln};
+use super::values;
 use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
@@ -19,11 +22,11 @@ pub(crate) struct NotifyArgs {
 enum NotifyCommand {
     /// List the sinks and whether they work
     List(SinksArgs),
-    /// Send a sample to a sink
+    /// Send a sample event to a sink
     Test(TestArgs),
-    /// List deliveries, the newest first; dead ones are those that were given up
+    /// List deliveries, the newest first; a dead delivery is one that was given up
     Deliveries(DeliveriesArgs),
-    /// Send dead deliveries once more
+    /// Send dead deliveries again
     Replay(ReplayArgs),
 }
 
@@ -42,7 +45,7 @@ struct TestArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum State {
+enum DeliveryStateArg {
     Waiting,
     Sent,
     Dead,
@@ -52,11 +55,11 @@ enum State {
 struct DeliveriesArgs {
     /// Only in this state
     #[arg(long, value_enum)]
-    state: Option<State>,
+    state: Option<DeliveryStateArg>,
     /// Only for this sink
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     sink: String,
-    /// At most so many
+    /// The most deliveries to list
     #[arg(long, default_value_t = 50, value_name = "COUNT")]
     limit: usize,
     #[command(flatten)]
@@ -68,14 +71,14 @@ struct ReplayArgs {
     /// Ids of deliveries
     #[arg(value_name = "ID", required_unless_present = "sink")]
     ids: Vec<String>,
-    /// All of this sink
+    /// All dead deliveries of this sink
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     sink: String,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-pub(crate) async fn run(args: NotifyArgs) -> Outcome {
+pub(crate) async fn run(args: NotifyArgs) -> CommandResult {
     match args.command {
         NotifyCommand::List(args) => list(args).await,
         NotifyCommand::Test(args) => test(args).await,
@@ -84,39 +87,39 @@ pub(crate) async fn run(args: NotifyArgs) -> Outcome {
     }
 }
 
-async fn list(args: SinksArgs) -> Outcome {
+async fn list(args: SinksArgs) -> CommandResult {
     let mut client = notifications(&args.client).await?;
     let answer =
         client.list_sinks(v1::ListSinksRequest {}).await.map_err(|status| refusal(&status))?.into_inner();
     match args.client.output {
-        Format::Json => output::print_json("ListSinksResponse", &answer)?,
-        Format::Table if answer.sinks.is_empty() => {
-            say!("no sink is configured: see [[notify.sinks]] in docs/operating.md");
+        OutputFormat::Json => json::print("ListSinksResponse", &answer)?,
+        OutputFormat::Table if answer.sinks.is_empty() => {
+            outln!("no sink is configured: see [[notify.sinks]] in docs/operating.md");
         }
-        Format::Table => {
-            let mut table = output::table(&["sink", "kind", "state"]);
+        OutputFormat::Table => {
+            let mut table = TextTable::new(&["sink", "kind", "state"]);
             for sink in &answer.sinks {
                 let state = if sink.trouble.is_empty() { "works" } else { sink.trouble.as_str() };
-                table.add_row([sink.name.as_str(), sink.kind.as_str(), state]);
+                table.row([sink.name.as_str(), sink.kind.as_str(), state]);
             }
-            say!("{table}");
+            table.print();
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn test(args: TestArgs) -> Outcome {
+async fn test(args: TestArgs) -> CommandResult {
     let mut client = notifications(&args.client).await?;
     let request = v1::TestSinkRequest { sink: args.sink.clone() };
     let answer = client.test_sink(request).await.map_err(|status| refusal(&status))?.into_inner();
     match args.client.output {
-        Format::Json => output::print_json("TestSinkResponse", &answer)?,
-        Format::Table => say!("{} took the sample", args.sink),
+        OutputFormat::Json => json::print("TestSinkResponse", &answer)?,
+        OutputFormat::Table => outln!("{} accepted the sample", args.sink),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn deliveries(args: DeliveriesArgs) -> Outcome {
+async fn deliveries(args: DeliveriesArgs) -> CommandResult {
     let mut client = notifications(&args.client).await?;
     let mut request = v1::ListDeliveriesRequest {
         sink: args.sink,
@@ -125,9 +128,9 @@ async fn deliveries(args: DeliveriesArgs) -> Outcome {
     };
     request.set_state(match args.state {
         None => v1::DeliveryState::Unspecified,
-        Some(State::Waiting) => v1::DeliveryState::Waiting,
-        Some(State::Sent) => v1::DeliveryState::Sent,
-        Some(State::Dead) => v1::DeliveryState::Dead,
+        Some(DeliveryStateArg::Waiting) => v1::DeliveryState::Waiting,
+        Some(DeliveryStateArg::Sent) => v1::DeliveryState::Sent,
+        Some(DeliveryStateArg::Dead) => v1::DeliveryState::Dead,
     });
     let mut all = v1::ListDeliveriesResponse::default();
     while all.deliveries.len() < args.limit {
@@ -142,34 +145,34 @@ async fn deliveries(args: DeliveriesArgs) -> Outcome {
     }
     all.deliveries.truncate(args.limit);
     match args.client.output {
-        Format::Json => output::print_json("ListDeliveriesResponse", &all)?,
-        Format::Table => {
-            let mut table = output::table(&["id", "sink", "state", "tries", "next", "what", "error"]);
+        OutputFormat::Json => json::print("ListDeliveriesResponse", &all)?,
+        OutputFormat::Table => {
+            let mut table = TextTable::new(&["id", "sink", "state", "tries", "next", "what", "error"]);
             for delivery in &all.deliveries {
-                table.add_row([
+                table.row([
                     delivery.id.clone(),
                     delivery.sink.clone(),
-                    output::word(delivery.state().as_str_name(), "DELIVERY_STATE_"),
+                    values::enum_name(delivery.state().as_str_name(), "DELIVERY_STATE_"),
                     delivery.attempts.to_string(),
-                    output::instant(delivery.due_time.as_ref()),
+                    values::instant(delivery.due_time.as_ref()),
                     delivery.summary.clone(),
                     delivery.error.clone(),
                 ]);
             }
-            say!("{table}");
-            say!("{} wait, {} are dead", all.waiting, all.dead);
+            table.print();
+            outln!("{} waiting, {} dead", all.waiting, all.dead);
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn replay(args: ReplayArgs) -> Outcome {
+async fn replay(args: ReplayArgs) -> CommandResult {
     let mut client = notifications(&args.client).await?;
     let request = v1::ReplayDeliveriesRequest { sink: args.sink, ids: args.ids };
     let answer = client.replay_deliveries(request).await.map_err(|status| refusal(&status))?.into_inner();
     match args.client.output {
-        Format::Json => output::print_json("ReplayDeliveriesResponse", &answer)?,
-        Format::Table => say!("{} deliveries wait again", answer.replayed),
+        OutputFormat::Json => json::print("ReplayDeliveriesResponse", &answer)?,
+        OutputFormat::Table => outln!("{} deliveries are waiting again", answer.replayed),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,52 +5,54 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::args::{ClientArgs, Format};
 use super::connect::{allocations, refusal};
-use super::{Outcome, output};
+use super::exit::CommandResult;
+use super::json;
+use super::options::{ClientArgs, OutputFormat, ScopeArgs};
+use super::records::print_addresses;
+use super::terminal::outln;
 use crate::model::RequestId;
 use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
 pub(crate) struct ReleaseArgs {
-    /// Addresses to give back
+    /// Addresses to release
     #[arg(value_name = "ADDRESS", required_unless_present = "allocation")]
-    pub(crate) addresses: Vec<IpAddr>,
-    /// All addresses that this request allocated
+    addresses: Vec<IpAddr>,
+    /// Release all addresses that this request allocated
     #[arg(long, value_name = "REQUEST_ID", conflicts_with = "addresses")]
-    pub(crate) allocation: Option<RequestId>,
-    /// VRF, by NetBox's id [default: the global table]
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "ID")]
-    pub(crate) vrf: u64,
-    /// Also addresses that Leasehold did not allocate
+    allocation: Option<RequestId>,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Also release addresses that Leasehold did not allocate
     #[arg(long)]
-    pub(crate) allow_foreign: bool,
-    /// Identity of this release, so that a retry is known as one [default: a new one]
+    allow_foreign: bool,
+    /// Id of this request, by which a retry is recognised [default: a new one]
     #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<RequestId>,
+    request_id: Option<RequestId>,
     /// Print what would be released, without writing
     #[arg(long)]
-    pub(crate) validate_only: bool,
+    validate_only: bool,
     #[command(flatten)]
-    pub(crate) client: ClientArgs,
+    client: ClientArgs,
 }
 
-pub(crate) async fn run(args: ReleaseArgs) -> Outcome {
+pub(crate) async fn run(args: ReleaseArgs) -> CommandResult {
     let mut client = allocations(&args.client).await?;
     let request = v1::ReleaseAddressesRequest {
         allocation_request_id: args.allocation.map(String::from).unwrap_or_default(),
         addresses: args.addresses.iter().map(ToString::to_string).collect(),
-        vrf_id: args.vrf,
+        vrf_id: args.scope.vrf,
         allow_foreign: args.allow_foreign,
         request_id: args.request_id.map(String::from).unwrap_or_default(),
         validate_only: args.validate_only,
     };
     let answer = client.release_addresses(request).await.map_err(|status| refusal(&status))?.into_inner();
     match args.client.output {
-        Format::Json => output::print_json("ReleaseAddressesResponse", &answer)?,
-        Format::Table => {
-            say!("{}", if args.validate_only { "would be released:" } else { "released:" });
-            output::addresses(&answer.addresses);
+        OutputFormat::Json => json::print("ReleaseAddressesResponse", &answer)?,
+        OutputFormat::Table => {
+            outln!("{}", if args.validate_only { "would be released:" } else { "released:" });
+            print_addresses(&answer.addresses);
         }
     }
     Ok(ExitCode::SUCCESS)

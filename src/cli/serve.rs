@@ -1,15 +1,36 @@
 //! `leasehold serve`.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use clap::Args;
 
-use super::Outcome;
-use super::args::ServeArgs;
+use super::exit::{CliFailure, CommandResult};
+use super::options::SettingsArgs;
+use super::stop_signal::wait_for_stop;
 use crate::config::{Draft, Flags, ProcessEnvironment};
 use crate::{server, telemetry};
 
-pub(crate) async fn run(args: ServeArgs) -> Outcome {
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Address of the gRPC listener (server.grpc_listen)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    grpc_listen: Option<SocketAddr>,
+    /// Address of the HTTP listener (server.http_listen)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    http_listen: Option<SocketAddr>,
+    /// Directory of cache and ledger (storage.directory)
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Allow listeners outside loopback although callers are not authenticated (server.allow_remote)
+    #[arg(long)]
+    allow_remote: bool,
+}
+
+pub(crate) async fn run(args: ServeArgs) -> CommandResult {
     let flags = Flags {
         grpc_listen: args.grpc_listen,
         http_listen: args.http_listen,
@@ -17,22 +38,15 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
         allow_remote: args.allow_remote,
         ..args.settings.flags()
     };
-    let draft = Draft::read(args.settings.config.as_deref(), &ProcessEnvironment)?.with_flags(flags);
-    let settings = draft.check()?;
+    let draft = Draft::read(args.settings.config.as_deref(), &ProcessEnvironment)
+        .map_err(CliFailure::of_several_lines)?
+        .with_flags(flags);
+    let settings = draft.check().map_err(CliFailure::of_several_lines)?;
     let (level, format) = draft.log();
     telemetry::start_logging(level, format);
     let running = server::start(settings).await?;
-    stopped().await?;
+    wait_for_stop().await?;
     tracing::info!("stopping");
     running.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-pub(crate) async fn stopped() -> Result<(), std::io::Error> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        outcome = tokio::signal::ctrl_c() => outcome,
-        _ = terminate.recv() => Ok(()),
-    }
 }

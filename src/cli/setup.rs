@@ -1,75 +1,92 @@
-//! `leasehold setup`: the custom fields in NetBox, and what the token may do.
+//! `leasehold setup`: creates the custom fields in NetBox and checks what the token may do.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use super::args::SetupArgs;
-use super::{Failure, Outcome, SAID_NO};
+use clap::Args;
+
+use super::exit::{CHECK_SAID_NO, CliFailure, CommandResult};
+use super::options::SettingsArgs;
+use super::terminal::{errln, outln};
 use crate::config::{Draft, ProcessEnvironment};
-use crate::netbox::schema::{self, Step};
+use crate::netbox::schema::{self, SchemaStep};
 use crate::netbox::{Client, permissions};
 
-pub(crate) async fn run(args: SetupArgs) -> Outcome {
+#[derive(Debug, Args)]
+pub(crate) struct SetupArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Print the changes and make none
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the permissions that the token needs and end
+    #[arg(long)]
+    print_permissions: bool,
+}
+
+pub(crate) async fn run(args: SetupArgs) -> CommandResult {
     if args.print_permissions {
-        print_needs();
+        print_required_permissions();
         return Ok(ExitCode::SUCCESS);
     }
-    let draft =
-        Draft::read(args.settings.config.as_deref(), &ProcessEnvironment)?.with_flags(args.settings.flags());
-    let client = Client::new(&draft.netbox()?)?;
+    let netbox = Draft::read(args.settings.config.as_deref(), &ProcessEnvironment)
+        .and_then(|draft| draft.with_flags(args.settings.flags()).netbox())
+        .map_err(CliFailure::of_several_lines)?;
+    let client = Client::new(&netbox)?;
     let version = client.connect().await?;
-    say!("NetBox {version} at {}", client.url());
+    outln!("NetBox {version} at {}", client.url());
 
-    let missing = missing_rights(&client).await?;
+    let missing = missing_permissions(&client).await?;
     let steps = schema::plan(&client).await?;
     for step in &steps {
-        say!("  {step}");
+        outln!("  {step}");
     }
-    let conflicts = steps.iter().filter(|step| matches!(step, Step::Conflict { .. })).count();
+    let conflicts = steps.iter().filter(|step| matches!(step, SchemaStep::Conflict { .. })).count();
     if conflicts > 0 {
-        return Err(Failure::new(format!(
+        return Err(CliFailure::new(format!(
             "{conflicts} fields cannot be used as they are; nothing was changed"
         )));
     }
-    let changes: Vec<&Step> = steps.iter().filter(|step| step.is_change()).collect();
+    let changes: Vec<&SchemaStep> = steps.iter().filter(|step| step.is_change()).collect();
     if changes.is_empty() {
-        say!("Nothing to do: every field is there.");
+        outln!("Nothing to do: every field exists.");
     } else if args.dry_run {
-        say!("{} changes to make; nothing was changed (--dry-run).", changes.len());
+        outln!("{} changes to make; nothing was changed (--dry-run).", changes.len());
     } else {
         for step in &changes {
             schema::apply(&client, step).await?;
         }
-        say!("{} changes made.", changes.len());
+        outln!("{} changes made.", changes.len());
     }
     if missing.is_empty() {
-        say!("The token may do all that Leasehold needs.");
+        outln!("The token has all permissions that Leasehold needs.");
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("The token lacks permissions that `leasehold serve` needs:");
+    errln!("The token lacks permissions that `leasehold serve` needs:");
     for line in missing {
-        eprintln!("  {line}");
+        errln!("  {line}");
     }
-    Ok(ExitCode::from(SAID_NO))
+    Ok(ExitCode::from(CHECK_SAID_NO))
 }
 
-/// What the token lacks. What only setup needs is no lack once setup has run.
-async fn missing_rights(client: &Client) -> Result<Vec<String>, Failure> {
+/// The missing permissions, one line for each object type. Those that only setup needs are not counted: the fields exist by
+/// the time anyone reads this.
+async fn missing_permissions(client: &Client) -> Result<Vec<String>, CliFailure> {
     let mut missing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for finding in permissions::check(client).await? {
-        if !finding.granted && !finding.need.setup_only {
-            missing.entry(finding.need.object_type).or_default().push(finding.right.to_string());
+    for check in permissions::check(client).await? {
+        if !check.granted && !check.required.setup_only {
+            missing.entry(check.required.object_type).or_default().push(check.action.to_string());
         }
     }
-    Ok(missing.into_iter().map(|(kind, rights)| format!("{kind}: {}", rights.join(", "))).collect())
+    Ok(missing.into_iter().map(|(kind, actions)| format!("{kind}: {}", actions.join(", "))).collect())
 }
 
-fn print_needs() {
-    say!("The token's user needs these object permissions in NetBox:");
-    for need in permissions::NEEDS {
-        let rights: Vec<String> = need.rights.iter().map(ToString::to_string).collect();
-        let note = if need.setup_only { "   (for `leasehold setup` only)" } else { "" };
-        say!("  {:32} {}{note}", need.object_type, rights.join(", "));
+fn print_required_permissions() {
+    outln!("The token's user needs these object permissions in NetBox:");
+    for required in permissions::REQUIRED_PERMISSIONS {
+        let actions: Vec<String> = required.actions.iter().map(ToString::to_string).collect();
+        let note = if required.setup_only { "   (for `leasehold setup` only)" } else { "" };
+        outln!("  {:32} {}{note}", required.object_type, actions.join(", "));
     }
-    say!("The token itself must have writing enabled.");
+    outln!("The token itself must have writing enabled.");
 }

@@ -3,43 +3,53 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::Args;
 
-use super::args::{Format, StatusArgs};
-use super::connect::{admin, refusal};
-use super::{Failure, Outcome, output};
+use super::connect::{Connection, admin, refusal};
+use super::exit::{CliFailure, CommandResult};
+use super::json;
+use super::options::{ClientArgs, OutputFormat};
+use super::progress::progress_bar;
+use super::terminal::{TextTable, print_facts};
+use super::values;
 use crate::rpc::proto::v1;
+use crate::rpc::proto::v1::admin_service_client::AdminServiceClient;
 
-pub(crate) async fn run(args: StatusArgs) -> Outcome {
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    /// Wait until the cache is filled, with a progress bar
+    #[arg(long)]
+    wait: bool,
+    /// Start a full pass first
+    #[arg(long)]
+    full_sync: bool,
+}
+
+pub(crate) async fn run(args: StatusArgs) -> CommandResult {
     let mut client = admin(&args.client).await?;
     if args.full_sync {
         let request = v1::TriggerSyncRequest { full: true, wait: false };
         client.trigger_sync(request).await.map_err(|status| refusal(&status))?;
-        // The job wakes a moment later: without this a wait would find it not running yet.
+        // The job starts a moment after the answer; without this pause, --wait would find the old pass complete.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     if args.wait {
-        wait(&mut client).await?;
+        wait_until_live(&mut client).await?;
     }
     let status =
         client.get_status(v1::GetStatusRequest {}).await.map_err(|status| refusal(&status))?.into_inner();
     match args.client.output {
-        Format::Json => output::print_json("GetStatusResponse", &status)?,
-        Format::Table => print(&status),
+        OutputFormat::Json => json::print("GetStatusResponse", &status)?,
+        OutputFormat::Table => print(&status),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn wait(
-    client: &mut v1::admin_service_client::AdminServiceClient<super::connect::Connection>,
-) -> Result<(), Failure> {
-    let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template(
-            "{msg} [{wide_bar}] {human_pos}/{human_len} rows, {per_sec}, {eta} left",
-        )
-        .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    bar.set_message("reading NetBox");
+/// Waits until the cache follows NetBox. Fails if the server reports an error that keeps it from getting there.
+async fn wait_until_live(client: &mut AdminServiceClient<Connection>) -> Result<(), CliFailure> {
+    let bar = progress_bar("reading NetBox", "rows");
     loop {
         let request = v1::GetStatusRequest {};
         let status = client.get_status(request).await.map_err(|status| refusal(&status))?.into_inner();
@@ -48,7 +58,7 @@ async fn wait(
             v1::SyncPhase::Live => break,
             v1::SyncPhase::Stale | v1::SyncPhase::Empty if !sync.last_error.is_empty() => {
                 bar.abandon();
-                return Err(Failure::new(sync.last_error));
+                return Err(CliFailure::new(sync.last_error));
             }
             _ => {
                 bar.set_length(sync.pass_rows_total);
@@ -71,11 +81,11 @@ fn print(status: &v1::GetStatusResponse) {
         (false, "") => "not asked yet".to_owned(),
         (false, error) => format!("OUT OF REACH: {error}"),
     };
-    output::facts(&[
-        ("server", format!("{}, since {}", status.version, output::instant(status.start_time.as_ref()))),
+    print_facts(&[
+        ("server", format!("{}, since {}", status.version, values::instant(status.start_time.as_ref()))),
         ("NetBox", format!("{} {}", netbox.url, netbox.version)),
         ("", reach),
-        ("sync", output::word(sync.phase().as_str_name(), "SYNC_PHASE_")),
+        ("sync", values::enum_name(sync.phase().as_str_name(), "SYNC_PHASE_")),
         (
             "cache",
             format!(
@@ -88,7 +98,7 @@ fn print(status: &v1::GetStatusResponse) {
         (
             "full pass",
             match &sync.last_full_pass {
-                Some(at) => format!("{} ({})", output::instant(Some(at)), sync.last_full_pass_reason),
+                Some(at) => format!("{} ({})", values::instant(Some(at)), sync.last_full_pass_reason),
                 None => String::new(),
             },
         ),
@@ -96,25 +106,25 @@ fn print(status: &v1::GetStatusResponse) {
         ("writes", if status.writes_served { "served" } else { "NOT SERVED" }.to_owned()),
     ]);
     if !status.sources.is_empty() {
-        let mut table = output::table(&["source", "VRPs", "as of", "trouble"]);
+        let mut table = TextTable::new(&["source", "VRPs", "as of", "problem"]);
         for source in &status.sources {
-            table.add_row([
+            table.row([
                 source.name.clone(),
                 source.records.map(|count| count.to_string()).unwrap_or_default(),
-                output::instant(source.time.as_ref()),
+                values::instant(source.time.as_ref()),
                 source.trouble.clone(),
             ]);
         }
-        say!("{table}");
+        table.print();
     }
-    let mut table = output::table(&["job", "every", "last start", "last error"]);
+    let mut table = TextTable::new(&["job", "every", "last start", "last error"]);
     for job in &status.jobs {
-        table.add_row([
+        table.row([
             &job.name,
             &format!("{} s", job.interval_seconds),
-            &output::instant(job.last_start.as_ref()),
+            &values::instant(job.last_start.as_ref()),
             &job.last_error,
         ]);
     }
-    say!("{table}");
+    table.print();
 }

@@ -1,12 +1,15 @@
-//! `leasehold validate`: does the RPKI authorise this announcement?
+//! `leasehold validate`: whether the RPKI authorises an announcement.
 
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::args::{ClientArgs, Format, RouteArgs};
 use super::connect::{refusal, validations};
-use super::{Failure, Outcome, SAID_NO, output};
+use super::exit::{CHECK_SAID_NO, CliFailure, CommandResult};
+use super::json;
+use super::options::{ClientArgs, OutputFormat, RouteArgs};
+use super::terminal::print_facts;
+use super::values;
 use crate::model::Asn;
 use crate::rpc::proto::v1;
 
@@ -18,23 +21,23 @@ pub(crate) struct ValidateArgs {
     client: ClientArgs,
 }
 
-pub(crate) async fn run(args: ValidateArgs) -> Outcome {
+pub(crate) async fn run(args: ValidateArgs) -> CommandResult {
     let request = v1::ValidateRouteRequest {
         prefix: args.route.prefix,
         origin_asn: args.route.origin.map_or(0, Asn::number),
-        vrf_id: args.route.vrf,
+        vrf_id: args.route.scope.vrf,
     };
     let mut client = validations(&args.client).await?;
     let found = client.validate_route(request).await.map_err(|status| refusal(&status))?.into_inner();
     match args.client.output {
-        Format::Json => output::print_json("ValidateRouteResponse", &found)?,
-        Format::Table => print(&found),
+        OutputFormat::Json => json::print("ValidateRouteResponse", &found)?,
+        OutputFormat::Table => print(&found),
     }
     match found.state() {
         v1::RouteState::Valid => Ok(ExitCode::SUCCESS),
-        v1::RouteState::Invalid | v1::RouteState::NotFound => Ok(ExitCode::from(SAID_NO)),
+        v1::RouteState::Invalid | v1::RouteState::NotFound => Ok(ExitCode::from(CHECK_SAID_NO)),
         v1::RouteState::CouldNotCheck | v1::RouteState::Unspecified => {
-            Err(Failure::new(format!("could not be checked: {}", found.reason)))
+            Err(CliFailure::new(format!("could not be checked: {}", found.reason)))
         }
     }
 }
@@ -46,14 +49,14 @@ fn print(found: &v1::ValidateRouteResponse) {
         .loose
         .as_ref()
         .map(|loose| format!("{} authorises more-specifics that nobody announces (RFC 9319)", vrp(loose)));
-    output::facts(&[
+    print_facts(&[
         ("route", format!("{} from AS{}", found.prefix, found.origin_asn)),
-        ("state", output::word(found.state().as_str_name(), "ROUTE_STATE_")),
+        ("state", values::enum_name(found.state().as_str_name(), "ROUTE_STATE_")),
         ("why", found.reason.clone()),
         ("matching", list(&found.matching)),
         ("not matching", list(&found.failing)),
         ("loose", loose.unwrap_or_default()),
         ("source", found.source.clone()),
-        ("as of", output::instant(found.observe_time.as_ref())),
+        ("as of", values::instant(found.observe_time.as_ref())),
     ]);
 }

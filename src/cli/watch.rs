@@ -1,21 +1,20 @@
-//! `leasehold watch`: what happens, a JSON object a line, across restarts of either side.
+//! `leasehold watch`: events as they happen, one JSON object a line. It goes on across restarts of the server and, with
+//! `--resume-file`, of itself.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use tonic::{Code, Status, Streaming};
-use tonic_types::StatusExt as _;
+use tonic::Status;
 
-use super::args::ServerArgs;
-use super::connect::{endless, refusal};
-use super::events::WantedArgs;
-use super::{Failure, Outcome, output};
+use super::event_filter::EventFilterArgs;
+use super::exit::CommandResult;
+use super::options::ServerArgs;
+use super::terminal::{errln, print_json};
+use super::watch_position::WatchPosition;
+use super::watch_stream::{StreamEnd, WatchRequest};
 use crate::rpc::proto::v1;
-use crate::rpc::proto::v1::event_service_client::EventServiceClient;
-use crate::rpc::proto::v1::lease_service_client::LeaseServiceClient;
 
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
@@ -25,20 +24,20 @@ pub(crate) struct WatchArgs {
 
 #[derive(Debug, Subcommand)]
 enum WatchCommand {
-    /// Everything that happens (EventService.WatchEvents)
-    Events(EventsArgs),
-    /// Leases that run out: those within the horizon, then what happens to them (LeaseService.WatchExpiry)
-    Expiry(ExpiryArgs),
+    /// All events (EventService.WatchEvents)
+    Events(WatchEventsArgs),
+    /// The leases that expire within the horizon, then the events about them (LeaseService.WatchExpiry)
+    Expiry(WatchExpiryArgs),
 }
 
 #[derive(Debug, Args)]
-struct EventsArgs {
+struct WatchEventsArgs {
     #[command(flatten)]
-    wanted: WantedArgs,
-    /// Only leases that run out within so many days
+    filter: EventFilterArgs,
+    /// Only events about leases that expire within this many days
     #[arg(long, value_name = "DAYS")]
     horizon: Option<i32>,
-    /// Leave the leases as they stand out, and begin with what happens from now on
+    /// Skip the snapshot of the current leases and begin with the next event
     #[arg(long)]
     no_snapshot: bool,
     #[command(flatten)]
@@ -46,8 +45,8 @@ struct EventsArgs {
 }
 
 #[derive(Debug, Args)]
-struct ExpiryArgs {
-    /// Leases that run out within so many days; those that have run out are within any
+struct WatchExpiryArgs {
+    /// Leases that expire within this many days; expired ones are always included
     #[arg(long, default_value_t = 60, value_name = "DAYS")]
     horizon: i32,
     /// Only of this owner
@@ -71,10 +70,10 @@ struct ExpiryArgs {
 
 #[derive(Debug, Args)]
 struct FollowArgs {
-    /// Keep the place in this file, and go on from there if it is there: nothing is missed
+    /// Store the position in this file and resume from it, so that no event is missed
     #[arg(long, value_name = "FILE")]
     resume_file: Option<PathBuf>,
-    /// End after so many events
+    /// End after this many events
     #[arg(long, value_name = "COUNT")]
     count: Option<u64>,
     #[command(flatten)]
@@ -82,23 +81,23 @@ struct FollowArgs {
 }
 
 /// The longest wait before the server is tried again.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-pub(crate) async fn run(args: WatchArgs) -> Outcome {
+pub(crate) async fn run(args: WatchArgs) -> CommandResult {
     match args.command {
         WatchCommand::Events(args) => {
             let request = v1::WatchEventsRequest {
-                types: args.wanted.types(),
-                owner: args.wanted.owner.clone(),
-                tenant: args.wanted.tenant.clone(),
-                tag: args.wanted.tag.clone(),
-                within: args.wanted.within.clone(),
-                vrf_id: args.wanted.vrf,
+                types: args.filter.types(),
+                owner: args.filter.owner.clone(),
+                tenant: args.filter.tenant.clone(),
+                tag: args.filter.tag.clone(),
+                within: args.filter.within.clone(),
+                vrf_id: args.filter.vrf,
                 horizon_days: args.horizon,
                 skip_snapshot: args.no_snapshot,
                 resume_token: String::new(),
             };
-            follow(&args.follow, Subject::Events(request)).await
+            follow(&args.follow, WatchRequest::Events(request)).await
         }
         WatchCommand::Expiry(args) => {
             let request = v1::WatchExpiryRequest {
@@ -110,184 +109,58 @@ pub(crate) async fn run(args: WatchArgs) -> Outcome {
                 vrf_id: args.vrf,
                 resume_token: String::new(),
             };
-            follow(&args.follow, Subject::Expiry(request)).await
+            follow(&args.follow, WatchRequest::Expiry(request)).await
         }
     }
 }
 
-/// What is watched.
-enum Subject {
-    Events(v1::WatchEventsRequest),
-    Expiry(v1::WatchExpiryRequest),
-}
-
-/// A stream that is open.
-enum Open {
-    Events(Streaming<v1::WatchEventsResponse>),
-    Expiry(Streaming<v1::WatchExpiryResponse>),
-}
-
-/// A message, as far as this cares.
-struct Message {
-    json: serde_json::Value,
-    token: String,
-    quiet: bool,
-    event: bool,
-}
-
-impl Subject {
-    async fn open(&self, server: &ServerArgs, token: &str) -> Result<Open, Broken> {
-        let connection = endless(server).await.map_err(Broken::Away)?;
-        let resume_token = token.to_owned();
-        Ok(match self {
-            Self::Events(request) => {
-                let request = v1::WatchEventsRequest { resume_token, ..request.clone() };
-                Open::Events(EventServiceClient::new(connection).watch_events(request).await?.into_inner())
-            }
-            Self::Expiry(request) => {
-                let request = v1::WatchExpiryRequest { resume_token, ..request.clone() };
-                Open::Expiry(LeaseServiceClient::new(connection).watch_expiry(request).await?.into_inner())
-            }
-        })
-    }
-}
-
-impl Open {
-    async fn next(&mut self) -> Result<Option<Message>, Broken> {
-        Ok(match self {
-            Self::Events(stream) => {
-                use v1::watch_events_response::Item;
-                let Some(message) = stream.message().await? else { return Ok(None) };
-                Some(Message {
-                    json: output::json("WatchEventsResponse", &message).map_err(Broken::Fatal)?,
-                    quiet: matches!(message.item, Some(Item::Bookmark(_)) | None),
-                    event: matches!(message.item, Some(Item::Event(_))),
-                    token: message.resume_token,
-                })
-            }
-            Self::Expiry(stream) => {
-                use v1::watch_expiry_response::Item;
-                let Some(message) = stream.message().await? else { return Ok(None) };
-                Some(Message {
-                    json: output::json("WatchExpiryResponse", &message).map_err(Broken::Fatal)?,
-                    quiet: matches!(message.item, Some(Item::Bookmark(_)) | None),
-                    event: matches!(message.item, Some(Item::Event(_))),
-                    token: message.resume_token,
-                })
-            }
-        })
-    }
-}
-
-/// Why a stream ended.
-enum Broken {
-    /// The server cannot be reached.
-    Away(Failure),
-    /// The server goes, or went; it will be back.
-    Passing(Status),
-    /// Nothing that waiting mends.
-    Fatal(Failure),
-}
-
-impl From<Status> for Broken {
-    fn from(status: Status) -> Self {
-        let too_slow =
-            status.get_error_details().error_info().is_some_and(|info| info.reason == "WATCH_TOO_SLOW");
-        match status.code() {
-            // A connection that breaks in the middle is UNKNOWN or INTERNAL to the library.
-            Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Internal => Self::Passing(status),
-            _ if too_slow => Self::Passing(status),
-            Code::OutOfRange => Self::Fatal(Failure::new(format!(
-                "{}\nEvents have been missed. Remove the file of --resume-file to begin anew with what stands now.",
-                refusal(&status)
-            ))),
-            _ => Self::Fatal(refusal(&status)),
-        }
-    }
-}
-
-async fn follow(args: &FollowArgs, subject: Subject) -> Outcome {
-    let mut place = Place::open(args.resume_file.as_deref())?;
-    let (mut seen, mut tries, mut begun) = (0, 0u32, false);
+/// Prints the messages of a stream and opens it again, from where it was, whenever it ends for a reason that passes.
+async fn follow(args: &FollowArgs, request: WatchRequest) -> CommandResult {
+    let mut position = WatchPosition::open(args.resume_file.as_deref())?;
+    let (mut events, mut failed_tries, mut was_connected) = (0, 0u32, false);
     loop {
-        let broken = match subject.open(&args.server, &place.token).await {
+        let end = match request.open(&args.server, position.token()).await {
             Ok(mut stream) => {
-                begun = true;
+                was_connected = true;
                 loop {
                     match stream.next().await {
                         Ok(Some(message)) => {
-                            if std::mem::take(&mut tries) > 0 {
-                                eprintln!("note: the server is back");
+                            if std::mem::take(&mut failed_tries) > 0 {
+                                errln!("note: the server is back");
                             }
-                            if !message.quiet {
-                                say!("{}", message.json);
+                            if !message.is_bookmark {
+                                print_json(&message.json.to_string());
                             }
-                            // Only after it was told: whoever is killed in between is told again, and misses nothing.
-                            place.move_to(message.token)?;
-                            seen += u64::from(message.event);
-                            if args.count.is_some_and(|count| seen >= count) {
+                            // Only after it was printed: if we are killed in between, it is printed twice but not missed.
+                            position.advance(message.token)?;
+                            events += u64::from(message.is_event);
+                            if args.count.is_some_and(|count| events >= count) {
                                 return Ok(ExitCode::SUCCESS);
                             }
                         }
                         Ok(None) => {
-                            break Broken::Passing(Status::unavailable("the server has ended the stream"));
+                            break StreamEnd::Temporary(Status::unavailable(
+                                "the server has ended the stream",
+                            ));
                         }
-                        Err(broken) => break broken,
+                        Err(end) => break end,
                     }
                 }
             }
-            Err(broken) => broken,
+            Err(end) => end,
         };
-        let why = match broken {
-            Broken::Fatal(failure) => return Err(failure),
-            // Whoever mistyped the server wants to know it now.
-            Broken::Away(failure) if !begun => return Err(failure),
-            Broken::Away(failure) => failure.to_string().lines().next().unwrap_or_default().to_owned(),
-            Broken::Passing(status) => status.message().to_owned(),
+        let why = match end {
+            StreamEnd::Fatal(failure) => return Err(failure),
+            // On the first try, a wrong --server is more likely than an outage.
+            StreamEnd::Unreachable(failure) if !was_connected => return Err(failure),
+            StreamEnd::Unreachable(failure) => failure.summary().to_owned(),
+            StreamEnd::Temporary(status) => status.message().to_owned(),
         };
-        if tries == 0 {
-            eprintln!("note: {why}; trying again");
+        if failed_tries == 0 {
+            errln!("note: {why}; trying again");
         }
-        let wait = Duration::from_millis(250).saturating_mul(2u32.saturating_pow(tries)).min(LONGEST);
-        tries = tries.saturating_add(1);
-        tokio::time::sleep(wait).await;
-    }
-}
-
-/// How far we have come, in memory and in a file if there is one.
-struct Place<'a> {
-    token: String,
-    file: Option<&'a Path>,
-}
-
-impl<'a> Place<'a> {
-    fn open(file: Option<&'a Path>) -> Result<Self, Failure> {
-        let token = match file.map(std::fs::read_to_string) {
-            Some(Ok(text)) => text.trim().to_owned(),
-            Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Some(Err(error)) => {
-                let path = file.map(|file| file.display().to_string()).unwrap_or_default();
-                return Err(Failure::new(format!("{path}: {error}")));
-            }
-            None => String::new(),
-        };
-        Ok(Self { token, file })
-    }
-
-    /// Empty within a snapshot: half of one cannot be resumed, and what was known before it still holds.
-    fn move_to(&mut self, token: String) -> Result<(), Failure> {
-        if token.is_empty() || token == self.token {
-            return Ok(());
-        }
-        self.token = token;
-        if let Some(file) = self.file {
-            // Put in place whole: a reader, or we after a crash, never see half a token.
-            let directory =
-                file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let mut whole = tempfile::NamedTempFile::new_in(directory)?;
-            whole.write_all(self.token.as_bytes())?;
-            whole.persist(file)?;
-        }
-        Ok(())
+        let wait = Duration::from_millis(250).saturating_mul(2u32.saturating_pow(failed_tries));
+        failed_tries = failed_tries.saturating_add(1);
+        tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
     }
 }

@@ -1,0 +1,81 @@
+//! Events as people read them.
+
+use super::event_filter::EVENT_TYPE_PREFIX;
+use super::terminal::{TextTable, outln};
+use super::values;
+use crate::rpc::proto::v1;
+
+/// Prints events as a table.
+pub(crate) fn print_events(events: &[v1::Event]) {
+    if events.is_empty() {
+        outln!("no events");
+        return;
+    }
+    let mut table = TextTable::new(&["no", "time", "type", "subject"]);
+    for event in events {
+        let number = if event.sequence == 0 { String::new() } else { event.sequence.to_string() };
+        let kind = values::enum_name(event.r#type().as_str_name(), EVENT_TYPE_PREFIX);
+        table.row([number, values::instant(event.time.as_ref()), kind, describe(event)]);
+    }
+    table.print();
+}
+
+/// What an event is about and what changed, in one line.
+fn describe(event: &v1::Event) -> String {
+    use v1::event::Subject;
+    let owner = if event.owner.is_empty() { String::new() } else { format!(" ({})", event.owner) };
+    match &event.subject {
+        Some(Subject::Prefix(change)) => {
+            let expiry_of = |prefix: &Option<v1::Prefix>| {
+                prefix
+                    .as_ref()
+                    .and_then(|prefix| prefix.lease.as_ref())
+                    .map(|lease| values::date(lease.expiry.as_ref()))
+            };
+            let network =
+                change.after.as_ref().or(change.before.as_ref()).map(|prefix| prefix.prefix.clone());
+            let until = match (expiry_of(&change.before), expiry_of(&change.after)) {
+                (Some(before), Some(after)) if before != after => format!(" until {after} (was {before})"),
+                (_, Some(after)) if !after.is_empty() => format!(" until {after}"),
+                _ => String::new(),
+            };
+            format!("{}{owner}{until}", network.unwrap_or_default())
+        }
+        Some(Subject::Address(change)) => {
+            let details = |address: &v1::Address| {
+                [&address.status, &address.dns_name, &address.description]
+                    .into_iter()
+                    .filter(|text| !text.is_empty())
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            let address =
+                change.after.as_ref().or(change.before.as_ref()).map(|address| address.address.clone());
+            let changes = match (&change.before, &change.after) {
+                (Some(before), Some(after)) if details(before) != details(after) => {
+                    format!("{} (was {})", details(after), details(before))
+                }
+                (_, Some(after)) => details(after),
+                (Some(before), None) => format!("was {}", details(before)),
+                (None, None) => String::new(),
+            };
+            format!("{} {changes}", address.unwrap_or_default())
+        }
+        Some(Subject::Term(term)) => {
+            let lease = term.lease.as_ref();
+            let network = lease.map(|lease| lease.prefix.clone()).unwrap_or_default();
+            let date = values::date(term.date.as_ref());
+            match term.days_left {
+                left @ ..0 => format!("{network}{owner} {date}, {} days ago", -left),
+                left => format!("{network}{owner} {date}, {left} days left"),
+            }
+        }
+        Some(Subject::Verdict(change)) => {
+            let network = change.lease.as_ref().map(|lease| lease.prefix.clone()).unwrap_or_default();
+            format!("{network}{owner} {} (was {}): {}", change.after, change.before, change.reason)
+        }
+        Some(Subject::Sync(change)) => change.reason.clone(),
+        None => String::new(),
+    }
+}

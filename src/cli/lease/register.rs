@@ -1,0 +1,99 @@
+//! `leasehold lease register`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::civil::Date;
+
+use crate::cli::connect::{leases, refusal};
+use crate::cli::exit::CommandResult;
+use crate::cli::json;
+use crate::cli::options::{ClientArgs, OutputFormat, ScopeArgs};
+use crate::cli::records::print_lease;
+use crate::cli::terminal::outln;
+use crate::cli::values;
+use crate::model::{Asn, RequestId};
+use crate::rpc::proto::v1;
+
+#[derive(Debug, Args)]
+pub(crate) struct RegisterLeaseArgs {
+    /// The leased block
+    #[arg(value_name = "PREFIX")]
+    prefix: String,
+    /// Holder of the resource (lease_owner)
+    #[arg(long)]
+    owner: String,
+    /// First day of the term
+    #[arg(long, value_name = "DATE")]
+    start: Option<Date>,
+    /// Last day of the term, inclusive
+    #[arg(long, value_name = "DATE")]
+    expiry: Date,
+    /// Last day to renew or give notice
+    #[arg(long, value_name = "DATE")]
+    notice: Option<Date>,
+    /// Reference of the Letter of Authorisation
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "REFERENCE")]
+    loa: String,
+    /// The AS number that may originate the block
+    #[arg(long, value_name = "ASN")]
+    origin_asn: Option<Asn>,
+    /// Description of the prefix
+    #[arg(long, default_value = "", hide_default_value = true)]
+    description: String,
+    /// Tenant, by slug
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
+    tenant: String,
+    /// Prefix role, by slug
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
+    role: String,
+    /// Tag, by slug; may be repeated
+    #[arg(long = "tag", value_name = "SLUG")]
+    tags: Vec<String>,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Id of this request, by which a retry is recognised [default: a new one]
+    #[arg(long, value_name = "ID")]
+    request_id: Option<RequestId>,
+    /// Check and print what would be recorded, without writing
+    #[arg(long)]
+    validate_only: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub(crate) async fn run(args: RegisterLeaseArgs) -> CommandResult {
+    let mut client = leases(&args.client).await?;
+    let request = v1::RegisterLeaseRequest {
+        prefix: args.prefix,
+        vrf_id: args.scope.vrf,
+        owner: args.owner,
+        start: args.start.map(values::to_proto_date),
+        expiry: Some(values::to_proto_date(args.expiry)),
+        notice_date: args.notice.map(values::to_proto_date),
+        loa_reference: args.loa,
+        origin_asn: args.origin_asn.map_or(0, Into::into),
+        description: args.description,
+        tenant: args.tenant,
+        role: args.role,
+        tags: args.tags,
+        request_id: args.request_id.map(String::from).unwrap_or_default(),
+        validate_only: args.validate_only,
+    };
+    let answer = client.register_lease(request).await.map_err(|status| refusal(&status))?.into_inner();
+    match args.client.output {
+        OutputFormat::Json => json::print("RegisterLeaseResponse", &answer)?,
+        OutputFormat::Table => {
+            outln!(
+                "{}",
+                match (args.validate_only, answer.adopted) {
+                    (true, _) => "would be registered:",
+                    (false, true) => "registered (the prefix was there already):",
+                    (false, false) => "registered:",
+                }
+            );
+            print_lease(&answer.lease.unwrap_or_default());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,59 @@
+//! Values of messages as text for people, and values of arguments as messages.
+
+use crate::rpc::proto::{self, v1};
+
+/// `2027-06-01`, or nothing.
+pub(crate) fn date(date: Option<&proto::Date>) -> String {
+    date.map(|date| format!("{:04}-{:02}-{:02}", date.year, date.month, date.day)).unwrap_or_default()
+}
+
+pub(crate) fn to_proto_date(date: jiff::civil::Date) -> proto::Date {
+    proto::Date { year: date.year().into(), month: date.month().into(), day: date.day().into() }
+}
+
+/// `2026-11-25 00:33:29 UTC`, or nothing.
+pub(crate) fn instant(at: Option<&prost_types::Timestamp>) -> String {
+    at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok())
+        .map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+        .unwrap_or_default()
+}
+
+pub(crate) fn to_proto_timestamp(at: jiff::Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}
+
+/// The name of an enum value without the prefix of its enum: `valid` for `ROA_STATUS_VALID`, nothing for unspecified.
+pub(crate) fn enum_name(name: &str, prefix: &str) -> String {
+    match name.strip_prefix(prefix).unwrap_or(name) {
+        "UNSPECIFIED" => String::new(),
+        other => other.to_lowercase().replace('_', " "),
+    }
+}
+
+pub(crate) fn roa_status(lease: &v1::Lease) -> String {
+    enum_name(lease.roa_status().as_str_name(), "ROA_STATUS_")
+}
+
+pub(crate) fn reputation(lease: &v1::Lease) -> String {
+    enum_name(lease.reputation().as_str_name(), "REPUTATION_")
+}
+
+/// `AS64500`, or nothing for 0.
+pub(crate) fn asn(number: u32) -> String {
+    if number == 0 { String::new() } else { format!("AS{number}") }
+}
+
+/// The id, or nothing for 0 (the global table).
+pub(crate) fn vrf(id: u64) -> String {
+    if id == 0 { String::new() } else { id.to_string() }
+}
+
+/// `190 days left`, `last day` or `expired 3 days ago`.
+pub(crate) fn days_left(lease: &v1::Lease) -> String {
+    match lease.days_left {
+        None => String::new(),
+        Some(0) => "last day".to_owned(),
+        Some(left) if left < 0 => format!("expired {} days ago", -left),
+        Some(left) => format!("{left} days left"),
+    }
+}
