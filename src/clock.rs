@@ -1,4 +1,7 @@
-//! The clock, as a parameter: so that a test can live a year in a second.
+//! Time as a parameter.
+//!
+//! Every part that needs the time of day takes a [`Clock`], so that a test can simulate a year within a second. This file is
+//! the only one that may ask the system for it; clippy refuses `Timestamp::now` everywhere else (clippy.toml).
 
 use std::sync::Arc;
 
@@ -7,40 +10,40 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// The instant.
+    /// The current instant.
     fn now(&self) -> Timestamp;
 
-    /// The date of an instant, in the time zone in which leases begin and end.
+    /// The date of an instant in the time zone in which lease terms begin and end.
     fn day_of(&self, at: Timestamp) -> Date;
 
-    /// The date, in that zone.
+    /// The current date in that time zone.
     fn today(&self) -> Date {
         self.day_of(self.now())
     }
 }
 
-/// The system's clock, with the configured time zone.
+/// The clock of the operating system, with the configured time zone.
 #[derive(Debug)]
 pub struct SystemClock {
     zone: TimeZone,
-    /// The date of the last question and the seconds between which it holds: a zone's rules are asked once a day, not
-    /// once a call.
+    /// The latest date that was computed. It saves the time zone computation, which is needed once a day instead of once a
+    /// call. Any caller may replace it; the value is always consistent in itself.
     day: ArcSwap<Day>,
 }
 
+/// A date and the seconds since the epoch during which it is the current date: `first <= second < end`.
 #[derive(Debug)]
 struct Day {
     first: i64,
-    /// The first second of the next day.
     end: i64,
     date: Date,
 }
 
 impl Day {
-    /// The day that holds an instant. Midnight may not exist or come twice where clocks are changed; jiff knows.
-    fn holding(at: Timestamp, zone: &TimeZone) -> Self {
+    /// The day that contains an instant. Where clocks change, midnight may not exist or occur twice; jiff resolves both.
+    fn containing(at: Timestamp, zone: &TimeZone) -> Self {
         let zoned = at.to_zoned(zone.clone());
         let date = zoned.date();
         let first = zoned.start_of_day().map_or(at, |start| start.timestamp());
@@ -50,9 +53,9 @@ impl Day {
 }
 
 impl SystemClock {
-    /// Leases begin and end at midnight of this zone.
+    /// A clock whose days begin at midnight of this time zone.
     pub fn new(zone: TimeZone) -> Self {
-        let day = Day::holding(Timestamp::now(), &zone);
+        let day = Day::containing(Timestamp::UNIX_EPOCH, &zone);
         Self { zone, day: ArcSwap::from_pointee(day) }
     }
 
@@ -62,13 +65,15 @@ impl SystemClock {
         if day.first <= second && second < day.end {
             return day.date;
         }
-        let day = Arc::new(Day::holding(now, &self.zone));
+        let day = Arc::new(Day::containing(now, &self.zone));
         self.day.store(day.clone());
         day.date
     }
 }
 
 impl Clock for SystemClock {
+    // The one place that asks the system for the time.
+    #[allow(clippy::disallowed_methods)]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }

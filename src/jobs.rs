@@ -1,13 +1,17 @@
-//! The one scheduler that every timed job uses.
+//! The scheduler of every timed job.
 //!
-//! A job has a name, an interval and something to do that takes no input and may be done twice: it runs on its timer and
-//! whenever it is triggered, never twice at once, and no longer than its deadline. What became of the last run can be asked
-//! at any time, and stands in the metrics.
+//! A job has a name, an interval and work. The work takes no input and is idempotent: it runs on its timer and whenever it
+//! is triggered, never twice at the same time, and no longer than its deadline. A run that returns an error, exceeds its
+//! deadline or panics has failed: the failure is counted, logged and shown by the job's state, and the job runs again on
+//! its timer. So one faulty run never ends a job for good.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use metrics::{counter, gauge};
@@ -15,47 +19,58 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// What a job does. An error is told and logged; the job runs again on its timer all the same.
+use crate::clock::Clock;
+
+/// The work of a job, called once for each run. An error fails that run only.
 pub type Work = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// What is known of a job.
+/// The state of a job, as status shows it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobState {
     /// Time between two runs.
     pub interval: Duration,
-    /// Whether it runs now.
+    /// Whether a run is under way.
     pub running: bool,
-    /// When it last started.
+    /// Start of the latest run, finished or not.
     pub last_start: Option<Timestamp>,
-    /// How long the last finished run took.
+    /// Duration of the latest finished run.
     pub last_took: Option<Duration>,
-    /// When a run last ended well.
+    /// End of the latest run that succeeded.
     pub last_success: Option<Timestamp>,
-    /// The last error, empty if the last run went well.
+    /// The error of the latest finished run; empty if it succeeded.
     pub last_error: String,
-    /// When it runs next.
+    /// Start of the next run; `None` while one is under way.
     pub next_run: Option<Timestamp>,
-    /// How many runs have finished.
+    /// Number of finished runs since the start of the server.
     pub finished: u64,
 }
 
-/// When a job runs and how long it may.
+/// How often a job runs, and how long one run may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// Time between two runs.
     pub every: Duration,
-    /// A run that has not ended by then is stopped and has failed.
+    /// A run that takes longer is cancelled and has failed.
     pub deadline: Duration,
-    /// Whether a run is left where it is when the server stops: for long ones that lose nothing by it. Others are waited for.
-    pub cut_at_stop: bool,
+    /// What happens to a run that is under way when the scheduler stops.
+    pub at_stop: AtStop,
 }
 
-/// Longer than the longest full pass over a NetBox of millions: for jobs that say nothing of their own.
-const DEADLINE: Duration = Duration::from_hours(2);
+/// What happens to a run that is under way when the scheduler stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtStop {
+    /// The scheduler waits until the run has finished.
+    Wait,
+    /// The run is cancelled: right for long runs that lose nothing by it.
+    Cancel,
+}
+
+/// The deadline of jobs that set none: longer than a full pass over a NetBox with millions of records.
+const DEFAULT_DEADLINE: Duration = Duration::from_hours(2);
 
 impl From<Duration> for Timing {
     fn from(every: Duration) -> Self {
-        Self { every, deadline: DEADLINE, cut_at_stop: false }
+        Self { every, deadline: DEFAULT_DEADLINE, at_stop: AtStop::Wait }
     }
 }
 
@@ -65,22 +80,24 @@ struct Job {
     state: watch::Sender<JobState>,
 }
 
-/// Runs jobs until it is stopped.
+/// Runs jobs until it is stopped. Clones share the same jobs.
 #[derive(Clone)]
 pub struct Scheduler {
+    /// Jobs by name. Only [`Scheduler::add`] writes; the lock is never held across an await.
     jobs: Arc<Mutex<BTreeMap<Arc<str>, Arc<Job>>>>,
+    /// One task a job; [`Scheduler::stop`] waits for all of them.
     tasks: TaskTracker,
     stop: CancellationToken,
-}
-
-impl Default for Scheduler {
-    fn default() -> Self {
-        Self { jobs: Arc::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
-    }
+    clock: Arc<dyn Clock>,
 }
 
 impl Scheduler {
-    /// Adds a job and starts it: its first run is at once.
+    /// A scheduler without jobs. The clock dates the states; intervals and deadlines follow tokio's time.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { jobs: Arc::default(), tasks: TaskTracker::new(), stop: CancellationToken::new(), clock }
+    }
+
+    /// Adds a job and starts its first run at once.
     pub fn add(&self, name: impl Into<Arc<str>>, timing: impl Into<Timing>, work: Work) {
         let name = name.into();
         let timing = timing.into();
@@ -88,7 +105,7 @@ impl Scheduler {
         let (state, _) = watch::channel(JobState { interval, ..JobState::default() });
         let job = Arc::new(Job { timing, trigger: Notify::new(), state });
         self.locked().insert(name.clone(), job.clone());
-        let stop = self.stop.clone();
+        let (stop, clock) = (self.stop.clone(), self.clock.clone());
         self.tasks.spawn(async move {
             let mut wait = Duration::ZERO;
             loop {
@@ -97,32 +114,32 @@ impl Scheduler {
                     () = tokio::time::sleep(wait) => {}
                     () = job.trigger.notified() => {}
                 }
-                if job.timing.cut_at_stop {
-                    let running = run(&name, &job, &work);
-                    tokio::select! {
+                let running = run(&name, &job, &work, clock.as_ref());
+                match job.timing.at_stop {
+                    AtStop::Wait => running.await,
+                    AtStop::Cancel => tokio::select! {
                         () = stop.cancelled() => return,
                         () = running => {}
-                    }
-                } else {
-                    run(&name, &job, &work).await;
+                    },
                 }
                 wait = jittered(interval);
-                job.state.send_modify(|state| state.next_run = Timestamp::now().checked_add(wait).ok());
+                job.state.send_modify(|state| state.next_run = clock.now().checked_add(wait).ok());
             }
         });
     }
 
-    /// Every job and what is known of it, by name.
+    /// The state of every job, ordered by name.
     pub fn states(&self) -> Vec<(Arc<str>, JobState)> {
         self.locked().iter().map(|(name, job)| (name.clone(), job.state.borrow().clone())).collect()
     }
 
-    /// Runs a job now; if `wait` is set, returns when a run that began after this call has ended. `None` if there is no
-    /// such job.
+    /// Starts a run of the named job; with `wait`, returns once a run that began after this call has finished. `None` if no
+    /// job has this name.
     pub async fn trigger(&self, name: &str, wait: bool) -> Option<JobState> {
         let job = self.locked().get(name)?.clone();
         let mut watched = job.state.subscribe();
-        // A run that is under way may have begun too early to see what the caller wants seen: then it takes one more.
+        // A run that is already under way may have begun before the change that the caller wants it to see, so the one
+        // after it counts.
         let before = watched.borrow_and_update().clone();
         let target = before.finished + if before.running { 2 } else { 1 };
         job.trigger.notify_one();
@@ -135,7 +152,7 @@ impl Scheduler {
         Some(job.state.borrow().clone())
     }
 
-    /// Stops: no new runs, and waits for those under way.
+    /// Starts no new run, and waits for those under way as their [`AtStop`] says.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -147,43 +164,87 @@ impl Scheduler {
     }
 }
 
-async fn run(name: &str, job: &Job, work: &Work) {
+async fn run(name: &str, job: &Job, work: &Work, clock: &dyn Clock) {
     job.state.send_modify(|state| {
         state.running = true;
-        state.last_start = Some(Timestamp::now());
+        state.last_start = Some(clock.now());
         state.next_run = None;
     });
     let started = Instant::now();
-    let outcome = match tokio::time::timeout(job.timing.deadline, work()).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(format!("it did not end within {} s and was stopped", job.timing.deadline.as_secs())),
-    };
-    let (job_name, well) = (name.to_owned(), outcome.is_ok());
-    counter!("leasehold_job_runs_total", "job" => job_name.clone(), "outcome" => if well { "ok" } else { "error" })
+    let outcome = attempt(job, work).await;
+    let job_name = name.to_owned();
+    counter!("leasehold_job_runs_total", "job" => job_name.clone(), "outcome" => outcome.label())
         .increment(1);
-    if well {
+    if matches!(outcome, RunOutcome::Done) {
         gauge!("leasehold_job_last_success_seconds", "job" => job_name)
-            .set(Timestamp::now().as_duration().as_secs_f64());
+            .set(clock.now().as_duration().as_secs_f64());
     }
     let failed_before = !job.state.borrow().last_error.is_empty();
     match &outcome {
-        Err(error) if !failed_before => tracing::warn!(job = name, %error, "a job failed"),
-        Err(error) => tracing::debug!(job = name, %error, "a job failed again"),
-        Ok(()) if failed_before => tracing::info!(job = name, "a job works again"),
-        Ok(()) => {}
+        // A panic is a defect of ours, so none of them is hidden behind the one before.
+        RunOutcome::Panicked(error) => tracing::error!(job = name, %error, "a job panicked"),
+        RunOutcome::Failed(error) if failed_before => {
+            tracing::debug!(job = name, %error, "a job failed again")
+        }
+        RunOutcome::Failed(error) => tracing::warn!(job = name, %error, "a job failed"),
+        RunOutcome::Done if failed_before => tracing::info!(job = name, "a job works again"),
+        RunOutcome::Done => {}
     }
     job.state.send_modify(|state| {
         state.running = false;
         state.last_took = Some(started.elapsed());
-        if well {
-            state.last_success = Some(Timestamp::now());
-        }
-        state.last_error = outcome.err().unwrap_or_default();
         state.finished += 1;
+        match outcome {
+            RunOutcome::Done => {
+                state.last_success = Some(clock.now());
+                state.last_error = String::new();
+            }
+            RunOutcome::Failed(error) | RunOutcome::Panicked(error) => state.last_error = error,
+        }
     });
 }
 
-/// Up to a tenth more, so that replicas do not march in step.
+enum RunOutcome {
+    Done,
+    Failed(String),
+    Panicked(String),
+}
+
+impl RunOutcome {
+    /// The value of the label `outcome` of `leasehold_job_runs_total`.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::Failed(_) => "error",
+            Self::Panicked(_) => "panic",
+        }
+    }
+}
+
+/// Runs the work once, within its deadline. A panic unwinds to here and no further.
+async fn attempt(job: &Job, work: &Work) -> RunOutcome {
+    // The work is called again after a panic. That is sound because what it shares with others stands behind tokio's
+    // locks or behind locks that recover from poisoning, and is replaced whole.
+    let guarded = AssertUnwindSafe(async { work().await }).catch_unwind();
+    match tokio::time::timeout(job.timing.deadline, guarded).await {
+        Ok(Ok(Ok(()))) => RunOutcome::Done,
+        Ok(Ok(Err(error))) => RunOutcome::Failed(error),
+        Ok(Err(panic)) => {
+            RunOutcome::Panicked(format!("the job panicked: {}", panic_message(panic.as_ref())))
+        }
+        Err(_) => RunOutcome::Failed(format!(
+            "the run took longer than its deadline of {} s and was cancelled",
+            job.timing.deadline.as_secs()
+        )),
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// The interval plus up to a tenth, so that the jobs of several replicas spread out.
 fn jittered(interval: Duration) -> Duration {
     let random = uuid::Uuid::new_v4().as_u128() % 1000;
     interval + interval.mul_f64(f64::from(u16::try_from(random).unwrap_or(0)) / 10_000.0)
@@ -192,13 +253,19 @@ fn jittered(interval: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
+    use jiff::tz::TimeZone;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    fn scheduler() -> Scheduler {
+        Scheduler::new(Arc::new(SystemClock::new(TimeZone::UTC)))
+    }
+
     #[tokio::test]
-    async fn a_triggered_job_runs_once_more_and_tells_its_error() {
+    async fn a_triggered_job_runs_once_more_and_shows_its_error() {
         let runs = Arc::new(AtomicU32::new(0));
         let counted = runs.clone();
-        let scheduler = Scheduler::default();
+        let scheduler = scheduler();
         scheduler.add(
             "test.job",
             Duration::from_hours(1),
@@ -215,20 +282,46 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_that_does_not_end_is_stopped_and_has_failed() {
-        let scheduler = Scheduler::default();
+    async fn a_run_past_its_deadline_is_cancelled_and_has_failed() {
+        let scheduler = scheduler();
         let timing = Timing {
             deadline: Duration::from_secs(30),
-            cut_at_stop: true,
+            at_stop: AtStop::Cancel,
             ..Timing::from(Duration::from_hours(1))
         };
         scheduler.add("test.hang", timing, Arc::new(|| Box::pin(std::future::pending())));
         let state = scheduler.trigger("test.hang", true).await.unwrap();
         assert!(state.last_error.contains("30 s"), "{}", state.last_error);
-        // The next one is under way when the scheduler stops, and is not waited for.
+        // The next run is under way when the scheduler stops, and is cancelled.
         let hanging = scheduler.clone();
         tokio::spawn(async move { hanging.trigger("test.hang", true).await });
         tokio::time::sleep(Duration::from_secs(1)).await;
+        scheduler.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_has_failed_and_runs_again() {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = runs.clone();
+        let scheduler = scheduler();
+        let work: Work = Arc::new(move || {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            // The first panics before its future exists, the second while it is polled.
+            assert!(run != 0, "run 0 panics at once");
+            Box::pin(async move {
+                assert!(run != 1, "run {run} panics");
+                Ok(())
+            })
+        });
+        scheduler.add("test.panic", Duration::from_hours(1), work);
+        let mut state = scheduler.states()[0].1.clone();
+        let mut errors = Vec::new();
+        while state.last_success.is_none() {
+            state = scheduler.trigger("test.panic", true).await.unwrap();
+            errors.push(state.last_error.clone());
+        }
+        assert!(runs.load(Ordering::SeqCst) >= 3);
+        assert!(errors.iter().any(|error| error.contains("panics")), "{errors:?}");
         scheduler.stop().await;
     }
 }

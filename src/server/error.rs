@@ -1,0 +1,28 @@
+//! Why a server cannot start, or ended badly.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::sources;
+use crate::{cache, ledger, netbox, notify};
+
+/// The server could not start. Nothing is left running, and the message names the setting, file or port at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    NetBox(#[from] netbox::NetBoxSettingsError),
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    #[error("cannot create the directory {path}: {source}")]
+    Directory { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Sources(#[from] sources::Error),
+    #[error(transparent)]
+    Notify(#[from] notify::Error),
+    #[error("cannot listen on {listen}: {source}")]
+    Listen { listen: SocketAddr, source: std::io::Error },
+    #[error("cannot serve gRPC reflection: {0}")]
+    Reflection(String),
+}

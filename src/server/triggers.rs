@@ -1,0 +1,54 @@
+//! Events that start a job before its timer does.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::capabilities::Components;
+use crate::events::{EventFilter, WatchItem, Watch};
+use crate::jobs::Scheduler;
+use crate::model::EventKind;
+
+/// The job that validates every leased block's origin.
+pub(super) const ROA_JOB: &str = "validation.roa";
+/// The jobs that check blocks which were never checked, one a kind of check.
+pub(super) const NEW_LEASE_JOBS: [&str; 3] =
+    ["validation.new-roa", "validation.new-irr", "validation.new-reputation"];
+
+/// The time from the first change of a burst to the round that serves all of them.
+const BURST: Duration = Duration::from_millis(500);
+/// The interval of bookmarks on the watch of events. Nothing here needs them.
+const BOOKMARKS: Duration = Duration::from_hours(1);
+
+/// Starts origin validation when the VRPs changed, and the checks of new blocks when a lease was registered. Ends when the
+/// server stops.
+pub(super) async fn run(scheduler: Scheduler, components: Components, stop: CancellationToken) {
+    let registered = EventFilter { kinds: [EventKind::LeaseRegistered].into(), ..EventFilter::default() };
+    let log = components.log;
+    let mut watch = Watch::after(log.clone(), log.last(), registered.clone(), BOOKMARKS);
+    let mut vrps = components.validator.changed();
+    loop {
+        let jobs: &[&str] = tokio::select! {
+            () = stop.cancelled() => return,
+            changed = vrps.changed() => match changed {
+                Ok(()) => &[ROA_JOB],
+                // The validator was dropped, which happens only when the server goes away.
+                Err(_) => return,
+            },
+            event = watch.next() => match event {
+                Ok(WatchItem::Event(_)) => &NEW_LEASE_JOBS,
+                Ok(WatchItem::Bookmark) => continue,
+                // The watch was closed because it lagged. The job's own timer finds what it missed.
+                Err(_) => {
+                    tokio::time::sleep(BURST).await;
+                    watch = Watch::after(log.clone(), log.last(), registered.clone(), BOOKMARKS);
+                    continue;
+                }
+            },
+        };
+        tokio::time::sleep(BURST).await;
+        for job in jobs {
+            scheduler.trigger(job, false).await;
+        }
+    }
+}
