@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from . import routing, tools
+from . import results, routing, tools
 from .netbox import NetBox
 from .place import ROOT, Missing
 from .postgres import Postgres
@@ -22,6 +22,7 @@ class Tally:
     def __init__(self):
         self.passed = self.failed = 0
         self.skipped = []  # (name, why)
+        self.flaky = []  # names of tests that passed only when they were run once more
         self.rows = []
 
     def row(self, name, seconds, words):
@@ -155,20 +156,20 @@ class Runner:
         env = dict(self.env)
         if not self.quick:
             env["LEASEHOLD_TEST_REQUIRE_PEERS"] = "1"
-        code, text, seconds = self._logged("cargo test", ["cargo", "test", "--locked", "--no-fail-fast"], env)
-        counts = re.findall(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", text, re.M)
-        passed, failed = (sum(int(row[nth]) for row in counts) for nth in range(2))
-        # One that another test runs is no test of its own, and is counted with that one.
-        ignored = re.findall(r"^test (\S+) \.\.\. ignored(?:, (?!run by )(.*))?$", text, re.M)
+        nextest = tools.cargo_nextest()
+        target = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+        report = target / "nextest/default/junit.xml"
+        report.unlink(missing_ok=True)
+        code, text, seconds = self._logged("cargo test", [nextest, "nextest", "run", "--locked"], env)
+        ran = results.read(report) if report.exists() else results.Results()
         skips = self.skips.read_text().splitlines() if self.skips.exists() else []
-        # A test that skipped itself returned early and was counted as passed.
-        self.tally.passed += passed - len(skips)
+        # A test that skipped itself returned early and is among those that passed.
+        passed, failed = len(ran.passed) - len(skips), len(ran.failed)
+        self.tally.passed += passed
         self.tally.failed += failed if code == 0 or failed else 1
-        for line in skips:
-            name, _, why = line.partition(": ")
-            self.tally.skipped.append((name, why))
-        self.tally.skipped += [(name, why or "ignored, and does not say why") for name, why in ignored]
-        words = f"{passed - len(skips)} passed, {failed} failed, {len(skips) + len(ignored)} skipped"
+        self.tally.flaky += ran.flaky
+        self.tally.skipped += [tuple(line.split(": ", 1)) for line in skips]
+        words = f"{passed} passed, {failed} failed, {len(skips)} skipped, {len(ran.flaky)} flaky"
         self.tally.row("cargo test", seconds, words if code == 0 else f"FAILED: {words}")
 
     def step_release(self):
@@ -248,7 +249,9 @@ def main(words):
         print(f"{name:20} {seconds:7.0f}  {result}")
     for name, why in tally.skipped:
         print(f"skipped: {name}: {why}")
-    print(f"\n{tally.passed} passed, {tally.failed} failed, {len(tally.skipped)} skipped")
+    for name in tally.flaky:
+        print(f"flaky: {name}: failed, and passed when it was run once more")
+    print(f"\n{tally.passed} passed, {tally.failed} failed, {len(tally.skipped)} skipped, {len(tally.flaky)} flaky")
     return 1 if tally.failed else 0
 
 

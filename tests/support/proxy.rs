@@ -1,5 +1,5 @@
-//! Proxies: a TCP one that can be cut, which is how a test takes a NetBox out of reach without stopping it for the others,
-//! and a UDP one that counts.
+//! Proxies: one for TCP that can be cut, so that a test takes NetBox out of reach without stopping it for other tests, and
+//! one for UDP that counts queries.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// Every connection breaks, and none is made.
+    /// Breaks every connection and accepts none.
     pub async fn cut(&mut self) {
         self.alive.cancel();
         (&mut self.task).await.unwrap();
@@ -64,7 +64,7 @@ fn run(listener: TcpListener, target: String) -> (CancellationToken, tokio::task
     (alive, task)
 }
 
-/// A relay of single questions and answers over UDP that counts the questions.
+/// Relays single queries and answers over UDP and counts the queries.
 pub struct CountingUdp {
     pub at: SocketAddr,
     queries: Arc<AtomicU64>,
