@@ -1,11 +1,12 @@
 //! `cargo bench --bench watchers`: 5,000 watchers of one server, and one that never reads.
 //!
-//! A server of its own process before an emulated NetBox; watchers over ten connections from this one, on the same cores.
-//! Printed: the time from the call that renews a lease to the event's arrival at the first, the middle and the last watcher,
-//! what the server keeps in memory for each, and what a flood costs it while one watcher does not read. Exit 1 if the last one
-//! waits longer than 500 ms at the median round. Loopback alone; it stops by itself within two minutes.
+//! The server is a process of its own and uses an emulated NetBox; the watchers run in this process, over ten connections and
+//! on the same cores. The bench prints the time from the call that renews a lease to the arrival of its event at the first,
+//! the middle and the last watcher, the server's memory per watcher, and what a flood of events costs while one watcher does
+//! not read. It exits with 1 if the last watcher waits longer than 500 ms in the median round. It uses the loopback only and
+//! ends by itself within two minutes.
 
-// It is a program for developers: what it cannot do, it says by ending.
+// A program for developers: it panics on what it cannot do.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -45,7 +46,7 @@ fn free() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-/// A server that ends with the bench.
+/// A server process that is killed when this is dropped.
 struct Server {
     process: Child,
     grpc: SocketAddr,
@@ -76,7 +77,7 @@ impl Server {
         Self { process, grpc }
     }
 
-    /// KiB that the process holds in memory.
+    /// The resident memory of the process in KiB.
     fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -152,7 +153,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// 5,000 watchers, and how long an event takes to each. True if that is too long.
+/// Measures how long an event takes to reach each of 5,000 watchers. True if the last one waits too long.
 async fn fan_out(server: &Server, leases: &mut LeaseServiceClient<Channel>) -> bool {
     let before = server.resident();
     let (told, mut arrivals) = mpsc::unbounded_channel::<Instant>();
@@ -199,11 +200,11 @@ async fn fan_out(server: &Server, leases: &mut LeaseServiceClient<Channel>) -> b
         let mut took = Vec::with_capacity(WATCHERS);
         for _ in 0..WATCHERS {
             let at = tokio::time::timeout(Duration::from_secs(20), arrivals.recv()).await;
-            took.push(at.expect("an event that does not arrive").unwrap().duration_since(called));
+            took.push(at.expect("an event did not arrive").unwrap().duration_since(called));
         }
         took.sort_unstable();
         rounds.push([took[0], took[WATCHERS / 2], took[WATCHERS - 1]]);
-        assert!(arrivals.try_recv().is_err(), "an event that arrives twice");
+        assert!(arrivals.try_recv().is_err(), "an event arrived twice");
     }
     println!("from the call of RenewLease to the event's arrival, of {ROUNDS} rounds (ms):");
     println!("  {:<18} {:>8} {:>8}", "watcher", "p50", "worst");
@@ -220,13 +221,13 @@ async fn fan_out(server: &Server, leases: &mut LeaseServiceClient<Channel>) -> b
     slow
 }
 
-/// One watcher that never reads, nine that do, and more events than the server keeps at hand.
+/// Sends more events than the server buffers to nine watchers that read and to one that does not.
 async fn flood(server: &Server, netbox: &str, leases: &mut LeaseServiceClient<Channel>) {
-    // Streams that were given up are gone.
+    // The server needs a moment to drop the streams of the first part, which would count as memory of this one.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = server.resident();
     let all = || v1::WatchEventsRequest { skip_snapshot: true, ..v1::WatchEventsRequest::default() };
-    // HTTP/2 lets a server send as much as the reader has room for; beyond it, the server must wait.
+    // A narrow window: HTTP/2 lets the server send only what the reader has room for.
     let narrow = server.endpoint().initial_stream_window_size(65_535).connect().await.unwrap();
     let mut idle = EventServiceClient::new(narrow).watch_events(all()).await.unwrap().into_inner();
     let counted = Arc::new(AtomicU64::new(0));
@@ -266,14 +267,14 @@ async fn flood(server: &Server, netbox: &str, leases: &mut LeaseServiceClient<Ch
     println!("a flood of {FLOOD} events, nine watchers that read and one that never does:");
     println!("  the nine have {seen} of {wanted} events after {:.1} s", began.elapsed().as_secs_f64());
     println!(
-        "  server's memory: {} MiB before, {} MiB at most, of which the prefixes themselves are a part",
+        "  server's memory: {} MiB before, {} MiB at most, which includes the prefixes themselves",
         before / 1024,
         most / 1024
     );
     let called = Instant::now();
     renew(leases, 30).await;
-    println!("  a write takes {:.1} ms all the while", called.elapsed().as_secs_f64() * 1e3);
-    // It wakes up: it gets what was on its way, and then its dismissal.
+    println!("  a write takes {:.1} ms meanwhile", called.elapsed().as_secs_f64() * 1e3);
+    // The watcher begins to read: it receives what was sent before, and then the status that closes its stream.
     let mut on_its_way = 0;
     let ended = loop {
         match idle.message().await {
