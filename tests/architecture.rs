@@ -7,6 +7,7 @@
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
 use source::{Sources, is_test};
@@ -334,6 +335,29 @@ fn doc_comments_say_something() {
         short.len(),
         lines(short)
     );
+}
+
+/// docs/architecture.md is what a newcomer follows, so it names every room, and no file that does not exist.
+#[test]
+fn the_map_names_what_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let named: BTreeSet<&str> = map.split('`').skip(1).step_by(2).filter(|name| name.contains('/')).collect();
+    let missing: BTreeSet<String> = named
+        .iter()
+        .filter(|name| name.starts_with("src/") || name.starts_with("tests/"))
+        .filter(|name| !root.join(name).exists())
+        .map(|name| format!("{name}: does not exist"))
+        .collect();
+    let rooms: BTreeSet<String> = Sources::read("src").files().map(|file| file.room().to_owned()).collect();
+    let unnamed: BTreeSet<String> = rooms
+        .into_iter()
+        .filter(|room| room != "lib" && !named.contains(format!("src/{room}/").as_str()))
+        .filter(|room| !named.contains(format!("src/{room}.rs").as_str()))
+        .map(|room| format!("{room}: is not on the map"))
+        .collect();
+    let wrong = missing.into_iter().chain(unnamed).collect::<Vec<_>>();
+    assert!(wrong.is_empty(), "docs/architecture.md:\n{}", lines(wrong));
 }
 
 fn lines(texts: impl IntoIterator<Item = String>) -> String {
