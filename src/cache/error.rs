@@ -8,22 +8,22 @@ use sqlx::migrate::MigrateError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// SQLite's own error. Examples: the disk is full, permission is missing, another process holds the lock.
-    #[error("the cache file: {0}")]
+    #[error("the cache file cannot be read or written: {0}")]
     Database(#[from] sqlx::Error),
-    #[error("the cache file's schema: {0}")]
+    #[error("the schema of the cache file cannot be brought up to date: {0}")]
     Schema(#[from] MigrateError),
     #[error("the cache file holds a record that cannot be read: {0}")]
     Record(#[from] serde_json::Error),
-    #[error("{path} cannot be set aside: {source}")]
+    #[error("{path} cannot be set aside, so no new cache file can be made: {source}")]
     SetAside { path: PathBuf, source: std::io::Error },
     /// The commit hook failed, so the change was not made. The next poll of NetBox finds it again.
-    #[error("the event log: {0}")]
+    #[error("the event log did not store the change: {0}")]
     CommitHook(String),
 }
 
 impl Error {
-    /// Whether the content of the file is at fault, so that a new file solves the problem. Errors of the disk or of a lock are
-    /// no such fault.
+    /// Whether the content of the file is at fault, so that a new file solves the problem. A new file does not help if the disk
+    /// is full or another process holds the lock.
     pub(super) fn is_unreadable_content(&self) -> bool {
         /// SQLite's primary result codes for a missing table or column, a damaged file, and a file that is no database.
         const SQLITE_ERROR: u32 = 1;

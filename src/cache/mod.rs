@@ -2,9 +2,10 @@
 //!
 //! Readers call [`Cache::read`] and get a snapshot. They never lock, never wait and never touch the file. A change copies only
 //! the few nodes on its path ([`trie::Trie`]) and shares all others with the earlier snapshot. So one change among a million
-//! addresses costs microseconds, and nobody who still reads the earlier snapshot notices it. An answer takes one snapshot by
-//! [`Cache::ready_snapshot`], which fails while there is nothing to serve, and finds the prefix that a request names by
-//! [`Index::resolve`].
+//! addresses costs microseconds, and nobody who still reads the earlier snapshot notices it.
+//!
+//! An answer takes one snapshot by [`Cache::ready_snapshot`], which fails while there is nothing to serve. It finds the prefix
+//! that a request names by [`Index::resolve`], and a list of prefixes by [`find_prefixes`].
 //!
 //! There is one writer. Changes come as a [`Batch`] and are in the current snapshot when [`Cache::apply`] returns. A full pass
 //! builds the next *generation* beside the one in service ([`Cache::begin_pass`], [`Cache::add_page`], [`Cache::finish_pass`]).

@@ -26,8 +26,7 @@ impl Cache {
         if self.is_ready() { Ok(self.snapshot()) } else { Err(self.not_ready()) }
     }
 
-    /// The same as [`Cache::ready_snapshot`], cheaper, for an answer that is made at once: the guard must not be held across an
-    /// await.
+    /// A cheaper form of [`Cache::ready_snapshot`] for an answer that is made at once. The guard must not be held across an await.
     pub fn ready_read(&self) -> Result<Guard<Arc<Index>>, NotReady> {
         if self.is_ready() { Ok(self.read()) } else { Err(self.not_ready()) }
     }

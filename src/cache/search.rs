@@ -19,7 +19,7 @@ pub struct PrefixFilter {
     pub role: Option<String>,
     /// The slug of a tag.
     pub tag: Option<String>,
-    /// NetBox's status value.
+    /// NetBox's status value, such as `active`.
     pub status: Option<String>,
     /// Only prefixes that carry a lease themselves.
     pub leased_only: bool,
@@ -40,8 +40,7 @@ fn has_slug<'a>(wanted: Option<&String>, mut references: impl Iterator<Item = &'
     wanted.is_none_or(|slug| references.any(|reference| *reference.slug == **slug))
 }
 
-/// The prefixes that match, in the order of [`prefix_order`]. The cost is that of a walk over all prefixes of the scopes, or of
-/// those inside `within`.
+/// The prefixes that match, in the order of [`prefix_order`]. Visits all prefixes of the scopes, or only those inside `within`.
 pub fn find_prefixes(index: &Index, filter: &PrefixFilter) -> Vec<Arc<Prefix>> {
     let mut scopes: Vec<VrfScope> = match filter.scope {
         Some(scope) => vec![scope],
@@ -64,8 +63,8 @@ pub fn find_prefixes(index: &Index, filter: &PrefixFilter) -> Vec<Arc<Prefix>> {
     found
 }
 
-/// The order of a list of prefixes: the global table, then the VRFs by id; IPv4 before IPv6; by first address; shorter masks
-/// first; by id.
+/// The order of a list of prefixes: the global table first, then the VRFs by id; in each scope IPv4 before IPv6, then by first
+/// address, shorter masks first, and duplicates by id.
 pub fn prefix_order(a: &Prefix, b: &Prefix) -> Ordering {
     (a.scope, a.network, a.id).cmp(&(b.scope, b.network, b.id))
 }

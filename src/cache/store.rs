@@ -145,8 +145,8 @@ impl Store {
         }))
     }
 
-    /// Writes a batch into each of the generations, together with the new position, in one transaction. Writing it twice has
-    /// no further effect.
+    /// Writes a batch into each of the generations, together with the new position, in one transaction. A second write of the
+    /// same batch has no effect.
     pub(super) async fn write(
         &self,
         generations: &[u64],

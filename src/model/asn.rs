@@ -1,4 +1,4 @@
-//! AS numbers.
+//! The numbers of autonomous systems.
 
 use std::fmt;
 use std::str::FromStr;

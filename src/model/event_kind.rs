@@ -15,7 +15,7 @@ macro_rules! event_kinds {
         }
 
         impl EventKind {
-            /// Every kind.
+            /// All kinds, in the order of their definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The name of the kind in settings and in the ledger.
@@ -94,5 +94,5 @@ impl fmt::Display for EventKind {
 
 /// A text that should name a kind of event names none of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no kind of event")]
+#[error("{0:?} is not a kind of event")]
 pub struct UnknownEventKind(String);

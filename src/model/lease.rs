@@ -34,7 +34,7 @@ pub struct Lease {
 impl Lease {
     /// The contract alone: owner, term, LOA reference and origin, without the verdicts.
     #[must_use]
-    pub fn agreed(&self) -> Self {
+    pub fn contract(&self) -> Self {
         Self {
             owner: self.owner.clone(),
             term: self.term,
@@ -87,8 +87,7 @@ macro_rules! netbox_choices {
 }
 
 netbox_choices!(
-    /// The result of route origin validation for a block and its origin AS (RFC 6811), as the custom field `roa_status` names
-    /// it.
+    /// The value of the custom field `roa_status`: route origin validation of the block with its origin AS (RFC 6811).
     RoaStatus {
         Valid = "valid",
         Invalid = "invalid",

@@ -39,7 +39,7 @@ pub struct Cause {
 
 impl CouldNotCheck {
     /// The error of a single source.
-    pub fn one(source: impl Into<String>, why: impl fmt::Display) -> Self {
+    pub fn from_source(source: impl Into<String>, why: impl fmt::Display) -> Self {
         Self { causes: vec![Cause { source: source.into(), why: why.to_string() }] }
     }
 

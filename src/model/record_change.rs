@@ -49,7 +49,7 @@ impl RecordChange<Prefix> {
         match (lease(&self.before), lease(&self.after)) {
             (None, Some(_)) => EventKind::LeaseRegistered,
             (Some(_), None) => EventKind::LeaseEnded,
-            (Some(before), Some(after)) if before.agreed() != after.agreed() => {
+            (Some(before), Some(after)) if before.contract() != after.contract() => {
                 if before.term.expiry < after.term.expiry && before.term.expiry.is_some() {
                     EventKind::LeaseRenewed
                 } else {

@@ -136,7 +136,7 @@ pub struct RouteVerdict {
 
 impl RouteVerdict {
     /// Validates a route by the algorithm of RFC 6811, section 2. VRPs that do not cover the route are ignored.
-    pub fn of(route: Route, vrps: impl IntoIterator<Item = Vrp>) -> Self {
+    pub fn validate(route: Route, vrps: impl IntoIterator<Item = Vrp>) -> Self {
         let (mut matching, mut failing) = (Vec::new(), Vec::new());
         for vrp in vrps.into_iter().filter(|vrp| vrp.covers(route)) {
             match vrp.mismatch(route) {
@@ -154,7 +154,7 @@ impl RouteVerdict {
 
     /// A matching VRP that also authorises more-specifics, if every matching VRP does so. RFC 9319 advises against such ROAs:
     /// whoever forges the origin can announce a more-specific that the holder does not announce.
-    pub fn loose(&self) -> Option<Vrp> {
+    pub fn loose_vrp(&self) -> Option<Vrp> {
         let tight = self.matching.iter().any(|vrp| vrp.max_length == vrp.prefix.length());
         if tight { None } else { self.matching.first().copied() }
     }

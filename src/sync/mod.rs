@@ -12,8 +12,8 @@
 //!
 //! # Error handling
 //!
-//! A NetBox that does not answer is an [`Error`] of one round only. The cache stays in service and reports its age, and the next
-//! round tries again.
+//! A NetBox that does not answer is an [`Error`] of one round only. The cache stays in service and reports its age. The caller
+//! only has to call again after the usual interval.
 
 mod error;
 mod full_pass;

@@ -7,8 +7,7 @@ use crate::cache::Position;
 use crate::netbox::ObjectChange;
 
 /// The number of entries that each poll reads again. NetBox assigns ids before it commits, so an entry may appear late. It appears
-/// later than this only if others wrote more entries during one transaction; the full pass that runs at an interval then finds
-/// its change.
+/// later than this only if others wrote more entries during one transaction; the next timed full pass then finds its change.
 pub(super) const OVERLAP: u64 = 500;
 
 /// The reason why the change log does not continue from the stored position.

@@ -54,7 +54,7 @@ pub struct SyncState {
     pub last_full_pass_took: Option<Duration>,
     /// The reason for that pass.
     pub last_full_pass_reason: String,
-    /// See [`PassProgress::rows`].
+    /// The number of records read by the running full pass, and the number expected; both are 0 if none is running.
     pub progress: (u64, u64),
     /// The error of the latest round; empty if it succeeded.
     pub last_error: String,
