@@ -1,10 +1,11 @@
-//! EventService: the log as a watcher sees it, against the emulator and the real NetBox.
+//! EventService: the event log as a watcher sees it, against the emulator and the real NetBox.
 
 use std::time::Duration;
 
 use leasehold::config::{EventSettings, Settings};
+use leasehold::events::{EventFilter, Watch, WatchItem};
 use leasehold::ledger::{LedgerSettings, Retention};
-use leasehold::model::{EventKind, Happening, Subject};
+use leasehold::model::{DomainEvent, EventKind, Subject};
 use leasehold::rpc::proto::v1;
 use leasehold::rpc::proto::v1::watch_events_response::Item;
 use serde_json::json;
@@ -19,10 +20,10 @@ async fn watch(server: &Server, request: v1::WatchEventsRequest) -> Stream {
     server.events.clone().watch_events(request).await.unwrap().into_inner()
 }
 
-/// The next message, which must come soon.
+/// The next message. Fails if none arrives within ten seconds.
 async fn next(stream: &mut Stream) -> v1::WatchEventsResponse {
     let soon = tokio::time::timeout(Duration::from_secs(10), stream.message());
-    soon.await.expect("no message within ten seconds").unwrap().expect("the stream has ended")
+    soon.await.expect("no message arrived within ten seconds").unwrap().expect("the stream has ended")
 }
 
 async fn next_event(stream: &mut Stream) -> (v1::Event, String) {
@@ -43,11 +44,11 @@ async fn snapshot(stream: &mut Stream) -> (Vec<v1::Lease>, String) {
         let message = next(stream).await;
         match message.item {
             Some(Item::Lease(lease)) => {
-                assert_eq!(message.resume_token, "", "half a snapshot cannot be resumed");
+                assert_eq!(message.resume_token, "", "a stream cannot resume within a snapshot");
                 leases.push(lease);
             }
             Some(Item::Synced(_)) => return (leases, message.resume_token),
-            other => panic!("not of a snapshot: {other:?}"),
+            other => panic!("not part of a snapshot: {other:?}"),
         }
     }
 }
@@ -56,14 +57,14 @@ fn reason(status: &tonic::Status) -> (Code, String) {
     (status.code(), status.get_error_details().error_info().unwrap().reason.clone())
 }
 
-async fn a_life(netbox: &NetBox) {
+async fn every_change_is_an_event(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     let server = Server::before(netbox).await;
     let request = v1::WatchEventsRequest { vrf_id: Some(vrf), ..v1::WatchEventsRequest::default() };
     let mut stream = watch(&server, request.clone()).await;
     assert!(snapshot(&mut stream).await.0.is_empty());
 
-    // Through Leasehold.
+    // A change through Leasehold.
     let register = v1::RegisterLeaseRequest {
         prefix: "203.0.113.0/24".to_owned(),
         vrf_id: vrf,
@@ -75,7 +76,7 @@ async fn a_life(netbox: &NetBox) {
     let (event, _) = next_event(&mut stream).await;
     assert_eq!((event.r#type(), event.owner.as_str()), (v1::EventType::LeaseRegistered, "ACME-LIR"));
 
-    // By hand, in NetBox.
+    // A change by hand in NetBox.
     let Some(v1::event::Subject::Prefix(change)) = event.subject else { panic!("not about a prefix") };
     let id = change.after.unwrap().id;
     let body = json!({ "custom_fields": { "lease_expiry": "2099-06-01" } });
@@ -86,7 +87,7 @@ async fn a_life(netbox: &NetBox) {
     let expiry = |prefix: Option<v1::Prefix>| prefix.unwrap().lease.unwrap().expiry;
     assert_eq!((expiry(change.before), expiry(change.after)), (date("2098-06-01"), date("2099-06-01")));
 
-    // An address, by hand and gone again.
+    // An address is recorded by hand and deleted again.
     let made = netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.9/24", "vrf": vrf })).await;
     assert_eq!(next_event(&mut stream).await.0.r#type(), v1::EventType::AddressRecorded);
     netbox.rest("DELETE", &format!("ipam/ip-addresses/{}/", made["id"]), None).await;
@@ -102,7 +103,7 @@ async fn a_life(netbox: &NetBox) {
         assert_eq!(next_event(&mut stream).await.0.r#type(), v1::EventType::AddressAllocated);
     }
 
-    // A second watcher, from the token of the renewal, is told the rest; one that filters, what it wants.
+    // A second watcher resumes after the renewal; a third one filters by type.
     let resumed = v1::WatchEventsRequest { resume_token: token, ..request.clone() };
     let mut again = watch(&server, resumed.clone()).await;
     assert_eq!(next_event(&mut again).await.0.r#type(), v1::EventType::AddressRecorded);
@@ -110,13 +111,13 @@ async fn a_life(netbox: &NetBox) {
     let mut filtered = watch(&server, v1::WatchEventsRequest { types, ..resumed }).await;
     assert_eq!(next_event(&mut filtered).await.0.r#type(), v1::EventType::AddressAllocated);
 
-    // A third sees the present.
+    // A watcher that comes late receives the present state.
     let mut late = watch(&server, request).await;
     let (leases, _) = snapshot(&mut late).await;
     assert_eq!(leases.len(), 1);
     assert_eq!(leases[0].expiry, date("2099-06-01"));
 
-    // The list has the same, the newest first, a page at a time.
+    // ListEvents has the same events, the newest first, in pages.
     let mut list =
         v1::ListEventsRequest { vrf_id: Some(vrf), page_size: 2, ..v1::ListEventsRequest::default() };
     let mut types = Vec::new();
@@ -143,21 +144,21 @@ async fn a_life(netbox: &NetBox) {
 }
 
 #[tokio::test]
-async fn what_happens_is_told_in_order() {
-    a_life(&NetBox::emulated().await).await;
+async fn every_change_is_an_event_in_order() {
+    every_change_is_an_event(&NetBox::emulated().await).await;
 }
 
 #[tokio::test]
-async fn what_happens_in_the_real_netbox_is_told_in_order() {
-    if let Some(netbox) = NetBox::real("events::what_happens_in_the_real_netbox_is_told_in_order").await {
-        a_life(&netbox).await;
+async fn every_change_in_the_real_netbox_is_an_event_in_order() {
+    if let Some(netbox) = NetBox::real("events::every_change_in_the_real_netbox_is_an_event_in_order").await {
+        every_change_is_an_event(&netbox).await;
     }
 }
 
-/// Nothing but a number that the log has to carry.
-fn numbered(number: usize) -> Happening {
+/// An event that carries a number.
+fn numbered(number: usize) -> DomainEvent {
     let subject = Subject::Sync(number.to_string());
-    Happening { kind: EventKind::SyncLost, time: jiff::Timestamp::now(), subject }
+    DomainEvent { kind: EventKind::SyncLost, time: jiff::Timestamp::UNIX_EPOCH, subject }
 }
 
 #[tokio::test]
@@ -179,8 +180,8 @@ async fn a_watcher_killed_a_hundred_times_gets_every_event_once_and_in_order() {
     let log = server.running.log.clone();
     let writer = tokio::spawn(async move {
         for part in (0..EVENTS).collect::<Vec<_>>().chunks(50) {
-            let happenings: Vec<Happening> = part.iter().map(|number| numbered(*number)).collect();
-            log.tell(&happenings).await.unwrap();
+            let domain_events: Vec<DomainEvent> = part.iter().map(|number| numbered(*number)).collect();
+            log.publish(&domain_events).await.unwrap();
         }
     });
     let (mut seen, mut kills) = (0, 0);
@@ -189,7 +190,7 @@ async fn a_watcher_killed_a_hundred_times_gets_every_event_once_and_in_order() {
         let Some(v1::event::Subject::Sync(change)) = event.subject else { panic!("another event") };
         assert_eq!(change.reason, seen.to_string(), "missing, repeated or out of order");
         seen += 1;
-        // Killed in mid-stream, with messages on their way that nobody will read.
+        // The stream is dropped while messages are on their way.
         if seen % (EVENTS / KILLS) == EVENTS / KILLS - 1 {
             drop(stream);
             kills += 1;
@@ -216,11 +217,11 @@ async fn a_token_that_cannot_be_resumed_is_refused_with_the_oldest_that_can() {
     assert_eq!(reason(&foreign), (Code::OutOfRange, "TOKEN_FOREIGN".to_owned()));
 
     let log = &server.running.log;
-    let happenings: Vec<Happening> = (0..20).map(numbered).collect();
-    log.tell(&happenings).await.unwrap();
+    let domain_events: Vec<DomainEvent> = (0..20).map(numbered).collect();
+    log.publish(&domain_events).await.unwrap();
     let future = resume(&log.token(1_000_000).to_string()).await.unwrap_err();
     assert_eq!(reason(&future), (Code::OutOfRange, "TOKEN_FOREIGN".to_owned()));
-    // The notifier lets go of them once it has routed them.
+    // Compaction removes only events that the notifier has routed, which it does by its own timer.
     crate::support::eventually("compaction removes what is old", async || {
         let retention = Retention { before: jiff::Timestamp::MAX, at_most: 0 };
         log.journal().compact(retention).await.unwrap() >= 10
@@ -236,7 +237,7 @@ async fn a_token_that_cannot_be_resumed_is_refused_with_the_oldest_that_can() {
 #[tokio::test]
 async fn a_quiet_watcher_gets_bookmarks_and_a_stopping_server_hands_back_the_token() {
     let netbox = NetBox::emulated().await;
-    let events = EventSettings { bookmarks: Duration::from_millis(100), ..EventSettings::default() };
+    let events = EventSettings { bookmark_interval: Duration::from_millis(100), ..EventSettings::default() };
     let server = Server::with(Settings { events, ..settings(&netbox) }).await;
     server.live().await;
     let request = v1::WatchEventsRequest {
@@ -248,24 +249,37 @@ async fn a_quiet_watcher_gets_bookmarks_and_a_stopping_server_hands_back_the_tok
     assert!(matches!(next(&mut stream).await.item, Some(Item::Synced(_))));
     let first = next(&mut stream).await;
     assert!(matches!(first.item, Some(Item::Bookmark(_))));
-    // What it does not want moves its token all the same.
-    server.running.log.tell(&[numbered(1)]).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    next(&mut stream).await;
-    let moved = next(&mut stream).await;
-    assert_ne!(moved.resume_token, first.resume_token);
+    // An event that the filter rejects moves the token on all the same.
+    server.running.log.publish(&[numbered(1)]).await.unwrap();
+    let moved = loop {
+        let message = next(&mut stream).await;
+        assert!(matches!(message.item, Some(Item::Bookmark(_))));
+        if message.resume_token != first.resume_token {
+            break message;
+        }
+    };
 
     tokio::spawn(server.running.stop());
     let status = loop {
         match stream.message().await {
             Ok(Some(_)) => {}
-            Ok(None) => panic!("the stream ended without a word"),
+            Ok(None) => panic!("the stream ended without an error"),
             Err(status) => break status,
         }
     };
     assert_eq!(reason(&status), (Code::Unavailable, "SERVER_STOPPING".to_owned()));
     let details = status.get_error_details();
     assert_eq!(details.error_info().unwrap().metadata["resume_token"], moved.resume_token);
+}
+
+/// Reads a watch up to an event.
+async fn follow(watch: &mut Watch, sequence: u64) {
+    loop {
+        match watch.next().await.unwrap() {
+            WatchItem::Event(event) if event.sequence >= sequence => return,
+            WatchItem::Event(_) | WatchItem::Bookmark => {}
+        }
+    }
 }
 
 #[tokio::test]
@@ -275,38 +289,45 @@ async fn a_watcher_that_falls_out_of_the_ring_is_closed_with_its_token() {
     let request = v1::WatchEventsRequest { skip_snapshot: true, ..v1::WatchEventsRequest::default() };
     let mut slow = watch(&server, request).await;
     assert!(matches!(next(&mut slow).await.item, Some(Item::Synced(_))));
-    // Some first, so that it reads live; then more than the window of its connection and the ring together take.
+    // Once both have received an event, both read the ring and no longer the journal.
+    let log = server.running.log.clone();
+    let mut follower = Watch::after(log.clone(), log.last(), EventFilter::default(), Duration::from_secs(60));
+    let first = log.publish(&[numbered(0)]).await.unwrap();
+    follow(&mut follower, first[0].sequence).await;
+    next_event(&mut slow).await;
+    // More than the window of the slow watcher's connection and the ring hold together. The follower shows that the server has put
+    // each part into the ring.
     let padding = "x".repeat(400);
     for round in 0..25 {
-        let happenings: Vec<Happening> = (0..1000)
-            .map(|number| Happening {
+        let domain_events: Vec<DomainEvent> = (0..1000)
+            .map(|number| DomainEvent {
                 subject: Subject::Sync(format!("{round}-{number} {padding}")),
                 ..numbered(0)
             })
             .collect();
-        server.running.log.tell(&happenings).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(if round == 0 { 300 } else { 20 })).await;
+        let published = log.publish(&domain_events).await.unwrap();
+        follow(&mut follower, published.last().unwrap().sequence).await;
     }
-    let (mut told, mut token) = (0, String::new());
+    let (mut received, mut token) = (0, String::new());
     let status = loop {
         match slow.message().await {
             Ok(Some(message)) => {
                 token = message.resume_token;
-                told += 1;
+                received += 1;
             }
-            Ok(None) => panic!("the stream ended without a word"),
+            Ok(None) => panic!("the stream ended without an error"),
             Err(status) => break status,
         }
     };
-    assert_eq!(reason(&status), (Code::Aborted, "WATCH_TOO_SLOW".to_owned()), "after {told}");
+    assert_eq!(reason(&status), (Code::Aborted, "WATCH_TOO_SLOW".to_owned()), "after {received}");
     let details = status.get_error_details();
     assert_eq!(details.error_info().unwrap().metadata["resume_token"], token);
-    // From there on, nothing is missing.
+    // The events after the token are all there.
     let request = v1::WatchEventsRequest { resume_token: token, ..v1::WatchEventsRequest::default() };
     let mut resumed = watch(&server, request).await;
-    while told < 25_000 {
+    while received < 25_000 {
         next_event(&mut resumed).await;
-        told += 1;
+        received += 1;
     }
     server.running.stop().await;
 }

@@ -1,9 +1,9 @@
-//! Who had this address then: random histories against a plain model, before and after Leasehold came.
+//! The past of an address: random changes against a simple model, before and after Leasehold was started.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
+use leasehold::clock::{Clock as _, SystemClock};
 use leasehold::rpc::proto::v1;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -18,14 +18,14 @@ const ELSEWHERE: &str = "203.0.113.9";
 const PREFIXES: [&str; 4] = ["203.0.113.0/24", "203.0.113.0/25", "203.0.113.0/28", "203.0.113.128/25"];
 const OWNERS: [&str; 3] = ["ACME-LIR", "OTHER-LIR", "THIRD-LIR"];
 
-/// What stands in NetBox: of each prefix its id and owner, of each address its id, host and name.
+/// What NetBox holds: the id and owner of each prefix, and the host and name of each address by its id.
 #[derive(Clone, Debug, Default)]
 struct World {
     prefixes: BTreeMap<&'static str, (u64, &'static str)>,
     addresses: BTreeMap<u64, (&'static str, String)>,
 }
 
-/// What a lookup of the host must give.
+/// What a lookup of the host must answer: prefixes with their owners, and the names of the address records.
 type Answer = (Vec<(String, String)>, Vec<String>);
 
 impl World {
@@ -68,7 +68,7 @@ impl World {
                 self.addresses.remove(&id);
             }
             (4, _, Some(id)) => {
-                // The record goes to another address, or comes back from it.
+                // The record moves to another address, or back.
                 let host = if self.addresses[&id].0 == HOST { ELSEWHERE } else { HOST };
                 let body = Some(json!({ "address": format!("{host}/24") }));
                 assert_eq!(netbox.rest("PATCH", &format!("ipam/ip-addresses/{id}/"), body).await.0, 200);
@@ -83,12 +83,9 @@ impl World {
     }
 }
 
-/// An instant between two changes.
-async fn between() -> Timestamp {
-    tokio::time::sleep(Duration::from_millis(3)).await;
-    let at = Timestamp::now();
-    tokio::time::sleep(Duration::from_millis(3)).await;
-    at
+/// An instant after the change that NetBox has answered, and before the next one is sent.
+fn instant_between_changes() -> Timestamp {
+    SystemClock::new(jiff::tz::TimeZone::UTC).now()
 }
 
 async fn as_of(
@@ -107,22 +104,22 @@ async fn answered(server: &Server, vrf: u64, at: Timestamp) -> Answer {
     (chain.collect(), found.records.into_iter().map(|record| record.dns_name).collect())
 }
 
-async fn agrees(netbox: &NetBox, seed: u64, steps: usize) {
+async fn history_agrees_with_the_model(netbox: &NetBox, seed: u64, steps: usize) {
     let vrf = netbox.vrf(true).await;
     let mut random = StdRng::seed_from_u64(seed);
     let (mut world, mut instants) = (World::default(), Vec::new());
-    instants.push((between().await, world.answer()));
+    instants.push((instant_between_changes(), world.answer()));
     for _ in 0..steps {
         world.step(netbox, vrf, &mut random).await;
-        instants.push((between().await, world.answer()));
+        instants.push((instant_between_changes(), world.answer()));
     }
     let server = Server::before(netbox).await;
     for _ in 0..steps {
         world.step(netbox, vrf, &mut random).await;
-        // Each is seen by itself: of two changes of one record between two polls the log has the sum.
+        // A poll after each change: two changes of one record between two polls become one event.
         let poll = v1::TriggerSyncRequest { full: false, wait: true };
         server.admin.clone().trigger_sync(poll).await.unwrap();
-        instants.push((between().await, world.answer()));
+        instants.push((instant_between_changes(), world.answer()));
     }
     for (nth, (at, expected)) in instants.iter().enumerate() {
         let found = answered(&server, vrf, *at).await;
@@ -145,7 +142,7 @@ async fn agrees(netbox: &NetBox, seed: u64, steps: usize) {
 #[tokio::test]
 async fn the_past_agrees_with_a_model_over_random_histories() {
     for seed in 0..6 {
-        agrees(&NetBox::emulated().await, seed, 40).await;
+        history_agrees_with_the_model(&NetBox::emulated().await, seed, 40).await;
     }
 }
 
@@ -153,7 +150,7 @@ async fn the_past_agrees_with_a_model_over_random_histories() {
 async fn the_past_of_the_real_netbox_agrees_with_a_model() {
     let name = "history::the_past_of_the_real_netbox_agrees_with_a_model";
     let Some(netbox) = NetBox::real(name).await else { return };
-    agrees(&netbox, 99, 15).await;
+    history_agrees_with_the_model(&netbox, 99, 15).await;
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
-//! The ledger: one suite over both implementations.
+//! The ledger's intents, quarantine and observations: one suite over both databases.
 
 use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::ledger::{
-    self, Begun, Books, Detail, Fingerprint, Intent, IntentKind, IntentState, Ledger, LedgerSettings,
-    ListIntents, Observation, ObservationKind, Observations,
+    self, Begun, Detail, Fingerprint, Intent, IntentKind, IntentState, IntentStore, LedgerHandles,
+    LedgerSettings, ListIntents, Observation, ObservationKind, Observations, QuarantineStore,
 };
-use leasehold::model::{PrefixId, Table, VrfId};
+use leasehold::model::{PrefixId, VrfId, VrfScope};
 
 use crate::support::{directory, peers};
 
@@ -16,7 +16,7 @@ fn intent(name: &str, nth: i64) -> Intent {
     Intent {
         request: format!("{name}-{nth}").parse().unwrap(),
         kind: IntentKind::Addresses,
-        fingerprint: Fingerprint::of(&nth),
+        fingerprint: Fingerprint::version_1(nth.to_string().as_bytes()),
         state: IntentState::Pending,
         parent: Some(PrefixId(7)),
         detail: Detail { wanted: 3, ..Detail::default() },
@@ -25,14 +25,14 @@ fn intent(name: &str, nth: i64) -> Intent {
     }
 }
 
-async fn suite(ledger: Arc<dyn Ledger>) {
+async fn intent_suite(ledger: Arc<dyn IntentStore>) {
     let name = uuid::Uuid::new_v4().simple().to_string();
     let first = intent(&name, 0);
     assert_eq!(ledger.get(&first.request).await.unwrap(), None);
     assert_eq!(ledger.begin(&first).await.unwrap(), Begun::New);
     assert_eq!(ledger.begin(&first).await.unwrap(), Begun::Before(Box::new(first.clone())));
 
-    // Of many that begin the same one at once, one does.
+    // Of many that begin the same intent at once, one succeeds.
     let rival = intent(&name, 1);
     let tries = (0..16).map(|_| ledger.begin(&rival));
     let begun = futures::future::join_all(tries).await;
@@ -49,7 +49,7 @@ async fn suite(ledger: Arc<dyn Ledger>) {
     let ours = |intent: &Intent| intent.request == first.request;
     assert!(!ledger.pending().await.unwrap().iter().any(ours));
 
-    // The newest first, a page at a time, by state and by parent; releases are no allocations.
+    // Pages come with the newest first and filtered by state and by parent; releases are left out.
     for nth in 2..7 {
         ledger.begin(&Intent { parent: Some(PrefixId(900)), ..intent(&name, nth) }).await.unwrap();
     }
@@ -75,33 +75,36 @@ async fn suite(ledger: Arc<dyn Ledger>) {
     assert!(ledger.list(&done).await.unwrap().iter().all(|intent| intent.state == IntentState::Done));
 }
 
-/// Addresses that were given back.
-async fn resting(ledger: Arc<dyn Ledger>) {
-    // A table of its own, since the PostgreSQL ledger is shared by other tests.
-    let table = Table::Vrf(VrfId(u64::from(uuid::Uuid::new_v4().as_fields().0)));
+/// Addresses that were released.
+async fn quarantine_suite(quarantine: Arc<dyn QuarantineStore>) {
+    // A VRF that no other test uses, because tests share the PostgreSQL ledger.
+    let scope = VrfScope::Vrf(VrfId(u64::from(uuid::Uuid::new_v4().as_fields().0)));
     let at = |second: i64| Timestamp::from_second(1_700_000_000 + second).unwrap();
     let host = |last: u8| std::net::IpAddr::from([203, 0, 113, last]);
-    ledger.rest(table, &(1..=5).map(host).collect::<Vec<_>>(), at(0)).await.unwrap();
-    ledger.rest(table, &[host(5), "2001:db8::1".parse().unwrap()], at(10)).await.unwrap();
+    quarantine.quarantine(scope, &(1..=5).map(host).collect::<Vec<_>>(), at(0)).await.unwrap();
+    quarantine.quarantine(scope, &[host(5), "2001:db8::1".parse().unwrap()], at(10)).await.unwrap();
     let of = async |since: i64| {
-        let found = ledger.resting(at(since)).await.unwrap();
-        let mut ours: Vec<_> = found.into_iter().filter(|row| row.0 == table).map(|row| row.1).collect();
+        let found = quarantine.quarantined(at(since)).await.unwrap();
+        let mut ours: Vec<_> = found.into_iter().filter(|row| row.0 == scope).map(|row| row.1).collect();
         ours.sort_unstable();
         ours
     };
     assert_eq!(of(-1).await.len(), 6);
-    assert_eq!(of(0).await, [host(5), "2001:db8::1".parse().unwrap()], "given back again, it rests anew");
-    ledger.wake(at(0)).await.unwrap();
+    assert_eq!(
+        of(0).await,
+        [host(5), "2001:db8::1".parse().unwrap()],
+        "a second release starts the quarantine anew"
+    );
+    quarantine.end_quarantine(at(0)).await.unwrap();
     assert_eq!(of(-1).await.len(), 2);
 }
 
-/// What was observed of blocks.
-async fn observed(observations: Arc<dyn Observations>) {
+async fn observation_suite(observations: Arc<dyn Observations>) {
     let base = u64::from(uuid::Uuid::new_v4().as_fields().0) << 8;
     let (first, second) = (PrefixId(base), PrefixId(base + 1));
     let now = Timestamp::from_second(1_700_000_000).unwrap();
     let row = |prefix, subject: &str, value: u32| Observation::of(prefix, subject, &value).unwrap();
-    // More than one statement's worth.
+    // More rows than one statement inserts.
     let many: Vec<Observation> = (0..1200).map(|nth| row(first, &format!("{nth:04}"), nth)).collect();
     observations.put(ObservationKind::Sweep, &many, now).await.unwrap();
     let other = [row(first, "roa", 1), row(second, "roa", 2), row(second, "irr", 3)];
@@ -117,7 +120,7 @@ async fn observed(observations: Arc<dyn Observations>) {
     assert_eq!(
         values(ObservationKind::Verdict, second).await,
         wanted,
-        "the later word stands in place of the other"
+        "the later observation replaces the earlier one"
     );
     let all = observations.load(ObservationKind::Verdict, None).await.unwrap();
     assert_eq!(all.iter().filter(|row| row.prefix == first || row.prefix == second).count(), 3);
@@ -128,26 +131,26 @@ async fn observed(observations: Arc<dyn Observations>) {
     assert_eq!(values(ObservationKind::Sweep, first).await, []);
 }
 
-async fn all(books: Books) {
-    suite(books.intents.clone()).await;
-    resting(books.intents).await;
-    observed(books.observations).await;
+async fn all_suites(ledger: LedgerHandles) {
+    intent_suite(ledger.intents).await;
+    quarantine_suite(ledger.quarantine).await;
+    observation_suite(ledger.observations).await;
 }
 
 #[tokio::test]
-async fn sqlite_keeps_intents_rest_and_observations() {
+async fn sqlite_keeps_intents_quarantine_and_observations() {
     let (_guard, path) = directory();
     let settings = LedgerSettings::Sqlite(path.join("ledger.db"));
-    all(ledger::open(&settings).await.unwrap()).await;
-    // What was written is there for the next server.
+    all_suites(ledger::open(&settings).await.unwrap()).await;
+    // The next server finds what this one has stored.
     let again = ledger::open(&settings).await.unwrap();
     assert!(!again.intents.pending().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn postgres_keeps_intents_rest_and_observations() {
-    let name = "ledger::postgres_keeps_intents_rest_and_observations";
+async fn postgres_keeps_intents_quarantine_and_observations() {
+    let name = "ledger::postgres_keeps_intents_quarantine_and_observations";
     let Some(url) = peers::variable(name, "LEASEHOLD_TEST_POSTGRES_URL", "a real PostgreSQL") else { return };
     let settings = LedgerSettings::Postgres(secrecy::SecretString::from(url));
-    all(ledger::open(&settings).await.unwrap()).await;
+    all_suites(ledger::open(&settings).await.unwrap()).await;
 }

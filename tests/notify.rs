@@ -1,4 +1,4 @@
-//! Notifications: the outbox over both ledgers, and sinks that are down, throttled or slow, in simulated time.
+//! Notifications: one suite of the outbox over both databases, and sinks that fail or ask to wait, in simulated time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,10 +7,15 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::events::EventLog;
-use leasehold::ledger::{self, Delivery, DeliveryState, LedgerSettings, ListDeliveries, Outbox, Outcome};
-use leasehold::model::{Change, Event, EventKind, Happening, Subject, TermDate, TermReached, Threshold};
-use leasehold::notify::message::sample;
-use leasehold::notify::{Notifier, NotifySettings, Route, SinkSettings, Target};
+use leasehold::ledger::{
+    self, Delivery, DeliveryOutcome, DeliveryState, LedgerSettings, ListDeliveries, Outbox,
+};
+use leasehold::model::{
+    DomainEvent, Event, EventKind, RecordChange, Subject, TermDate, TermReached, Threshold,
+};
+use leasehold::notify::{
+    NotificationRoute, Notifier, NotifySettings, SinkSettings, SinkTarget, sample_event,
+};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -22,10 +27,10 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-/// A delivery of an event about one prefix.
-fn delivery(sink: &str, sequence: u64, matter: u64) -> Delivery {
-    let change = Change { before: None, after: Some(prefix(matter, "203.0.113.0/24", "", 0)) };
-    let event = Event { sequence, recorded: at(0), happening: Happening::prefix(change, None, at(0)) };
+/// A delivery of an event about the prefix with the id `prefix_id`, which is its ordering key.
+fn delivery(sink: &str, sequence: u64, prefix_id: u64) -> Delivery {
+    let change = RecordChange { before: None, after: Some(prefix(prefix_id, "203.0.113.0/24", "", 0)) };
+    let event = Event { sequence, recorded: at(0), domain_event: DomainEvent::prefix(change, None, at(0)) };
     Delivery {
         id: format!("{sink}-{sequence}"),
         sink: sink.to_owned(),
@@ -39,20 +44,20 @@ fn delivery(sink: &str, sequence: u64, matter: u64) -> Delivery {
     }
 }
 
-async fn suite(outbox: Arc<dyn Outbox>) {
-    // A name of its own, since the PostgreSQL ledger is shared by other tests.
+async fn outbox_suite(outbox: Arc<dyn Outbox>) {
+    // A sink that no other test uses, because tests share the PostgreSQL ledger.
     let sink = uuid::Uuid::new_v4().simple().to_string();
     let all: Vec<Delivery> = (1..=5).map(|nth| delivery(&sink, nth, nth)).collect();
     let of = |state| ListDeliveries { state, sink: sink.clone(), after: None, limit: 100 };
     let ids = |deliveries: &[Delivery]| -> Vec<u64> {
         deliveries.iter().map(|delivery| delivery.event.sequence).collect()
     };
-    outbox.route(0, &all).await.unwrap();
-    // Routed by another replica as well: what is there stays as it is.
-    outbox.route(0, &all[..2]).await.unwrap();
+    outbox.enqueue(0, &all).await.unwrap();
+    // Another replica routes the same events: deliveries that exist stay as they are.
+    outbox.enqueue(0, &all[..2]).await.unwrap();
     assert_eq!(ids(&outbox.deliveries(&of(None)).await.unwrap()), [5, 4, 3, 2, 1], "the newest first");
 
-    // Of many who claim at once, each gets others, the oldest first.
+    // Of many that claim at once, each gets other deliveries, the oldest first.
     let claims = (0..4).map(|_| outbox.claim(&sink, at(10), at(130), 1));
     let claimed = futures::future::join_all(claims).await.into_iter().flat_map(Result::unwrap);
     let claimed: Vec<Delivery> = claimed.collect();
@@ -63,30 +68,34 @@ async fn suite(outbox: Arc<dyn Outbox>) {
     let rest = outbox.claim(&sink, at(10), at(130), 100).await.unwrap();
     assert_eq!(got.len() + rest.len(), 5);
     assert!(outbox.claim(&sink, at(20), at(140), 100).await.unwrap().is_empty());
-    // Whoever claimed them died: they are due again.
+    // The claims have run out, as after a crash: the deliveries are due again.
     let again = outbox.claim(&sink, at(130), at(250), 100).await.unwrap();
     assert_eq!(ids(&again), [1, 2, 3, 4, 5]);
     assert_eq!(again[0].attempts, 2);
 
     let id = |nth: usize| vec![all[nth].id.clone()];
-    outbox.settle(&id(0), &Outcome::Sent, at(131)).await.unwrap();
-    outbox.settle(&id(1), &Outcome::Later(at(200), "503".into()), at(131)).await.unwrap();
-    outbox.settle(&id(2), &Outcome::Dead("410".into()), at(131)).await.unwrap();
+    outbox.record_outcome(&id(0), &DeliveryOutcome::Sent, at(131)).await.unwrap();
+    outbox.record_outcome(&id(1), &DeliveryOutcome::Later(at(200), "503".into()), at(131)).await.unwrap();
+    outbox.record_outcome(&id(2), &DeliveryOutcome::Dead("410".into()), at(131)).await.unwrap();
     let dead = outbox.deliveries(&of(Some(DeliveryState::Dead))).await.unwrap();
     assert_eq!((ids(&dead), dead[0].error.as_str()), (vec![3], "410"));
-    assert_eq!(dead[0].event, all[2].event, "an event is kept whole");
+    assert_eq!(dead[0].event, all[2].event, "the delivery holds the whole event");
     assert!(outbox.claim(&sink, at(199), at(300), 100).await.unwrap().is_empty());
     let due = outbox.claim(&sink, at(200), at(320), 100).await.unwrap();
     assert_eq!((ids(&due), due[0].error.as_str()), (vec![2], "503"));
 
     let (_, dead_before) = outbox.backlog().await.unwrap();
-    assert_eq!(outbox.replay(&sink, &id(0), at(210)).await.unwrap(), 0, "what was sent is not sent again");
+    assert_eq!(
+        outbox.replay(&sink, &id(0), at(210)).await.unwrap(),
+        0,
+        "a delivery that was sent cannot be replayed"
+    );
     assert_eq!(outbox.replay(&sink, &[], at(210)).await.unwrap(), 1);
     assert_eq!(outbox.backlog().await.unwrap().1, dead_before - 1);
     let due = outbox.claim(&sink, at(210), at(330), 100).await.unwrap();
     assert_eq!((ids(&due), due[0].attempts), (vec![3], 1));
 
-    // Pages, and forgetting.
+    // Pages, and the deletion of deliveries that were sent.
     let mut wanted = ListDeliveries { limit: 2, ..of(None) };
     let mut seen = Vec::new();
     while let Some(last) = {
@@ -104,22 +113,25 @@ async fn suite(outbox: Arc<dyn Outbox>) {
     assert!(outbox.deliveries(&of(Some(DeliveryState::Sent))).await.unwrap().is_empty());
 }
 
-async fn in_order(outbox: Arc<dyn Outbox>) {
+async fn ordering_suite(outbox: Arc<dyn Outbox>) {
     let sink = uuid::Uuid::new_v4().simple().to_string();
     let all = [delivery(&sink, 1, 7), delivery(&sink, 2, 8), delivery(&sink, 3, 7)];
-    outbox.route(0, &all).await.unwrap();
+    outbox.enqueue(0, &all).await.unwrap();
     let first = outbox.claim(&sink, at(0), at(120), 1).await.unwrap();
     assert_eq!(first[0].event.sequence, 1);
-    // The end of a matter does not overtake its beginning; another matter may.
+    // A later event of the same ordering key does not overtake an earlier one; one of another key may.
     let second = outbox.claim(&sink, at(0), at(120), 10).await.unwrap();
     assert_eq!(second.iter().map(|due| due.event.sequence).collect::<Vec<_>>(), [2]);
-    outbox.settle(&[all[0].id.clone()], &Outcome::Later(at(15), "503".into()), at(1)).await.unwrap();
+    outbox
+        .record_outcome(&[all[0].id.clone()], &DeliveryOutcome::Later(at(15), "503".into()), at(1))
+        .await
+        .unwrap();
     assert!(outbox.claim(&sink, at(14), at(120), 10).await.unwrap().is_empty());
     let third = outbox.claim(&sink, at(15), at(120), 10).await.unwrap();
     assert_eq!(third.iter().map(|due| due.event.sequence).collect::<Vec<_>>(), [1, 3]);
 }
 
-async fn tickets(outbox: Arc<dyn Outbox>) {
+async fn ticket_suite(outbox: Arc<dyn Outbox>) {
     let sink = uuid::Uuid::new_v4().simple().to_string();
     assert_eq!(outbox.ticket(&sink, "k").await.unwrap(), None);
     outbox.open_ticket(&sink, "k", "NET-1", at(0)).await.unwrap();
@@ -130,43 +142,43 @@ async fn tickets(outbox: Arc<dyn Outbox>) {
     assert_eq!(outbox.ticket(&sink, "k").await.unwrap(), None);
 }
 
-async fn outboxes(settings: LedgerSettings) {
+async fn all_suites(settings: LedgerSettings) {
     let outbox = ledger::open(&settings).await.unwrap().outbox;
-    suite(outbox.clone()).await;
-    in_order(outbox.clone()).await;
-    tickets(outbox).await;
+    outbox_suite(outbox.clone()).await;
+    ordering_suite(outbox.clone()).await;
+    ticket_suite(outbox).await;
 }
 
 #[tokio::test]
 async fn sqlite_keeps_deliveries() {
     let (_guard, path) = directory();
-    outboxes(LedgerSettings::Sqlite(path.join("ledger.db"))).await;
+    all_suites(LedgerSettings::Sqlite(path.join("ledger.db"))).await;
 }
 
 #[tokio::test]
 async fn postgres_keeps_deliveries() {
     let name = "notify::postgres_keeps_deliveries";
     let Some(url) = peers::variable(name, "LEASEHOLD_TEST_POSTGRES_URL", "a real PostgreSQL") else { return };
-    outboxes(LedgerSettings::Postgres(secrecy::SecretString::from(url))).await;
+    all_suites(LedgerSettings::Postgres(secrecy::SecretString::from(url))).await;
 }
 
 /// How a receiver answers.
 #[derive(Clone, Copy, Debug)]
-enum Mood {
-    Well,
+enum Behaviour {
+    Accepting,
     Failing,
-    /// It asks for so many seconds.
+    /// Asks to be left alone for this many seconds.
     Throttling(u64),
-    /// It takes what is sent and breaks before it says so: nobody can know.
-    Forgetful,
+    /// Accepts the message and answers with an error.
+    AcceptingWithError,
 }
 
-/// A webhook's receiver: what it took, in order, and how often it was asked.
+/// The receiver of a webhook. It keeps the ids of accepted messages in their order, and the time of every request.
 struct Receiver {
     url: url::Url,
-    mood: Arc<Mutex<Mood>>,
-    took: Arc<Mutex<Vec<String>>>,
-    asked: Arc<Mutex<Vec<Timestamp>>>,
+    behaviour: Arc<Mutex<Behaviour>>,
+    accepted: Arc<Mutex<Vec<String>>>,
+    requested: Arc<Mutex<Vec<Timestamp>>>,
 }
 
 impl Receiver {
@@ -174,24 +186,29 @@ impl Receiver {
         use leasehold::clock::Clock as _;
         let listener = tokio::net::TcpListener::bind(LOOPBACK).await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
-        let receiver =
-            Self { url, mood: Arc::new(Mutex::new(Mood::Well)), took: Arc::default(), asked: Arc::default() };
-        let (mood, took, asked) = (receiver.mood.clone(), receiver.took.clone(), receiver.asked.clone());
+        let receiver = Self {
+            url,
+            behaviour: Arc::new(Mutex::new(Behaviour::Accepting)),
+            accepted: Arc::default(),
+            requested: Arc::default(),
+        };
+        let (behaviour, accepted, requested) =
+            (receiver.behaviour.clone(), receiver.accepted.clone(), receiver.requested.clone());
         let hook = async move |headers: HeaderMap, _: Bytes| {
-            asked.lock().unwrap().push(clock.now());
+            requested.lock().unwrap().push(clock.now());
             let id = headers["webhook-id"].to_str().unwrap().to_owned();
             let none = HeaderMap::new();
-            match *mood.lock().unwrap() {
-                Mood::Well => {
-                    took.lock().unwrap().push(id);
+            match *behaviour.lock().unwrap() {
+                Behaviour::Accepting => {
+                    accepted.lock().unwrap().push(id);
                     (StatusCode::OK, none)
                 }
-                Mood::Forgetful => {
-                    took.lock().unwrap().push(id);
+                Behaviour::AcceptingWithError => {
+                    accepted.lock().unwrap().push(id);
                     (StatusCode::BAD_GATEWAY, none)
                 }
-                Mood::Failing => (StatusCode::SERVICE_UNAVAILABLE, none),
-                Mood::Throttling(seconds) => {
+                Behaviour::Failing => (StatusCode::SERVICE_UNAVAILABLE, none),
+                Behaviour::Throttling(seconds) => {
                     let headers = HeaderMap::from_iter([("retry-after".parse().unwrap(), seconds.into())]);
                     (StatusCode::TOO_MANY_REQUESTS, headers)
                 }
@@ -202,20 +219,20 @@ impl Receiver {
         receiver
     }
 
-    fn set(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
+    fn set(&self, behaviour: Behaviour) {
+        *self.behaviour.lock().unwrap() = behaviour;
     }
 
-    fn took(&self) -> Vec<String> {
-        self.took.lock().unwrap().clone()
+    fn accepted(&self) -> Vec<String> {
+        self.accepted.lock().unwrap().clone()
     }
 
-    fn asked(&self) -> Vec<Timestamp> {
-        self.asked.lock().unwrap().clone()
+    fn requested(&self) -> Vec<Timestamp> {
+        self.requested.lock().unwrap().clone()
     }
 }
 
-struct World {
+struct TestNotifier {
     clock: Arc<SetClock>,
     log: Arc<EventLog>,
     outbox: Arc<dyn Outbox>,
@@ -224,16 +241,16 @@ struct World {
     second: i64,
 }
 
-impl World {
+impl TestNotifier {
     async fn new() -> Self {
         let clock = SetClock::at(at(0));
-        let books = ledger::open(&LedgerSettings::Temporary).await.unwrap();
-        let log = EventLog::open(books.journal, clock.clone()).await.unwrap();
+        let ledger = ledger::open(&LedgerSettings::Temporary).await.unwrap();
+        let log = EventLog::open(ledger.journal, clock.clone()).await.unwrap();
         let receiver = Receiver::listen(clock.clone()).await;
-        let target = Target::Webhook { url: receiver.url.clone(), secrets: Vec::new() };
+        let target = SinkTarget::Webhook { url: receiver.url.clone(), secrets: Vec::new() };
         let sinks = vec![SinkSettings { name: "hook".into(), target, allow_private: true }];
         let settings = NotifySettings { sinks, routes: Vec::new() };
-        Self { clock, log, outbox: books.outbox, receiver, settings, second: 0 }
+        Self { clock, log, outbox: ledger.outbox, receiver, settings, second: 0 }
     }
 
     fn notifier(&self) -> Notifier {
@@ -241,8 +258,8 @@ impl World {
         Notifier::new(&self.settings, log, outbox, self.clock.clone()).unwrap()
     }
 
-    /// A lease comes within a threshold; the id that its delivery must have.
-    async fn lapse(&self, id: u64) -> String {
+    /// Publishes that a lease comes within a threshold. Returns the id that its delivery must have.
+    async fn publish_expiring(&self, id: u64) -> String {
         let reached = TermReached {
             prefix: prefix(id, "203.0.113.0/24", "", 0),
             which: TermDate::Expiry,
@@ -250,163 +267,166 @@ impl World {
             threshold: Threshold(14),
             days_left: 14,
         };
-        let told = self.log.tell(&[Happening::term(reached, at(self.second))]).await.unwrap();
+        let published = self.log.publish(&[DomainEvent::term(reached, at(self.second))]).await.unwrap();
         let epoch: String = self.log.token(0).epoch.chars().take(8).collect();
-        format!("{epoch}-{}-hook", told[0].sequence)
+        format!("{epoch}-{}-hook", published[0].sequence)
     }
 
-    /// Time goes on, and the jobs run.
-    async fn pass(&mut self, notifier: &Notifier, seconds: i64) {
+    /// Moves the clock on and runs both of the notifier's jobs once.
+    async fn advance(&mut self, notifier: &Notifier, seconds: i64) {
         self.second += seconds;
         self.clock.set(at(self.second));
         notifier.route().await.unwrap();
-        // Trouble is told, and is no error of this test.
+        // A sink that fails is an error of `deliver`, and none of this test.
         let _ = notifier.deliver("hook").await;
     }
 }
 
 #[tokio::test]
-async fn a_sink_that_is_down_for_an_hour_loses_nothing_and_gets_nothing_twice() {
+async fn a_sink_that_is_down_for_an_hour_misses_nothing_and_receives_nothing_twice() {
     let mut random = StdRng::seed_from_u64(14);
-    let mut world = World::new().await;
-    let mut notifier = world.notifier();
+    let mut test = TestNotifier::new().await;
+    let mut notifier = test.notifier();
     let mut sent = Vec::new();
     for nth in 0..20 {
-        sent.push(world.lapse(nth).await);
-        world.pass(&notifier, 1).await;
+        sent.push(test.publish_expiring(nth).await);
+        test.advance(&notifier, 1).await;
     }
-    assert_eq!(world.receiver.took(), sent, "as it happens, while all is well");
-    world.receiver.set(Mood::Failing);
-    let down = world.second;
+    assert_eq!(test.receiver.accepted(), sent, "while the sink accepts, each event is sent at once");
+    test.receiver.set(Behaviour::Failing);
+    let down = test.second;
     let mut restarts = 0;
-    while world.second < down + 3600 {
+    while test.second < down + 3600 {
         if random.random_range(0..20) == 0 {
-            sent.push(world.lapse(1000 + sent.len() as u64).await);
+            sent.push(test.publish_expiring(1000 + sent.len() as u64).await);
         }
-        // The server is restarted in between, and remembers nothing but the ledger.
+        // A restart: only the ledger remains.
         if random.random_range(0..600) == 0 {
-            notifier = world.notifier();
+            notifier = test.notifier();
             restarts += 1;
         }
-        world.pass(&notifier, 1).await;
+        test.advance(&notifier, 1).await;
     }
     assert!(sent.len() > 100 && restarts > 2, "{} {restarts}", sent.len());
-    assert_eq!(world.receiver.took().len(), 20);
-    let asked = world.receiver.asked().len() - 20;
-    // 15 s, 30 s, ... up to 30 min; each restart asks anew.
-    assert!((5..60).contains(&asked), "an hour of trouble is asked about {asked} times");
-    assert!(notifier.sinks()[0].trouble.as_deref().unwrap().contains("503"));
+    assert_eq!(test.receiver.accepted().len(), 20);
+    let requested = test.receiver.requested().len() - 20;
+    // The waits are 15 s, 30 s and so on up to 30 min; after a restart the first request comes at once.
+    assert!((5..60).contains(&requested), "{requested} requests in an hour of failures");
+    assert!(notifier.sinks()[0].last_error.as_deref().unwrap().contains("503"));
 
-    world.receiver.set(Mood::Well);
-    let up = world.second;
-    while world.receiver.took().len() < sent.len() && world.second < up + 3600 {
-        world.pass(&notifier, 10).await;
+    test.receiver.set(Behaviour::Accepting);
+    let up = test.second;
+    while test.receiver.accepted().len() < sent.len() && test.second < up + 3600 {
+        test.advance(&notifier, 10).await;
     }
-    let mut took = world.receiver.took();
-    took.sort_unstable();
+    let mut accepted = test.receiver.accepted();
+    accepted.sort_unstable();
     sent.sort_unstable();
-    assert_eq!(took, sent, "each once, none missing");
+    assert_eq!(accepted, sent, "each is sent once and none is missing");
     for _ in 0..1000 {
-        world.pass(&notifier, 60).await;
+        test.advance(&notifier, 60).await;
     }
-    assert_eq!(world.receiver.took().len(), sent.len(), "nothing is sent again after success");
-    assert_eq!(world.outbox.backlog().await.unwrap(), (0, 0));
-    assert_eq!(notifier.sinks()[0].trouble, None);
+    assert_eq!(test.receiver.accepted().len(), sent.len(), "nothing is sent again after success");
+    assert_eq!(test.outbox.backlog().await.unwrap(), (0, 0));
+    assert_eq!(notifier.sinks()[0].last_error, None);
 }
 
 #[tokio::test]
-async fn a_sink_that_took_it_and_could_not_say_so_gets_it_again_under_the_same_id() {
-    let mut world = World::new().await;
-    let notifier = world.notifier();
-    world.receiver.set(Mood::Forgetful);
-    let id = world.lapse(1).await;
-    world.pass(&notifier, 1).await;
-    world.receiver.set(Mood::Well);
-    world.pass(&notifier, 60).await;
-    assert_eq!(world.receiver.took(), [id.clone(), id]);
+async fn a_sink_that_accepts_and_answers_with_an_error_receives_the_same_id_again() {
+    let mut test = TestNotifier::new().await;
+    let notifier = test.notifier();
+    test.receiver.set(Behaviour::AcceptingWithError);
+    let id = test.publish_expiring(1).await;
+    test.advance(&notifier, 1).await;
+    test.receiver.set(Behaviour::Accepting);
+    test.advance(&notifier, 60).await;
+    assert_eq!(test.receiver.accepted(), [id.clone(), id]);
 }
 
 #[tokio::test]
-async fn a_sink_that_asks_for_patience_gets_it() {
-    let mut world = World::new().await;
-    let notifier = world.notifier();
-    world.receiver.set(Mood::Throttling(600));
-    world.lapse(1).await;
-    world.pass(&notifier, 1).await;
-    let asked = world.receiver.asked()[0];
-    world.receiver.set(Mood::Well);
-    while world.receiver.took().is_empty() {
-        world.pass(&notifier, 1).await;
-        assert!(world.second < 1000);
+async fn a_sink_that_asks_to_wait_is_left_alone_for_that_long() {
+    let mut test = TestNotifier::new().await;
+    let notifier = test.notifier();
+    test.receiver.set(Behaviour::Throttling(600));
+    test.publish_expiring(1).await;
+    test.advance(&notifier, 1).await;
+    let requested = test.receiver.requested()[0];
+    test.receiver.set(Behaviour::Accepting);
+    while test.receiver.accepted().is_empty() {
+        test.advance(&notifier, 1).await;
+        assert!(test.second < 1000);
     }
-    assert_eq!(world.receiver.asked(), [asked, asked + 600.seconds()]);
+    assert_eq!(test.receiver.requested(), [requested, requested + 600.seconds()]);
 }
 
 #[tokio::test]
-async fn what_cannot_be_delivered_for_days_is_kept_for_a_person_and_goes_when_replayed() {
-    let mut world = World::new().await;
-    let notifier = world.notifier();
-    world.receiver.set(Mood::Failing);
-    let id = world.lapse(1).await;
+async fn a_delivery_that_fails_for_days_is_dead_and_is_sent_when_replayed() {
+    let mut test = TestNotifier::new().await;
+    let notifier = test.notifier();
+    test.receiver.set(Behaviour::Failing);
+    let id = test.publish_expiring(1).await;
     for _ in 0..80 {
-        world.pass(&notifier, 3600).await;
+        test.advance(&notifier, 3600).await;
     }
-    assert_eq!(world.outbox.backlog().await.unwrap(), (0, 1));
+    assert_eq!(test.outbox.backlog().await.unwrap(), (0, 1));
     let dead = ListDeliveries { state: Some(DeliveryState::Dead), limit: 10, ..ListDeliveries::default() };
-    let dead = world.outbox.deliveries(&dead).await.unwrap();
+    let dead = test.outbox.deliveries(&dead).await.unwrap();
     assert!(dead[0].error.starts_with("given up after"), "{}", dead[0].error);
-    world.receiver.set(Mood::Well);
-    world.pass(&notifier, 3600).await;
-    assert!(world.receiver.took().is_empty());
+    test.receiver.set(Behaviour::Accepting);
+    test.advance(&notifier, 3600).await;
+    assert!(test.receiver.accepted().is_empty());
     assert_eq!(notifier.replay("", std::slice::from_ref(&id)).await.unwrap(), 1);
-    world.pass(&notifier, 1).await;
-    assert_eq!(world.receiver.took(), [id]);
+    test.advance(&notifier, 1).await;
+    assert_eq!(test.receiver.accepted(), [id]);
 }
 
 #[tokio::test]
-async fn two_servers_over_one_ledger_send_each_once() {
-    let mut world = World::new().await;
-    let (one, other) = (world.notifier(), world.notifier());
+async fn two_servers_with_one_ledger_send_each_event_once() {
+    let mut test = TestNotifier::new().await;
+    let (one, other) = (test.notifier(), test.notifier());
     let mut sent = Vec::new();
     for nth in 0..200 {
-        sent.push(world.lapse(nth).await);
+        sent.push(test.publish_expiring(nth).await);
     }
-    world.second += 1;
-    world.clock.set(at(world.second));
+    test.second += 1;
+    test.clock.set(at(test.second));
     let routed = tokio::join!(one.route(), other.route());
     assert!(routed.0.is_ok() && routed.1.is_ok());
     let (first, second) = tokio::join!(one.deliver("hook"), other.deliver("hook"));
     assert_eq!(first.unwrap() + second.unwrap(), 200);
-    let mut took = world.receiver.took();
-    took.sort_unstable();
+    let mut accepted = test.receiver.accepted();
+    accepted.sort_unstable();
     sent.sort_unstable();
-    assert_eq!(took, sent);
+    assert_eq!(accepted, sent);
 }
 
 #[tokio::test]
-async fn events_go_where_routes_say() {
-    let mut world = World::new().await;
-    let expired = Route { kinds: [EventKind::LeaseExpired].into(), ..Route::by_default("hook") };
-    world.settings.routes = vec![expired];
-    let notifier = world.notifier();
-    world.lapse(1).await;
-    let mut happening = sample(at(0)).happening;
-    happening.kind = EventKind::LeaseExpired;
-    let told = world.log.tell(&[happening]).await.unwrap();
-    world.pass(&notifier, 1).await;
-    let took = world.receiver.took();
-    assert_eq!(took.len(), 1);
-    assert!(took[0].ends_with(&format!("-{}-hook", told[0].sequence)), "{took:?}");
-    world.settings.routes = vec![Route::by_default("nobody")];
-    let error = Notifier::new(&world.settings, world.log.clone(), world.outbox.clone(), world.clock.clone());
+async fn events_go_to_the_sinks_that_routes_name() {
+    let mut test = TestNotifier::new().await;
+    let expired = NotificationRoute {
+        kinds: [EventKind::LeaseExpired].into(),
+        ..NotificationRoute::by_default("hook")
+    };
+    test.settings.routes = vec![expired];
+    let notifier = test.notifier();
+    test.publish_expiring(1).await;
+    let mut domain_event = sample_event(at(0)).domain_event;
+    domain_event.kind = EventKind::LeaseExpired;
+    let published = test.log.publish(&[domain_event]).await.unwrap();
+    test.advance(&notifier, 1).await;
+    let accepted = test.receiver.accepted();
+    assert_eq!(accepted.len(), 1);
+    assert!(accepted[0].ends_with(&format!("-{}-hook", published[0].sequence)), "{accepted:?}");
+    test.settings.routes = vec![NotificationRoute::by_default("nobody")];
+    let error = Notifier::new(&test.settings, test.log.clone(), test.outbox.clone(), test.clock.clone());
     assert!(error.err().unwrap().to_string().contains("\"nobody\""));
 }
 
 #[tokio::test]
-async fn a_flood_is_one_message_to_a_channel() {
+async fn many_events_at_once_are_one_message_to_a_channel() {
     let clock = SetClock::at(at(0));
-    let books = ledger::open(&LedgerSettings::Temporary).await.unwrap();
-    let log = EventLog::open(books.journal, clock.clone()).await.unwrap();
+    let ledger = ledger::open(&LedgerSettings::Temporary).await.unwrap();
+    let log = EventLog::open(ledger.journal, clock.clone()).await.unwrap();
     let got: Arc<Mutex<Vec<serde_json::Value>>> = Arc::default();
     let listener = tokio::net::TcpListener::bind(LOOPBACK).await.unwrap();
     let url = format!("http://{}/services/T/B/x", listener.local_addr().unwrap());
@@ -415,21 +435,21 @@ async fn a_flood_is_one_message_to_a_channel() {
         async move |axum::Json(message): axum::Json<serde_json::Value>| kept.lock().unwrap().push(message);
     let router = axum::Router::new().route("/services/T/B/x", axum::routing::post(take));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    let target = Target::Slack { url: secrecy::SecretString::from(url) };
+    let target = SinkTarget::Slack { url: secrecy::SecretString::from(url) };
     let sinks = vec![SinkSettings { name: "channel".into(), target, allow_private: true }];
     let settings = NotifySettings { sinks, routes: Vec::new() };
-    let notifier = Notifier::new(&settings, log.clone(), books.outbox, clock.clone()).unwrap();
-    let lapses: BTreeMap<u64, Happening> = (0..300)
+    let notifier = Notifier::new(&settings, log.clone(), ledger.outbox, clock.clone()).unwrap();
+    let reached: BTreeMap<u64, DomainEvent> = (0..300)
         .map(|id| {
-            let mut happening = sample(at(0)).happening;
-            if let Subject::Term(reached) = &mut happening.subject {
+            let mut domain_event = sample_event(at(0)).domain_event;
+            if let Subject::Term(reached) = &mut domain_event.subject {
                 reached.prefix = prefix(id + 1, "203.0.113.0/24", "", 0);
             }
-            (id, happening)
+            (id, domain_event)
         })
         .collect();
-    let lapses: Vec<Happening> = lapses.into_values().collect();
-    assert_eq!(log.tell(&lapses).await.unwrap().len(), 300);
+    let reached: Vec<DomainEvent> = reached.into_values().collect();
+    assert_eq!(log.publish(&reached).await.unwrap().len(), 300);
     notifier.route().await.unwrap();
     clock.set(at(5));
     assert_eq!(notifier.deliver("channel").await.unwrap(), 300);

@@ -1,45 +1,47 @@
-//! Which events a watcher wants. Pure.
+//! Which events a watcher receives. Pure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use crate::model::{Address, Change, EventKind, Happening, NamedRef, Network, Prefix, Subject, Table};
+use crate::model::{
+    Address, DomainEvent, EventKind, NamedRef, Network, Prefix, RecordChange, Subject, VrfScope,
+};
 
-/// Which events a watcher wants; all if nothing is set. A change is wanted if the record is, as it stood before or as it
-/// stands after: whoever watches an owner learns that a block has gone to another.
+/// Which events a watcher receives. Every condition that is set must hold; with none set, every event passes. A change passes
+/// if the record satisfies the conditions before it or after it, so a watcher of one owner learns when a block goes to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only these kinds; all if empty.
+pub struct EventFilter {
+    /// Only events of these kinds; of any kind if empty.
     pub kinds: BTreeSet<EventKind>,
-    /// Only leases of this owner.
+    /// Only events about leases of this owner. An address has no owner of its own, so no event about an address passes.
     pub owner: Option<String>,
-    /// Only records of the tenant with this slug.
+    /// Only events about records of the tenant with this slug.
     pub tenant: Option<String>,
-    /// Only records with the tag of this slug.
+    /// Only events about records with the tag of this slug.
     pub tag: Option<String>,
-    /// Only within this network.
+    /// Only events about this network or one inside it.
     pub within: Option<Network>,
-    /// Only in this table.
-    pub table: Option<Table>,
-    /// Only leases that run out within so many days.
+    /// Only events about records in this VRF, or in the global table.
+    pub scope: Option<VrfScope>,
+    /// Only events about leases that end within this number of days, or have ended.
     pub horizon: Option<i32>,
-    /// Of changes of a lease only those of its dates.
+    /// Of the changes of prefixes, only those that change a date of the lease.
     pub terms_only: bool,
 }
 
-impl Filter {
-    /// Whether the event is wanted.
-    pub fn wants(&self, happening: &Happening, today: Date) -> bool {
-        if !self.kinds.is_empty() && !self.kinds.contains(&happening.kind) {
+impl EventFilter {
+    /// Whether an event passes. `today` is the date in the time zone of the leases.
+    pub fn wants(&self, domain_event: &DomainEvent, today: Date) -> bool {
+        if !self.kinds.is_empty() && !self.kinds.contains(&domain_event.kind) {
             return false;
         }
-        match &happening.subject {
-            Subject::Sync(_) => self.is_about_anything(),
+        match &domain_event.subject {
+            Subject::Sync(_) => self.has_no_record_conditions(),
             Subject::Term(reached) => self.wants_prefix(&reached.prefix, today),
             Subject::Verdict(change) => !self.terms_only && self.wants_prefix(&change.prefix, today),
-            Subject::Prefix(change) if self.terms_only && !moves_a_term(change) => false,
+            Subject::Prefix(change) if self.terms_only && !changes_a_date(change) => false,
             Subject::Prefix(change) => {
                 change.before.iter().chain(&change.after).any(|prefix| self.wants_prefix(prefix, today))
             }
@@ -49,13 +51,13 @@ impl Filter {
         }
     }
 
-    /// Whether a prefix, and the lease that it carries, is wanted.
+    /// Whether a prefix and its lease satisfy the conditions on records.
     pub fn wants_prefix(&self, prefix: &Arc<Prefix>, today: Date) -> bool {
         let lease = prefix.lease.as_deref();
-        self.table.is_none_or(|table| prefix.table == table)
+        self.scope.is_none_or(|scope| prefix.scope == scope)
             && self.within.is_none_or(|within| within.contains(prefix.network))
-            && named(self.tenant.as_ref(), prefix.tenant.iter())
-            && named(self.tag.as_ref(), prefix.tags.iter())
+            && has_slug(self.tenant.as_ref(), prefix.tenant.iter())
+            && has_slug(self.tag.as_ref(), prefix.tags.iter())
             && self
                 .owner
                 .as_ref()
@@ -66,32 +68,32 @@ impl Filter {
     }
 
     fn wants_address(&self, address: &Address) -> bool {
-        self.table.is_none_or(|table| address.table == table)
+        self.scope.is_none_or(|scope| address.scope == scope)
             && self.within.is_none_or(|within| within.contains_address(address.host()))
-            && named(self.tenant.as_ref(), address.tenant.iter())
-            && named(self.tag.as_ref(), address.tags.iter())
-            // An address carries no lease of its own.
+            && has_slug(self.tenant.as_ref(), address.tenant.iter())
+            && has_slug(self.tag.as_ref(), address.tags.iter())
             && self.owner.is_none()
             && self.horizon.is_none()
     }
 
-    fn is_about_anything(&self) -> bool {
-        let Self { kinds: _, terms_only: _, owner, tenant, tag, within, table, horizon } = self;
+    /// Whether no condition on records is set. An event about the sync is about no record, and passes only then.
+    fn has_no_record_conditions(&self) -> bool {
+        let Self { kinds: _, terms_only: _, owner, tenant, tag, within, scope, horizon } = self;
         owner.is_none()
             && tenant.is_none()
             && tag.is_none()
             && within.is_none()
-            && table.is_none()
+            && scope.is_none()
             && horizon.is_none()
     }
 }
 
-fn moves_a_term(change: &Change<Prefix>) -> bool {
+fn changes_a_date(change: &RecordChange<Prefix>) -> bool {
     let term =
         |record: &Option<Arc<Prefix>>| record.as_ref().and_then(|prefix| Some(prefix.lease.as_ref()?.term));
     term(&change.before) != term(&change.after)
 }
 
-fn named<'a>(wanted: Option<&String>, mut has: impl Iterator<Item = &'a NamedRef>) -> bool {
+fn has_slug<'a>(wanted: Option<&String>, mut has: impl Iterator<Item = &'a NamedRef>) -> bool {
     wanted.is_none_or(|slug| has.any(|named| *named.slug == **slug))
 }

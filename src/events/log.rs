@@ -1,4 +1,4 @@
-//! The log: takes up, and hands out as it grows.
+//! The event log of this server: publishes events to the ledger, and hands them to watches as the ledger grows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,44 +8,39 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use super::token::{Token, TokenError};
-use crate::cache::{self, Differences, Witness};
+use super::error::Error;
+use super::resume_token::{ResumeToken, ResumeTokenError};
+use crate::cache::{self, CommitHook, Differences};
 use crate::clock::Clock;
 use crate::ledger::{self, Journal};
-use crate::model::{Event, EventKind, Happening, Subject};
+use crate::model::{DomainEvent, Event, EventKind, Subject};
 
-/// How many recent events the ring holds: a watcher that is further behind is too slow.
+/// Recent events that are held in memory. A watch that falls behind by more is closed.
 const RING: usize = 8192;
-/// How often the journal is looked at for events of other replicas.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Events read from the journal at once.
+/// How often the journal is read for events that other replicas have published.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Events that are read from the journal at once.
 pub(super) const PAGE: u32 = 512;
-
-/// The log cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] ledger::Error),
-    /// The token.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-}
+/// Domain events that are published in one transaction.
+const PUBLISHED_PER_TRANSACTION: usize = 2000;
 
 /// The event log of this server.
 pub struct EventLog {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
+    /// Read once: a log keeps its epoch for as long as it exists.
     epoch: String,
+    /// Recent events, in their order. Only [`EventLog::run`] sends to it.
     ring: broadcast::Sender<Arc<Event>>,
-    /// The last event that this server has taken up or handed out.
+    /// The greatest sequence that this server has published or read. It only grows.
     last: AtomicU64,
-    grown: Notify,
+    /// Wakes [`EventLog::run`] when this server has published.
+    appended: Notify,
     stop: CancellationToken,
 }
 
 impl EventLog {
-    /// The log in this journal.
+    /// The event log that a journal holds.
     pub async fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Result<Arc<Self>, ledger::Error> {
         let extent = journal.extent().await?;
         let (ring, _) = broadcast::channel(RING);
@@ -55,20 +50,21 @@ impl EventLog {
             epoch: extent.epoch,
             ring,
             last: AtomicU64::new(extent.last),
-            grown: Notify::new(),
+            appended: Notify::new(),
             stop: CancellationToken::new(),
         }))
     }
 
-    /// Hands out what is taken up, here or by another replica, in its order, until [`EventLog::stop`].
+    /// Hands every new event to the watches, whichever replica published it, in the order of the log. Runs until
+    /// [`EventLog::stop`]. While the ledger cannot be read it tries again every second.
     pub async fn run(self: Arc<Self>) {
         let mut handed_out = self.last();
         while !self.stop.is_cancelled() {
             match self.journal.read(handed_out, PAGE).await {
                 Ok(events) if events.is_empty() => {
                     tokio::select! {
-                        () = self.grown.notified() => {}
-                        () = tokio::time::sleep(LOOK_AGAIN) => {}
+                        () = self.appended.notified() => {}
+                        () = tokio::time::sleep(POLL_INTERVAL) => {}
                         () = self.stop.cancelled() => {}
                     }
                 }
@@ -76,69 +72,70 @@ impl EventLog {
                     for event in events {
                         handed_out = event.sequence;
                         self.last.fetch_max(event.sequence, Ordering::AcqRel);
-                        // Nobody listening is no error.
+                        // Sending fails only if there is no watch.
                         let _ = self.ring.send(Arc::new(event));
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the event log cannot be read");
-                    tokio::time::sleep(LOOK_AGAIN).await;
+                    tracing::warn!(%error, "the event log cannot be read; it is tried again in a second");
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
             }
         }
     }
 
-    /// Ends every watch with its token, and [`EventLog::run`].
+    /// Ends [`EventLog::run`], and every watch with its resume token.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Takes up what happened. Durable when this returns.
-    pub async fn tell(&self, happenings: &[Happening]) -> Result<Vec<Event>, ledger::Error> {
-        let events = self.journal.append(happenings, self.clock.now()).await?;
+    /// Publishes domain events, all or none, and returns the ones that were new (see [`Journal::append`]).
+    /// The new events are durable when this returns.
+    pub async fn publish(&self, domain_events: &[DomainEvent]) -> Result<Vec<Event>, ledger::Error> {
+        let events = self.journal.append(domain_events, self.clock.now()).await?;
         if let Some(last) = events.last() {
             self.last.fetch_max(last.sequence, Ordering::AcqRel);
-            self.grown.notify_one();
+            self.appended.notify_one();
         }
         Ok(events)
     }
 
-    /// Tells that the sync was lost or regained.
-    pub async fn tell_sync(&self, kind: EventKind, reason: String) -> Result<(), ledger::Error> {
-        let happening = Happening { kind, time: self.clock.now(), subject: Subject::Sync(reason) };
-        self.tell(&[happening]).await.map(drop)
+    /// Publishes that the connection to NetBox was lost or regained.
+    pub async fn publish_sync(&self, kind: EventKind, reason: String) -> Result<(), ledger::Error> {
+        let domain_event = DomainEvent { kind, time: self.clock.now(), subject: Subject::Sync(reason) };
+        self.publish(&[domain_event]).await.map(drop)
     }
 
-    /// The journal below.
+    /// The journal that holds the log.
     pub fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
     }
 
-    /// The last event that this server knows of; 0 if there is none.
+    /// The greatest sequence that this server knows of; 0 if there is no event. Other replicas may have published more.
     pub fn last(&self) -> u64 {
         self.last.load(Ordering::Acquire)
     }
 
-    /// A place in this log as a token.
-    pub fn token(&self, sequence: u64) -> Token {
-        Token { epoch: self.epoch.clone(), sequence }
+    /// The resume token of a position in this log.
+    pub fn token(&self, sequence: u64) -> ResumeToken {
+        ResumeToken { epoch: self.epoch.clone(), sequence }
     }
 
-    /// Checks that a token can be resumed from; its sequence.
-    pub async fn resume(&self, token: &Token) -> Result<u64, Error> {
+    /// Checks that every event after a token is still kept. Returns the token's sequence.
+    pub async fn resume(&self, token: &ResumeToken) -> Result<u64, Error> {
         let extent = self.journal.extent().await?;
         let oldest = self.token(extent.compacted);
-        // A token from the future is of a ledger that was restored from a backup since.
+        // A token beyond the end is of a ledger that has been restored from a backup since.
         if token.epoch != extent.epoch || token.sequence > extent.last {
-            return Err(TokenError::Foreign { oldest }.into());
+            return Err(ResumeTokenError::Foreign { oldest }.into());
         }
         if token.sequence < extent.compacted {
-            return Err(TokenError::Compacted { oldest }.into());
+            return Err(ResumeTokenError::Compacted { oldest }.into());
         }
         Ok(token.sequence)
     }
 
-    pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.ring.subscribe()
     }
 
@@ -152,24 +149,25 @@ impl EventLog {
 }
 
 #[async_trait]
-impl Witness for EventLog {
+impl CommitHook for EventLog {
     async fn differences(&self, differences: Differences) -> Result<(), cache::Error> {
         let now = self.clock.now();
         let prefixes =
-            differences.prefixes.into_iter().map(|(change, gone)| Happening::prefix(change, gone, now));
+            differences.prefixes.into_iter().map(|(change, gone)| DomainEvent::prefix(change, gone, now));
         let addresses =
-            differences.addresses.into_iter().map(|(change, gone)| Happening::address(change, gone, now));
-        let mut happenings: Vec<Happening> = prefixes.chain(addresses).collect();
-        happenings.sort_by_key(|happening| happening.time);
-        // Parts of a size that one transaction takes well; a part that was taken up is recognised when it comes again.
-        for part in happenings.chunks(2000) {
-            self.tell(part).await.map_err(|error| cache::Error::Witness(error.to_string()))?;
+            differences.addresses.into_iter().map(|(change, gone)| DomainEvent::address(change, gone, now));
+        let mut domain_events: Vec<DomainEvent> = prefixes.chain(addresses).collect();
+        domain_events.sort_by_key(|domain_event| domain_event.time);
+        // If a later part fails, the cache makes none of the changes and reports all of them again; the parts that were published
+        // are then recognised and not published twice.
+        for part in domain_events.chunks(PUBLISHED_PER_TRANSACTION) {
+            self.publish(part).await.map_err(|error| cache::Error::CommitHook(error.to_string()))?;
         }
         Ok(())
     }
 
     async fn baseline(&self) -> Result<(), cache::Error> {
-        let began = self.journal.begin_continuity(self.clock.now()).await;
-        began.map_err(|error| cache::Error::Witness(error.to_string()))
+        let began = self.journal.set_continuous_since(self.clock.now()).await;
+        began.map_err(|error| cache::Error::CommitHook(error.to_string()))
     }
 }

@@ -1,28 +1,40 @@
-//! The event log as its users see it: everything that happens, in one order, from any point on, without a silent gap.
+//! The event log as its users see it: every event in one order, readable from any point on, without a silent gap.
 //!
-//! The [`EventLog`] is the cache's witness: a change is taken up by the ledger before any reader of the cache sees it, so
-//! events and reads cannot drift apart. What a watcher gets is a [`Watch`]: a snapshot of the present state if it has no
-//! token, then what follows. Sequences have no holes, so a watch knows when something is missing, and then says so
-//! ([`Closed`]) instead of going on. A watch holds a cursor and at most a page: the ring of recent events is shared, and a
-//! watcher that falls out of it is closed with its token.
+//! The [`EventLog`] is the cache's commit hook: a change is in the ledger before any reader of the cache sees it, so events and
+//! reads agree. A watcher has a [`Watch`]. If it comes without a token, it first receives a snapshot of the present state, and
+//! then the events that follow. Sequences have no holes, so a watch notices that events are missing, and then ends with an
+//! error ([`WatchClosed`]) instead of going on. A watch holds a position and at most one page of events; all watches share
+//! the ring of recent events, and one that falls behind the ring is closed with its token.
 //!
-//! [`history`] walks the present back: who had this address then?
+//! The [`Historian`] answers who had an address at an earlier time, by undoing the changes since.
 //!
 //! # Data storage
 //!
-//! All of it is in the ledger's journal. The ring is a copy of its end; another replica's events come through the same
-//! door, read from the journal.
+//! All events are in the ledger's journal. The ring is a copy of the latest ones. Events of another replica reach the ring like
+//! our own: they are read from the journal.
+//!
+//! # Error handling
+//!
+//! After [`WatchClosed::TooSlow`] and [`WatchClosed::Stopping`] the client resumes from its token and misses nothing. After
+//! [`WatchClosed::Compacted`] and a refused token it has to start from a snapshot. While the ledger cannot be written, no change
+//! enters the cache either.
 
+mod error;
 mod filter;
-pub mod history;
+mod historian;
 mod log;
+mod resume_token;
+mod search;
 mod sync_watch;
-mod token;
+mod undo;
 mod watch;
 
-pub use filter::Filter;
-pub use history::{Historian, History, HistoryError, Standing};
-pub use log::{Error, EventLog};
+pub use error::{Error, HistoryError, WatchClosed};
+pub use filter::EventFilter;
+pub use historian::{Historian, History};
+pub use log::EventLog;
+pub use resume_token::{ResumeToken, ResumeTokenError};
+pub use search::EventPage;
 pub use sync_watch::SyncWatch;
-pub use token::{Token, TokenError};
-pub use watch::{Closed, Told, Watch};
+pub use undo::AddressSnapshot;
+pub use watch::{Watch, WatchItem};

@@ -1,4 +1,4 @@
-//! When the sync counts as lost: not at the first poll that fails, and only once. Pure.
+//! When the connection to NetBox counts as lost: not at the first failed poll, and only once. Pure.
 
 use std::time::Duration;
 
@@ -6,37 +6,38 @@ use jiff::Timestamp;
 
 use crate::model::EventKind;
 
-/// Follows whether the cache is in step with NetBox.
+/// Turns what is observed of the cache's liveness into the events `sync_lost` and `sync_regained`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SyncWatch {
-    /// It was in step at some time: before that there is nothing to lose.
+    /// The cache has been live at some time. Before that there is nothing to lose.
     was_live: bool,
-    /// Since when it is not.
-    since: Option<Timestamp>,
-    told: bool,
+    /// Since when the cache has not been live.
+    down_since: Option<Timestamp>,
+    /// The loss was published and its end was not.
+    loss_published: bool,
 }
 
-/// A failed poll or two are no news.
+/// A loss is published after this time: a poll or two that fail are no event.
 const GRACE: Duration = Duration::from_secs(10);
 
 impl SyncWatch {
-    /// Takes a look at its word; what to tell, if anything.
-    pub fn look(&mut self, live: bool, now: Timestamp) -> Option<EventKind> {
+    /// Takes in whether the cache is live now. Returns the event to publish, if there is one.
+    pub fn observe(&mut self, live: bool, now: Timestamp) -> Option<EventKind> {
         if live {
-            let told = std::mem::take(&mut self.told);
-            *self = Self { was_live: true, since: None, told: false };
-            return told.then_some(EventKind::SyncRegained);
+            let was_lost = self.loss_published;
+            *self = Self { was_live: true, down_since: None, loss_published: false };
+            return was_lost.then_some(EventKind::SyncRegained);
         }
-        if !self.was_live || self.told {
+        if !self.was_live || self.loss_published {
             return None;
         }
-        let since = *self.since.get_or_insert(now);
+        let since = *self.down_since.get_or_insert(now);
         let lasted = now.duration_since(since).unsigned_abs();
-        // A clock that jumped back tells nothing about how long it lasted.
+        // If the clock has jumped back, the difference is not the time that has passed.
         if now < since || lasted < GRACE {
             return None;
         }
-        self.told = true;
+        self.loss_published = true;
         Some(EventKind::SyncLost)
     }
 }
@@ -46,18 +47,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loss_is_told_once_after_its_grace_and_so_is_its_end() {
+    fn a_loss_is_published_once_after_its_grace_and_so_is_its_end() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let mut watch = SyncWatch::default();
-        assert_eq!(watch.look(false, at(0)), None);
-        assert_eq!(watch.look(false, at(60)), None, "what never was cannot be lost");
-        assert_eq!(watch.look(true, at(61)), None);
-        assert_eq!(watch.look(false, at(62)), None);
-        assert_eq!(watch.look(true, at(64)), None, "a failed poll is no news");
-        assert_eq!(watch.look(false, at(70)), None);
-        assert_eq!(watch.look(false, at(80)), Some(EventKind::SyncLost));
-        assert_eq!(watch.look(false, at(90)), None);
-        assert_eq!(watch.look(true, at(91)), Some(EventKind::SyncRegained));
-        assert_eq!(watch.look(true, at(92)), None);
+        assert_eq!(watch.observe(false, at(0)), None);
+        assert_eq!(watch.observe(false, at(60)), None, "a cache that was never live cannot be lost");
+        assert_eq!(watch.observe(true, at(61)), None);
+        assert_eq!(watch.observe(false, at(62)), None);
+        assert_eq!(watch.observe(true, at(64)), None, "a failed poll is no event");
+        assert_eq!(watch.observe(false, at(70)), None);
+        assert_eq!(watch.observe(false, at(80)), Some(EventKind::SyncLost));
+        assert_eq!(watch.observe(false, at(90)), None);
+        assert_eq!(watch.observe(true, at(91)), Some(EventKind::SyncRegained));
+        assert_eq!(watch.observe(true, at(92)), None);
     }
 }

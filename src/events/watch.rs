@@ -1,4 +1,4 @@
-//! One watcher's way through the log.
+//! One watcher's way through the event log.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,72 +7,54 @@ use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::filter::Filter;
+use super::error::WatchClosed;
+use super::filter::EventFilter;
 use super::log::{EventLog, PAGE};
-use super::token::Token;
-use crate::ledger;
+use super::resume_token::ResumeToken;
 use crate::model::Event;
 
-/// What a watcher is told.
+/// What a watch yields next.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
-    /// An event that it wants.
+pub enum WatchItem {
+    /// An event that passes the filter.
     Event(Arc<Event>),
-    /// Nothing that it wants has happened; the token moved on all the same.
+    /// No event has passed the filter for a while. The token may have moved on all the same.
     Bookmark,
 }
 
-/// Why a watch has ended. Its token still stands.
-#[derive(Debug, thiserror::Error)]
-pub enum Closed {
-    /// It fell so far behind that the events before it are no longer at hand.
-    #[error(
-        "this watcher is too slow: it fell behind by more than the server keeps at hand; resume from the token"
-    )]
-    TooSlow,
-    /// The server stops.
-    #[error("the server is stopping; resume from the token")]
-    Stopping,
-    /// Retention removed what comes next while the watcher caught up.
-    #[error("what follows the token is no longer kept; start from a snapshot")]
-    Compacted,
-    /// The ledger cannot be read.
-    #[error("the event log cannot be read")]
-    Ledger(#[from] ledger::Error),
-}
-
-/// One watcher's way through the log: a cursor and at most a page.
+/// One watcher's way through the event log. It holds a position and at most one page of events.
 pub struct Watch {
     log: Arc<EventLog>,
-    filter: Filter,
-    /// The last event that was told or passed over.
+    filter: EventFilter,
+    /// The sequence of the last event that was yielded or rejected by the filter.
     cursor: u64,
+    /// Events after the cursor that were read and not yet looked at.
     page: VecDeque<Arc<Event>>,
-    /// The ring, once the journal has been caught up with.
+    /// The ring of recent events; `None` while the watch is reading the journal to catch up with it.
     live: Option<Receiver<Arc<Event>>>,
     bookmarks: Duration,
 }
 
 impl Watch {
-    /// Tells what follows the event with this sequence, and a bookmark wherever that is nothing for so long.
-    pub fn after(log: Arc<EventLog>, sequence: u64, filter: Filter, bookmarks: Duration) -> Self {
+    /// Yields the events after a sequence that pass the filter, and a bookmark whenever none has for the time `bookmarks`.
+    pub fn after(log: Arc<EventLog>, sequence: u64, filter: EventFilter, bookmarks: Duration) -> Self {
         Self { log, filter, cursor: sequence, page: VecDeque::new(), live: None, bookmarks }
     }
 
-    /// Where it stands: resuming from here misses nothing and repeats nothing.
-    pub fn token(&self) -> Token {
+    /// The present position. A watch that resumes from here misses no event and repeats none.
+    pub fn token(&self) -> ResumeToken {
         self.log.token(self.cursor)
     }
 
-    /// Waits for what is to be told next.
-    pub async fn next(&mut self) -> Result<Told, Closed> {
+    /// Waits for the next item. After an error the watch must not be used again.
+    pub async fn next(&mut self) -> Result<WatchItem, WatchClosed> {
         let quiet = tokio::time::sleep(self.bookmarks);
         tokio::pin!(quiet);
         let stop = self.log.stopped();
         loop {
             if let Some(event) = self.page.pop_front() {
-                if let Some(event) = self.pass(event) {
-                    return Ok(Told::Event(event));
+                if let Some(event) = self.advance(event) {
+                    return Ok(WatchItem::Event(event));
                 }
                 continue;
             }
@@ -82,35 +64,36 @@ impl Watch {
             };
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Err(Closed::Stopping),
+                () = stop.cancelled() => return Err(WatchClosed::Stopping),
                 received = live.recv() => match received {
                     Ok(event) if event.sequence <= self.cursor => {}
                     Ok(event) if event.sequence == self.cursor + 1 => self.page.push_back(event),
-                    // Not to be, since the ring has the journal's order; the journal has what is missing.
+                    // The ring has the journal's order, so this should not happen; the journal has what is missing.
                     Ok(_) => self.live = None,
-                    Err(RecvError::Lagged(_)) => return Err(Closed::TooSlow),
-                    Err(RecvError::Closed) => return Err(Closed::Stopping),
+                    Err(RecvError::Lagged(_)) => return Err(WatchClosed::TooSlow),
+                    Err(RecvError::Closed) => return Err(WatchClosed::Stopping),
                 },
-                () = &mut quiet => return Ok(Told::Bookmark),
+                () = &mut quiet => return Ok(WatchItem::Bookmark),
             }
         }
     }
 
-    /// Moves the cursor past an event; the event, if it is wanted.
-    fn pass(&mut self, event: Arc<Event>) -> Option<Arc<Event>> {
+    /// Moves the cursor to an event, and returns it if it passes the filter.
+    fn advance(&mut self, event: Arc<Event>) -> Option<Arc<Event>> {
         self.cursor = event.sequence;
-        self.filter.wants(&event.happening, self.log.clock().today()).then_some(event)
+        self.filter.wants(&event.domain_event, self.log.clock().today()).then_some(event)
     }
 
-    /// Reads a page from the journal, and goes over to the ring at its end.
-    async fn catch_up(&mut self) -> Result<(), Closed> {
-        // Before the journal is read: what is taken up in between is in one of the two, and the cursor tells which.
-        let ring = self.log.listen();
+    /// Reads a page from the journal, and goes over to the ring once the journal has no more.
+    async fn catch_up(&mut self) -> Result<(), WatchClosed> {
+        // Subscribed before the journal is read, so that an event that is published meanwhile is in the ring if it is not in the
+        // page. One that is in both is recognised by its sequence.
+        let ring = self.log.subscribe();
         let known = self.log.last();
         let events = self.log.journal().read(self.cursor, PAGE).await?;
         match events.first() {
-            Some(first) if first.sequence != self.cursor + 1 => return Err(Closed::Compacted),
-            None if known > self.cursor => return Err(Closed::Compacted),
+            Some(first) if first.sequence != self.cursor + 1 => return Err(WatchClosed::Compacted),
+            None if known > self.cursor => return Err(WatchClosed::Compacted),
             _ => {}
         }
         if events.len() < PAGE as usize {

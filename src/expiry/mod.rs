@@ -1,14 +1,15 @@
-//! Leases that run out are seen: one event for each lease, term and threshold, whatever happens in between.
+//! Publishes that leases are about to end or have ended: one event for each lease, date and threshold, whatever happens in between.
 //!
-//! [`policy`] is pure: given a date, a day and what was told before, which threshold is due. After downtime that is the
-//! tightest one that was missed, and none of the others. The [`Engine`] asks it for every lease, and the ledger writes each
-//! event together with its mark, so that a crash, a second replica or a clock that jumps back tells nothing twice. A
-//! renewal or a shortening is another term, and armed anew; a date that comes back is the old term, and is not.
+//! [`policy`] is pure: from a date of a lease, the present day and the thresholds that were published before, it says which
+//! threshold is due. After downtime that is the tightest one that was missed, and none of the others. The [`ExpiryEngine`] asks
+//! it about every lease. The ledger stores each event and its mark in one transaction, so a crash, a second replica or a clock
+//! that jumps back publishes nothing twice.
 //!
-//! The notice date is a term of its own, with thresholds of its own.
+//! A new last day of a lease, later or earlier, is a new date with all of its thresholds. If a date comes back that a lease had
+//! before, its thresholds are not published again. The notice date has thresholds of its own.
 
 mod engine;
 pub mod policy;
 
-pub use engine::Engine;
+pub use engine::ExpiryEngine;
 pub use policy::{OwnerSchedule, Schedule, Thresholds};

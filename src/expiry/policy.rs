@@ -1,4 +1,4 @@
-//! Which threshold is due. Pure.
+//! Which threshold of a lease is due. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,21 @@ use jiff::civil::Date;
 
 use crate::model::{Lease, Term, TermDate, Threshold};
 
-/// Days before a date at which it is told of.
+/// The numbers of days before a date on which an event is published; ascending, without duplicates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thresholds(Vec<i32>);
 
-/// Thresholds that make no sense.
+/// Thresholds that are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ThresholdsError {
-    /// Days before a date are not negative.
-    #[error("{0} days before a date is after it; that it has passed is always told")]
+    #[error("{0} is negative; that the date has passed is always published and needs no threshold")]
     Negative(i32),
-    /// Longer than anybody leases.
-    #[error("{0} days is more than ten years")]
+    #[error("{0} days are more than ten years (3650)")]
     TooFar(i32),
 }
 
 impl Thresholds {
-    /// Of days, in any order.
+    /// Thresholds from days, given in any order. Each must lie between 0, the day itself, and 3650.
     pub fn new(mut days: Vec<i32>) -> Result<Self, ThresholdsError> {
         for day in &days {
             match day {
@@ -36,7 +34,8 @@ impl Thresholds {
         Ok(Self(days))
     }
 
-    /// The tightest one that has been reached with so many days left; that the date has passed is always one.
+    /// The tightest threshold that is reached with this number of days left. Once the date has passed it is
+    /// [`Threshold::PASSED`], which is never configured.
     pub fn reached(&self, days_left: i32) -> Option<Threshold> {
         if days_left < 0 {
             return Some(Threshold::PASSED);
@@ -51,28 +50,26 @@ impl Default for Thresholds {
     }
 }
 
-/// Thresholds of one owner, where they differ.
+/// The thresholds of one owner, where they differ from those of everybody else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnerSchedule {
-    /// Before the expiry.
     pub expiry: Option<Thresholds>,
-    /// Before the notice date.
     pub notice: Option<Thresholds>,
 }
 
-/// When leases are told of.
+/// On which days before the dates of a lease events are published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
-    /// Before the expiry.
+    /// Before the last day of the lease.
     pub expiry: Thresholds,
-    /// Before the notice date.
+    /// Before the notice date: the last day to renew or to give notice.
     pub notice: Thresholds,
-    /// Owners for whom it differs.
+    /// Owners with other thresholds, by the text of lease_owner.
     pub owners: BTreeMap<String, OwnerSchedule>,
 }
 
 impl Schedule {
-    /// Days before a date of a lease on which it is told of, ascending; that it has passed is always told.
+    /// The thresholds of an owner for one of a lease's dates, in days, ascending.
     pub fn days(&self, owner: Option<&str>, which: TermDate) -> &[i32] {
         &self.of(owner, which).0
     }
@@ -85,13 +82,13 @@ impl Schedule {
         }
     }
 
-    /// What is due for a lease on a day: which date, the threshold, the days left. `told` is the tightest threshold told of
-    /// for a date of this lease before.
+    /// The events that are due for a lease on a day, at most one for each of its dates: which date it is, the day, the threshold
+    /// and the days left. `published` answers the tightest threshold that was published for a date of this lease before.
     pub fn due(
         &self,
         lease: &Lease,
         today: Date,
-        told: impl Fn(TermDate, Date) -> Option<Threshold>,
+        published: impl Fn(TermDate, Date) -> Option<Threshold>,
     ) -> Vec<(TermDate, Date, Threshold, i32)> {
         let mut due = Vec::new();
         for (which, date) in [(TermDate::Notice, lease.term.notice), (TermDate::Expiry, lease.term.expiry)] {
@@ -99,7 +96,7 @@ impl Schedule {
             let term = Term { expiry: Some(date), ..Term::default() };
             let Some(left) = term.days_left(today) else { continue };
             let Some(reached) = self.of(lease.owner.as_deref(), which).reached(left) else { continue };
-            if told(which, date).is_none_or(|told| reached < told) {
+            if published(which, date).is_none_or(|before| reached < before) {
                 due.push((which, date, reached, left));
             }
         }
@@ -120,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn days_after_a_date_are_no_threshold() {
+    fn a_threshold_is_not_negative_and_at_most_ten_years() {
         assert_eq!(Thresholds::new(vec![30, -1]), Err(ThresholdsError::Negative(-1)));
         assert_eq!(Thresholds::new(vec![10_000]), Err(ThresholdsError::TooFar(10_000)));
         assert_eq!(Thresholds::new(vec![7, 30, 7]).unwrap(), Thresholds(vec![7, 30]));
@@ -138,39 +135,39 @@ mod tests {
     }
 
     proptest! {
-        /// Years of days in any order: each threshold is told once at most, ever tighter, and never before its day.
+        /// On days in any order, each threshold is published at most once, after looser ones only, and never before its day.
         #[test]
-        fn whatever_the_clock_does_each_threshold_is_told_once_and_ever_tighter(
+        fn whatever_the_clock_does_each_threshold_is_published_once_and_after_looser_ones(
             days in prop::collection::vec(-900i32..200, 1..400),
         ) {
             let schedule = Schedule::default();
             let expiry = date(2027, 6, 1);
-            let mut told: Option<Threshold> = None;
+            let mut published: Option<Threshold> = None;
             for offset in days {
                 let today = expiry + offset.days();
-                for (_, _, threshold, left) in schedule.due(&lease(expiry), today, |_, _| told) {
+                for (_, _, threshold, left) in schedule.due(&lease(expiry), today, |_, _| published) {
                     prop_assert_eq!(left, -offset);
-                    prop_assert!(told.is_none_or(|before| threshold < before));
+                    prop_assert!(published.is_none_or(|before| threshold < before));
                     prop_assert!(threshold.is_passed() == (left < 0));
                     prop_assert!(threshold.is_passed() || left <= threshold.0);
-                    told = Some(threshold);
+                    published = Some(threshold);
                 }
-                // What is reached is never left untold.
+                // A threshold that is reached is published, or a tighter one is.
                 if let Some(reached) = schedule.expiry.reached(-offset) {
-                    prop_assert!(told.is_some_and(|told| told <= reached));
+                    prop_assert!(published.is_some_and(|published| published <= reached));
                 }
             }
         }
 
         #[test]
-        fn every_day_in_turn_tells_every_threshold_on_its_day(start in 61i32..800) {
+        fn checks_on_consecutive_days_publish_every_threshold_on_its_day(start in 61i32..800) {
             let schedule = Schedule::default();
             let expiry = date(2027, 6, 1);
-            let (mut told, mut seen) = (None, Vec::new());
+            let (mut published, mut seen) = (None, Vec::new());
             for left in (-30..=start).rev() {
                 let today = expiry - left.days();
-                for (_, _, threshold, left) in schedule.due(&lease(expiry), today, |_, _| told) {
-                    told = Some(threshold);
+                for (_, _, threshold, left) in schedule.due(&lease(expiry), today, |_, _| published) {
+                    published = Some(threshold);
                     seen.push((threshold.0, left));
                 }
             }

@@ -16,9 +16,9 @@ use crate::model::{DomainEvent, Event, Subject};
 /// The ids of the rows that decide which of some domain events are new.
 #[derive(Default)]
 struct RowsToLoad {
-    /// Ids of `published_digest`, by kind.
+    /// Ids of the records whose rows of `published_digest` are needed, by kind.
     records: BTreeMap<&'static str, Vec<i64>>,
-    /// Prefixes of `term_mark`.
+    /// Ids of the prefixes whose rows of `term_mark` are needed.
     terms: Vec<i64>,
 }
 

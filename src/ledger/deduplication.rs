@@ -118,3 +118,36 @@ fn record_state(
     let revision = revision.map_or(0, Timestamp::as_microsecond);
     Ok(PublishedDigest { revision, digest: digest(json, DIGEST_BYTES) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TermDate;
+
+    fn state(golden: &str) -> (RecordKey, PublishedDigest) {
+        state_after(&serde_json::from_str(golden).unwrap()).unwrap().unwrap()
+    }
+
+    /// The bytes that are digested never change: after an upgrade the same change would be published once more.
+    #[test]
+    fn digests_and_marks_are_those_of_version_0_1() {
+        let published = |digest: &str, revision: i64| PublishedDigest { revision, digest: digest.to_owned() };
+        assert_eq!(
+            state(include_str!("../../tests/golden/event-prefix.json")),
+            (("prefix", 17), published("327ebd6aa76ae8fd4a9208e9", 1_800_000_003_000_000))
+        );
+        assert_eq!(
+            state(include_str!("../../tests/golden/event-verdict.json")),
+            (("roa", 17), published("337ee340f8b4c25e8a2e9926", 1_800_000_006_000_000))
+        );
+        assert_eq!(
+            state(include_str!("../../tests/golden/event-address.json")),
+            (("address", 23), published("gone", i64::MAX))
+        );
+        let term: DomainEvent =
+            serde_json::from_str(include_str!("../../tests/golden/event-term.json")).unwrap();
+        let Subject::Term(reached) = &term.subject else { panic!("{term:?}") };
+        assert_eq!(term_mark_key(reached), (17, TermDate::Expiry, "2027-06-01".parse().unwrap()));
+        assert_eq!((TermDate::Expiry.as_str(), TermDate::Notice.as_str()), ("expiry", "notice"));
+    }
+}

@@ -10,16 +10,12 @@ use super::error::Error;
 use super::fingerprint::Fingerprint;
 use crate::model::{Address, PrefixId, RequestId};
 
-/// The method that began the write.
+/// The method that began the write: AllocateAddresses, AllocatePrefix, AssignAddress or ReleaseAddresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntentKind {
-    /// AllocateAddresses.
     Addresses,
-    /// AllocatePrefix.
     Prefix,
-    /// AssignAddress.
     Assignment,
-    /// ReleaseAddresses.
     Release,
 }
 
@@ -81,7 +77,7 @@ pub struct Detail {
 /// A write to NetBox that was begun.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intent {
-    /// The caller's request_id.
+    /// The request_id that the caller chose.
     pub request: RequestId,
     pub kind: IntentKind,
     pub fingerprint: Fingerprint,
@@ -122,8 +118,8 @@ pub trait IntentStore: Send + Sync {
     /// The kind of database, for people: `sqlite` or `postgres`.
     fn backend(&self) -> &'static str;
 
-    /// Stores a new intent, unless one with the same request id exists. Of several callers at once, exactly one gets
-    /// [`Begun::New`].
+    /// Stores a new intent, unless one with the same request id exists. Exactly one of several callers at once gets
+    /// [`Begun::New`] for an id.
     async fn begin(&self, intent: &Intent) -> Result<Begun, Error>;
 
     /// The intent of a request, if there is one.

@@ -40,8 +40,8 @@ pub type TermMarkKey = (u64, TermDate, Date);
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Appends domain events in the order given, all or none, and returns the ones that were new. A change is not new if the
-    /// log has it or a later state of the same record already; a threshold is not new if the same or a tighter one was published
-    /// for that date.
+    /// log has it already, or has a later state of the same record. A threshold is not new if the same or a tighter one was
+    /// published for that date.
     async fn append(&self, domain_events: &[DomainEvent], now: Timestamp) -> Result<Vec<Event>, Error>;
 
     async fn extent(&self) -> Result<LogExtent, Error>;
@@ -52,8 +52,7 @@ pub trait Journal: Send + Sync {
     /// Up to `limit` events before a sequence, the newest first.
     async fn read_back(&self, before: u64, limit: u32) -> Result<Vec<Event>, Error>;
 
-    /// All events about exactly one of these networks, the newest first. An event about a prefix inside one of them is not
-    /// among them.
+    /// All events about exactly one of these networks, the newest first; events about prefixes inside them are left out.
     async fn about_networks(&self, scope: VrfScope, networks: &[Network]) -> Result<Vec<Event>, Error>;
 
     /// Records that from `now` on every change of a record is in the log, and that earlier ones may be missing.

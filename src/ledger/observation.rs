@@ -37,7 +37,7 @@ pub struct Observation {
     pub prefix: PrefixId,
     /// The check or the zone; empty if a kind has one observation for a prefix.
     pub subject: String,
-    /// JSON.
+    /// JSON of a type in `validation/`.
     pub body: String,
 }
 

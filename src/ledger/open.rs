@@ -37,8 +37,8 @@ impl LedgerHandles {
     }
 }
 
-/// Opens the ledger, creates it if it does not exist, and brings its schema up to date. Fails if the schema is of a newer
-/// version.
+/// Opens the ledger, creates it if it does not exist, and brings its schema up to date. Fails if a newer version of Leasehold
+/// has changed the schema.
 pub async fn open(settings: &LedgerSettings) -> Result<LedgerHandles, Error> {
     Ok(match settings {
         LedgerSettings::Temporary => LedgerHandles::of(Arc::new(SqliteLedger::temporary().await?)),

@@ -142,7 +142,7 @@ macro_rules! impl_outbox {
                 };
                 for chunk in ids.chunks(ROWS_PER_STATEMENT) {
                     // Replay: sets the same values again. If the claim has run out and another server has claimed the delivery
-                    // since, the outcome that is recorded last stands. Cost: one look at the primary key a delivery.
+                    // since, the outcome that is recorded last is kept. Cost: one look at the primary key a delivery.
                     let mut query = QueryBuilder::<$database>::new("UPDATE delivery SET state = ");
                     query.push_bind(state.as_str());
                     query.push(", due_at = ").push_bind(due.as_microsecond());

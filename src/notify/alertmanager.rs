@@ -1,4 +1,4 @@
-//! Prometheus' Alertmanager, API v2: an alert while a date is near, resolved by a renewal.
+//! Prometheus' Alertmanager, API v2: an alert is raised by an event and resolved by another one, such as a renewal.
 
 use std::time::Duration;
 
@@ -9,22 +9,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::error::NotifySettingsError;
 use super::http;
-use super::message::Note;
-use super::route::Severity;
-use super::settings::SettingsError;
-use super::sink::{Failure, Sink};
+use super::notification::Notification;
+use super::severity::AlertSeverity;
+use super::sink::{DeliveryFailure, Sink};
 use crate::model::{Check, EventKind, Subject, TermDate};
 
-/// An alert stands until it is resolved; this long at most, so that one whose end was lost does not stand for ever.
-const STANDS_FOR_DAYS: i64 = 120;
+/// An alert is raised for this long, so that one whose resolution was lost ends by itself.
+const RAISED_FOR_DAYS: i64 = 120;
+/// How far the clocks of Alertmanager, NetBox and this server may differ.
+const CLOCK_SKEW: Duration = Duration::from_mins(1);
 
-/// How far clocks may differ.
-const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
-
-const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
-
-/// An Alertmanager.
+/// An Alertmanager as a sink.
 pub struct Alertmanager {
     http: Client,
     url: Url,
@@ -33,12 +30,16 @@ pub struct Alertmanager {
 
 impl Alertmanager {
     /// The Alertmanager at a base URL.
-    pub fn new(url: &Url, token: Option<&SecretString>, allow_private: bool) -> Result<Self, SettingsError> {
+    pub fn new(
+        url: &Url,
+        token: Option<&SecretString>,
+        allow_private: bool,
+    ) -> Result<Self, NotifySettingsError> {
         let mut base = url.clone();
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let alerts = base.join("api/v2/alerts").map_err(|_| SettingsError::Url)?;
+        let alerts = base.join("api/v2/alerts").map_err(|_| NotifySettingsError::Url)?;
         Ok(Self { http: http::client(url, allow_private)?, url: alerts, token: token.cloned() })
     }
 }
@@ -49,16 +50,17 @@ impl Sink for Alertmanager {
         "alertmanager"
     }
 
-    fn batch(&self) -> u32 {
+    fn batch_size(&self) -> u32 {
         200
     }
 
-    fn takes_back(&self) -> bool {
+    fn keeps_open(&self) -> bool {
         true
     }
 
-    async fn send(&self, notes: &[Note], now: Timestamp) -> Result<(), Failure> {
-        let alerts: Vec<Value> = notes.iter().flat_map(|note| alerts(note, now)).collect();
+    async fn send(&self, notifications: &[Notification], now: Timestamp) -> Result<(), DeliveryFailure> {
+        let alerts: Vec<Value> =
+            notifications.iter().flat_map(|notification| alerts(notification, now)).collect();
         if alerts.is_empty() {
             return Ok(());
         }
@@ -66,27 +68,27 @@ impl Sink for Alertmanager {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
         }
-        http::send(request).await.map(drop)
+        http::send(request, now).await.map(drop)
     }
 }
 
-/// The alerts that an event raises and resolves. Labels are an alert's identity, so nothing that changes by the day stands
-/// in them; the severity does, and what was raised under another one is resolved.
-pub fn alerts(note: &Note, now: Timestamp) -> Vec<Value> {
-    // What has ended has ended a while ago: to an Alertmanager whose clock is a moment behind ours, an end in its future is
-    // none, and the later end of what was raised before would hold.
-    let over = now.checked_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN);
-    let ends = now.checked_add(Span::new().hours(24 * STANDS_FOR_DAYS)).unwrap_or(Timestamp::MAX);
-    let alert = |name: &str, severity: Severity, ends: Timestamp| {
-        let owner = note.event.happening.owner().unwrap_or_default();
+/// The alerts that an event raises and resolves. An alert's labels are its identity, so none of them may change from day to day.
+/// The severity is one of them: when it changes, the alert with the former severity is resolved.
+fn alerts(notification: &Notification, now: Timestamp) -> Vec<Value> {
+    // An end in the past, for alerts that are resolved. To an Alertmanager whose clock is behind ours, an end at our `now` would
+    // be in the future, and the alert's former, later end would stay.
+    let past = now.checked_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN);
+    let ends = now.checked_add(Span::new().hours(24 * RAISED_FOR_DAYS)).unwrap_or(Timestamp::MAX);
+    let alert = |name: &str, severity: AlertSeverity, ends: Timestamp| {
+        let owner = notification.event.domain_event.owner().unwrap_or_default();
         let mut labels = json!({
             "alertname": name, "severity": severity.as_str(), "service": "leasehold",
         });
         if let Value::Object(labels) = &mut labels {
-            let about = [("prefix", note.network()), ("owner", owner.to_owned())];
-            let vrf = note.table().vrf().map(|id| ("vrf_id", id.to_string()));
+            let about = [("prefix", notification.network()), ("owner", owner.to_owned())];
+            let vrf = notification.scope().vrf().map(|id| ("vrf_id", id.to_string()));
             for (key, value) in about.into_iter().chain(vrf) {
-                // To Alertmanager an empty label is none.
+                // Alertmanager treats an empty label as a missing one.
                 if !value.is_empty() {
                     labels.insert(key.to_owned(), json!(value));
                 }
@@ -94,45 +96,48 @@ pub fn alerts(note: &Note, now: Timestamp) -> Vec<Value> {
         }
         json!({
             "labels": labels,
-            "annotations": { "summary": note.line(), "description": note.advice() },
-            // NetBox's clock may be ahead of ours, and an alert that ends before it starts is refused.
-            "startsAt": note.event.happening.time.min(over).to_string(),
+            "annotations": { "summary": notification.summary(), "description": notification.advice() },
+            // An alert that ends before it starts is refused, and NetBox's clock may be ahead of ours.
+            "startsAt": notification.event.domain_event.time.min(past).to_string(),
             "endsAt": ends.to_string(),
         })
     };
-    // A term only grows more urgent; a verdict may also grow less so.
-    let may_fall = matches!(note.event.happening.subject, Subject::Verdict(_));
+    // The severity of a date only grows, so only the lower ones can have been raised before. That of a verdict may also fall.
+    let may_fall = matches!(notification.event.domain_event.subject, Subject::Verdict(_));
+    let current = notification.severity();
     let raise = |name: &str| -> Vec<Value> {
-        ALL.iter()
-            .filter(|severity| may_fall || **severity <= note.severity())
-            .map(|severity| alert(name, *severity, if *severity == note.severity() { ends } else { over }))
+        AlertSeverity::ALL
+            .into_iter()
+            .filter(|severity| may_fall || *severity <= current)
+            .map(|severity| alert(name, severity, if severity == current { ends } else { past }))
             .collect()
     };
     let resolve = |names: &[&str]| -> Vec<Value> {
-        names.iter().flat_map(|name| ALL.iter().map(|severity| alert(name, *severity, over))).collect()
+        names.iter().flat_map(|name| AlertSeverity::ALL.map(|severity| alert(name, severity, past))).collect()
     };
-    match (&note.event.happening.subject, note.kind()) {
+    match (&notification.event.domain_event.subject, notification.kind()) {
         (Subject::Term(reached), _) => raise(match reached.which {
             TermDate::Expiry => "LeaseExpiry",
             TermDate::Notice => "LeaseNotice",
         }),
         (Subject::Verdict(change), _) if change.after.is_good() => {
-            resolve(&[verdict_name(change.after.check())])
+            resolve(&[verdict_alert(change.after.check())])
         }
-        (Subject::Verdict(change), _) => raise(verdict_name(change.after.check())),
+        (Subject::Verdict(change), _) => raise(verdict_alert(change.after.check())),
         (_, EventKind::LeaseRenewed) => resolve(&["LeaseExpiry", "LeaseNotice"]),
         (_, EventKind::LeaseEnded) => {
-            let verdicts = Check::ALL.map(verdict_name);
+            let verdicts = Check::ALL.map(verdict_alert);
             resolve(&["LeaseExpiry", "LeaseNotice", verdicts[0], verdicts[1], verdicts[2]])
         }
         (_, EventKind::SyncLost) => raise("NetBoxSyncLost"),
         (_, EventKind::SyncRegained) => resolve(&["NetBoxSyncLost"]),
-        // Anything else is news, and no state that an alert could stand for.
+        // Every other event is a change that is over when it is published, and no problem that lasts.
         _ => Vec::new(),
     }
 }
 
-fn verdict_name(check: Check) -> &'static str {
+/// The name of the alert about a verdict.
+fn verdict_alert(check: Check) -> &'static str {
     match check {
         Check::Roa => "BlockRoa",
         Check::Irr => "BlockIrr",
@@ -143,13 +148,13 @@ fn verdict_name(check: Check) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Happening, RoaStatus, Verdict, VerdictChange};
-    use crate::notify::message::sample;
+    use crate::model::{DomainEvent, RoaStatus, Verdict, VerdictChange};
+    use crate::notify::sample_event;
 
-    fn note(before: RoaStatus, after: RoaStatus) -> Note {
+    fn notification(before: RoaStatus, after: RoaStatus) -> Notification {
         let now = Timestamp::UNIX_EPOCH;
-        let mut event = sample(now);
-        let Subject::Term(reached) = &event.happening.subject else { panic!("{event:?}") };
+        let mut event = sample_event(now);
+        let Subject::Term(reached) = &event.domain_event.subject else { panic!("{event:?}") };
         let change = VerdictChange {
             prefix: reached.prefix.clone(),
             before: Verdict::Roa(before),
@@ -159,44 +164,45 @@ mod tests {
             source: "rtr".into(),
             observed: now,
         };
-        event.happening = Happening::verdict(change, now);
-        Note { id: "1".into(), tried: 0, event }
+        event.domain_event = DomainEvent::verdict(change, now);
+        Notification { id: "1".into(), event }
     }
 
-    /// Severities of the alerts that stand after a note, and of those that it ends.
-    fn standing(note: &Note) -> (Vec<String>, Vec<String>) {
+    /// The severities of the alerts that a notification raises, and of those that it resolves.
+    fn raised_and_resolved(notification: &Notification) -> (Vec<String>, Vec<String>) {
         let now = Timestamp::UNIX_EPOCH;
-        let rows = alerts(note, now);
+        let rows = alerts(notification, now);
         assert!(rows.iter().all(|row| row["labels"]["alertname"] == "BlockRoa"), "{rows:?}");
         let severity = |row: &Value| row["labels"]["severity"].as_str().unwrap().to_owned();
-        let stands = |row: &&Value| row["endsAt"].as_str().unwrap().parse::<Timestamp>().unwrap() > now;
-        let (stand, end): (Vec<&Value>, Vec<&Value>) = rows.iter().partition(stands);
-        (stand.into_iter().map(severity).collect(), end.into_iter().map(severity).collect())
+        let is_raised = |row: &&Value| row["endsAt"].as_str().unwrap().parse::<Timestamp>().unwrap() > now;
+        let (raised, resolved): (Vec<&Value>, Vec<&Value>) = rows.iter().partition(is_raised);
+        (raised.into_iter().map(severity).collect(), resolved.into_iter().map(severity).collect())
     }
 
     #[test]
-    fn a_verdict_stands_under_its_own_severity_alone_and_a_good_one_ends_all() {
-        let (stand, end) = standing(&note(RoaStatus::Valid, RoaStatus::Invalid));
-        assert_eq!((stand, end.len()), (vec!["critical".to_owned()], ALL.len() - 1));
-        // Less bad is another alert, and the worse one is over.
-        let (stand, end) = standing(&note(RoaStatus::Invalid, RoaStatus::Unknown));
-        assert_eq!(stand, ["warning"]);
-        assert!(end.contains(&"critical".to_owned()), "{end:?}");
-        let (stand, end) = standing(&note(RoaStatus::Unknown, RoaStatus::Valid));
-        assert_eq!((stand, end.len()), (Vec::new(), ALL.len()));
+    fn a_verdict_raises_one_severity_and_a_good_one_resolves_all() {
+        let all = AlertSeverity::ALL.len();
+        let (raised, resolved) = raised_and_resolved(&notification(RoaStatus::Valid, RoaStatus::Invalid));
+        assert_eq!((raised, resolved.len()), (vec!["critical".to_owned()], all - 1));
+        // A less severe verdict is another alert, and the more severe one is resolved.
+        let (raised, resolved) = raised_and_resolved(&notification(RoaStatus::Invalid, RoaStatus::Unknown));
+        assert_eq!(raised, ["warning"]);
+        assert!(resolved.contains(&"critical".to_owned()), "{resolved:?}");
+        let (raised, resolved) = raised_and_resolved(&notification(RoaStatus::Unknown, RoaStatus::Valid));
+        assert_eq!((raised, resolved.len()), (Vec::new(), all));
     }
 
     #[test]
-    fn what_is_told_says_what_changed_why_and_whom_to_ask() {
-        let bad = note(RoaStatus::Valid, RoaStatus::Unknown);
-        assert!(bad.line().ends_with("RPKI is unknown (was valid): why"), "{}", bad.line());
-        assert!(bad.advice().contains("Only ACME-LIR can mend it"), "{}", bad.advice());
-        let good = note(RoaStatus::Unknown, RoaStatus::Valid);
+    fn a_verdict_says_what_changed_why_and_who_can_fix_it() {
+        let bad = notification(RoaStatus::Valid, RoaStatus::Unknown);
+        assert!(bad.summary().ends_with("RPKI is unknown (was valid): why"), "{}", bad.summary());
+        assert!(bad.advice().contains("Only ACME-LIR can fix this"), "{}", bad.advice());
+        let good = notification(RoaStatus::Unknown, RoaStatus::Valid);
         assert_eq!(
-            good.settled_keys(),
+            good.resolved_keys(),
             [bad.dedupe_key()],
-            "the ticket that it closes is the one that was opened"
+            "the ticket that is closed is the one that was opened"
         );
-        assert!(bad.settled_keys().is_empty() && good.takes_back() && !bad.takes_back());
+        assert!(bad.resolved_keys().is_empty() && good.resolves() && !bad.resolves());
     }
 }

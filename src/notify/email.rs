@@ -1,4 +1,4 @@
-//! E-mail over SMTP: plain text, one message for all that is due.
+//! E-mail over SMTP: plain text, one message for all deliveries that are due.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,13 +11,14 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::message::Note;
-use super::settings::{MailSettings, MailTls, SettingsError};
-use super::sink::{Failure, Sink};
-use crate::model::fingerprint;
+use super::error::NotifySettingsError;
+use super::notification::Notification;
+use super::settings::{MailSettings, MailTls};
+use super::sink::{DeliveryFailure, Sink};
+use crate::model::digest;
 use crate::web::guard;
 
-/// Mailboxes behind an SMTP server.
+/// Mailboxes that are reached through an SMTP server.
 pub struct Email {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
@@ -28,18 +29,19 @@ pub struct Email {
 }
 
 impl Email {
-    /// Mailboxes behind an SMTP server.
-    pub fn new(settings: &MailSettings, allow_private: bool) -> Result<Self, SettingsError> {
+    /// Mailboxes behind an SMTP server. Fails if a mailbox cannot be parsed or there is no recipient, or if the server is a private
+    /// address that is not allowed.
+    pub fn new(settings: &MailSettings, allow_private: bool) -> Result<Self, NotifySettingsError> {
         let mailbox =
-            |text: &str| text.parse::<Mailbox>().map_err(|_| SettingsError::Mailbox(text.to_owned()));
+            |text: &str| text.parse::<Mailbox>().map_err(|_| NotifySettingsError::Mailbox(text.to_owned()));
         if let Ok(address) = settings.host.parse::<IpAddr>()
             && !allow_private
             && !guard::is_public(address)
         {
-            return Err(guard::Refused(address.to_string()).into());
+            return Err(crate::web::PrivateAddress(address.to_string()).into());
         }
         let host = settings.host.as_str();
-        let failed = |error: lettre::transport::smtp::Error| SettingsError::Client(error.to_string());
+        let failed = |error: lettre::transport::smtp::Error| NotifySettingsError::Client(error.to_string());
         let mut builder = match settings.tls {
             MailTls::None => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host),
             MailTls::StartTls => {
@@ -58,7 +60,7 @@ impl Email {
             builder = builder.credentials(credentials(user, password));
         }
         if settings.to.is_empty() {
-            return Err(SettingsError::NoRecipient);
+            return Err(NotifySettingsError::NoRecipient);
         }
         Ok(Self {
             transport: builder.build(),
@@ -70,22 +72,22 @@ impl Email {
         })
     }
 
-    fn message(&self, notes: &[Note]) -> Result<Message, Failure> {
-        let subject = match notes {
-            [only] => only.line(),
+    fn message(&self, notifications: &[Notification]) -> Result<Message, DeliveryFailure> {
+        let subject = match notifications {
+            [only] => only.summary(),
             several => format!("{} events of leased address space", several.len()),
         };
         let mut text = String::new();
-        for note in notes {
-            text.push_str(&format!("[{}] {}\n", note.severity().as_str(), note.line()));
-            let advice = note.advice();
+        for notification in notifications {
+            text.push_str(&format!("[{}] {}\n", notification.severity().as_str(), notification.summary()));
+            let advice = notification.advice();
             if !advice.is_empty() {
                 text.push_str(&format!("    {advice}\n"));
             }
         }
-        // The same deliveries again are the same message: mail programs show it once.
-        let ids: Vec<&str> = notes.iter().map(|note| note.id.as_str()).collect();
-        let digest = fingerprint(ids.join(" "), 12);
+        // The same deliveries give the same Message-ID, by which many mail programs show a repeated message once.
+        let ids: Vec<&str> = notifications.iter().map(|notification| notification.id.as_str()).collect();
+        let digest = digest(ids.join(" "), 12);
         let mut builder = Message::builder()
             .from(self.from.clone())
             .subject(subject)
@@ -94,7 +96,7 @@ impl Email {
         for mailbox in &self.to {
             builder = builder.to(mailbox.clone());
         }
-        builder.body(text).map_err(|error| Failure::never(error.to_string()))
+        builder.body(text).map_err(|error| DeliveryFailure::permanent(error.to_string()))
     }
 }
 
@@ -108,30 +110,30 @@ impl Sink for Email {
         "email"
     }
 
-    fn batch(&self) -> u32 {
+    fn batch_size(&self) -> u32 {
         200
     }
 
-    async fn send(&self, notes: &[Note], _: Timestamp) -> Result<(), Failure> {
-        let message = self.message(notes)?;
+    async fn send(&self, notifications: &[Notification], _: Timestamp) -> Result<(), DeliveryFailure> {
+        let message = self.message(notifications)?;
         if !self.allow_private {
-            // lettre looks the name up itself; a name that leads home is refused before.
+            // lettre resolves the name itself, so the check that refuses private addresses comes before it.
             let found = guard::public(&self.host, self.port).await;
-            found.map_err(|error| Failure::later(error.to_string()))?;
+            found.map_err(|error| DeliveryFailure::transient(error.to_string()))?;
         }
         match self.transport.send(message).await {
             Ok(_) => Ok(()),
-            // A 5xx of SMTP is a refusal: no such mailbox, too large. 4xx and what broke on the way pass, and so does a login
-            // that is refused, which a person mends.
+            // A 5xx reply refuses the message: no such mailbox, or too large. Everything else is transient, and so is a login that
+            // is refused, because a person can correct it.
             Err(error) if error.is_permanent() && !is_about_login(&error) => {
-                Err(Failure::never(error.to_string()))
+                Err(DeliveryFailure::permanent(error.to_string()))
             }
-            Err(error) => Err(Failure::later(error.to_string())),
+            Err(error) => Err(DeliveryFailure::transient(error.to_string())),
         }
     }
 }
 
-/// RFC 4954: 530 authentication required, 534 too weak, 535 wrong, 538 encryption required.
+/// The replies of RFC 4954: 530 authentication required, 534 mechanism too weak, 535 wrong credentials, 538 encryption required.
 fn is_about_login(error: &lettre::transport::smtp::Error) -> bool {
     error.status().is_some_and(|code| ["530", "534", "535", "538"].contains(&code.to_string().as_str()))
 }

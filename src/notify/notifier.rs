@@ -1,4 +1,4 @@
-//! Routes what happened, and sends what is due.
+//! Writes a delivery for each event and each sink that wants it, and sends the deliveries that are due.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -10,102 +10,78 @@ use tokio::sync::Mutex;
 
 use super::alertmanager::Alertmanager;
 use super::email::Email;
-use super::message::{Note, sample};
+use super::error::{Error, NotifySettingsError};
+use super::notification::Notification;
 use super::policy;
-use super::route::Route;
-use super::settings::{NotifySettings, SettingsError, SinkSettings, Target};
-use super::sink::{Failure, Sink};
+use super::route::NotificationRoute;
+use super::sample::sample_event;
+use super::settings::{NotifySettings, SinkSettings, SinkTarget};
+use super::sink::{DeliveryFailure, Sink};
 use super::slack::Slack;
 use super::ticket::Ticket;
 use super::webhook::Webhook;
 use crate::clock::Clock;
 use crate::events::EventLog;
-use crate::ledger::{self, Delivery, DeliveryState, Outbox, Outcome};
+use crate::ledger::{Delivery, DeliveryOutcome, DeliveryState, Outbox};
 
-/// Events routed in one transaction.
-const AT_ONCE: u32 = 500;
-/// For so long a delivery that was claimed belongs to the server that did: longer than any try takes.
+/// Events for which deliveries are written in one transaction.
+const ROUTED_PER_TRANSACTION: u32 = 500;
+/// A delivery that was claimed is not given to another server for this long, which is longer than any attempt takes.
 const CLAIM: Duration = Duration::from_mins(2);
-/// What was sent is remembered for so long, for people who ask.
-const REMEMBER: Duration = Duration::from_hours(30 * 24);
+/// Deliveries that were sent stay in the ledger for this long, for people who ask about them.
+const KEEP_SENT: Duration = Duration::from_hours(30 * 24);
 
-/// Notifications cannot be set up, or not be kept.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A sink cannot be made of its settings.
-    #[error("sink {name}: {source}")]
-    Sink {
-        /// Its name.
-        name: String,
-        /// Why.
-        source: SettingsError,
-    },
-    /// A route leads to no sink.
-    #[error("a route leads to {0:?}, which is no sink")]
-    NoSuchSink(String),
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] ledger::Error),
-    /// A sink does not take what is sent; it is tried again by itself.
-    #[error("{sink} does not take deliveries: {why}")]
-    Trouble {
-        /// Its name.
-        sink: String,
-        /// What it said last.
-        why: String,
-    },
-}
-
-struct Built {
+/// A sink with its routes and its condition.
+struct ConfiguredSink {
     sink: Box<dyn Sink>,
-    routes: Vec<Route>,
-    /// Held for as long as the sink is spoken to: one conversation at a time.
-    talking: Mutex<()>,
-    manner: std::sync::Mutex<Manner>,
+    routes: Vec<NotificationRoute>,
+    /// Held while deliveries are claimed and sent, across the requests to the sink: it receives one message at a time.
+    sending: Mutex<()>,
+    /// Written while `sending` is held, and by a replay. Never held across an await.
+    health: std::sync::Mutex<SinkHealth>,
 }
 
-/// How a sink does.
+/// Whether a sink accepts messages, as far as this server has seen.
 #[derive(Clone, Debug, Default)]
-struct Manner {
-    /// Not before this: its own pace, or its trouble.
+struct SinkHealth {
+    /// No message is sent before this instant: the sink's least interval, or the wait after a failure.
     not_before: Timestamp,
-    /// How often it has failed in a row.
+    /// Failures in a row.
     failures: u32,
-    /// What it said last, if it failed.
-    trouble: Option<String>,
+    /// Why the last message failed; `None` if it was sent.
+    last_error: Option<String>,
 }
 
-impl Built {
-    fn manner(&self) -> MutexGuard<'_, Manner> {
-        self.manner.lock().unwrap_or_else(PoisonError::into_inner)
+impl ConfiguredSink {
+    fn health(&self) -> MutexGuard<'_, SinkHealth> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A sink, as people ask for it.
+/// A sink and its condition, as NotificationService lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkState {
-    /// Its name.
     pub name: String,
-    /// What it is. Example: `slack`.
+    /// What kind of sink it is. Example: `slack`.
     pub kind: &'static str,
-    /// What it said last, if it failed.
-    pub trouble: Option<String>,
+    /// Why the last message failed; `None` if it was sent.
+    pub last_error: Option<String>,
 }
 
-/// Routes what happened, and sends what is due.
+/// Routes events to sinks through the ledger's outbox.
 pub struct Notifier {
     log: Arc<EventLog>,
     outbox: Arc<dyn Outbox>,
     clock: Arc<dyn Clock>,
-    sinks: BTreeMap<String, Built>,
-    /// First letters of the log's epoch: ids of deliveries of two logs never meet.
+    sinks: BTreeMap<String, ConfiguredSink>,
+    /// The first digits of the log's epoch. They begin every delivery's id, so that two logs never have the same id.
     epoch: String,
-    /// Held while events are routed: two that route at once would only do it twice.
+    /// Held while events are routed: a second run at the same time would only do the same work again.
     routing: Mutex<()>,
 }
 
 impl Notifier {
-    /// A notifier with these sinks.
+    /// A notifier with the sinks of the settings. Fails if a sink cannot be made, or a route leads to no sink.
     pub fn new(
         settings: &NotifySettings,
         log: Arc<EventLog>,
@@ -117,14 +93,18 @@ impl Notifier {
         for sink in &settings.sinks {
             let built = build(sink, &outbox, &log.token(0).epoch);
             let built = built.map_err(|source| Error::Sink { name: sink.name.clone(), source })?;
-            let mut routes: Vec<Route> =
+            let mut routes: Vec<NotificationRoute> =
                 settings.routes.iter().filter(|route| route.sink == sink.name).cloned().collect();
             if routes.is_empty() {
-                routes.push(Route::by_default(&sink.name));
+                routes.push(NotificationRoute::by_default(&sink.name));
             }
-            let built =
-                Built { sink: built, routes, talking: Mutex::default(), manner: std::sync::Mutex::default() };
-            sinks.insert(sink.name.clone(), built);
+            let configured = ConfiguredSink {
+                sink: built,
+                routes,
+                sending: Mutex::default(),
+                health: std::sync::Mutex::default(),
+            };
+            sinks.insert(sink.name.clone(), configured);
         }
         if let Some(route) = settings.routes.iter().find(|route| !sinks.contains_key(&route.sink)) {
             return Err(Error::NoSuchSink(route.sink.clone()));
@@ -134,32 +114,33 @@ impl Notifier {
 
     /// The sinks, by name.
     pub fn sinks(&self) -> Vec<SinkState> {
-        let state = |(name, built): (&String, &Built)| SinkState {
+        let state = |(name, configured): (&String, &ConfiguredSink)| SinkState {
             name: name.clone(),
-            kind: built.sink.kind(),
-            trouble: built.manner().trouble.clone(),
+            kind: configured.sink.kind(),
+            last_error: configured.health().last_error.clone(),
         };
         self.sinks.iter().map(state).collect()
     }
 
-    /// The outbox, for those who ask about it.
+    /// The outbox, for methods that show its deliveries.
     pub fn outbox(&self) -> &Arc<dyn Outbox> {
         &self.outbox
     }
 
-    /// Writes a delivery for each event and each sink that wants it, up to the end of the log.
+    /// Writes a delivery for each event and each sink that wants it, up to the end of the log. Deliveries and the position in the
+    /// log are written in one transaction, so an event is routed once, and none is left out.
     pub async fn route(&self) -> Result<(), Error> {
-        let _one = self.routing.lock().await;
+        let _guard = self.routing.lock().await;
         let mut routed = self.log.journal().extent().await?.routed;
         loop {
-            let events = self.log.journal().read(routed, AT_ONCE).await?;
+            let events = self.log.journal().read(routed, ROUTED_PER_TRANSACTION).await?;
             let Some(last) = events.last() else { return Ok(()) };
-            let (now, upto) = (self.clock.now(), last.sequence);
+            let (now, through) = (self.clock.now(), last.sequence);
             let mut deliveries = Vec::new();
             for event in events {
-                for (name, built) in &self.sinks {
-                    let takes_back = built.sink.takes_back();
-                    if !built.routes.iter().any(|route| route.takes(&event.happening, takes_back)) {
+                for (name, configured) in &self.sinks {
+                    let keeps_open = configured.sink.keeps_open();
+                    if !configured.routes.iter().any(|route| route.takes(&event.domain_event, keeps_open)) {
                         continue;
                     }
                     deliveries.push(Delivery {
@@ -175,94 +156,101 @@ impl Notifier {
                     });
                 }
             }
-            self.outbox.route(upto, &deliveries).await?;
-            routed = upto;
+            self.outbox.enqueue(through, &deliveries).await?;
+            routed = through;
         }
     }
 
-    /// Sends what is due to a sink; how many deliveries were made. A sink that fails is left alone for a while, and says so
-    /// until it works again.
+    /// Sends the deliveries of a sink that are due, and returns how many were sent. After a failure the sink is left alone for a
+    /// while, in which this returns [`Error::SinkFailing`].
     pub async fn deliver(&self, name: &str) -> Result<usize, Error> {
-        let built = self.sinks.get(name).ok_or_else(|| Error::NoSuchSink(name.to_owned()))?;
-        let _one = built.talking.lock().await;
-        let mut made = 0;
+        let configured = self.sinks.get(name).ok_or_else(|| Error::NoSuchSink(name.to_owned()))?;
+        let _guard = configured.sending.lock().await;
+        let mut sent = 0;
         loop {
             let now = self.clock.now();
-            let manner = built.manner().clone();
-            if now < manner.not_before {
-                return match manner.trouble {
-                    Some(why) => Err(Error::Trouble { sink: name.to_owned(), why }),
-                    None => Ok(made),
+            let health = configured.health().clone();
+            if now < health.not_before {
+                return match health.last_error {
+                    Some(reason) => Err(Error::SinkFailing { sink: name.to_owned(), reason }),
+                    None => Ok(sent),
                 };
             }
             let until = now.checked_add(CLAIM).unwrap_or(Timestamp::MAX);
-            let claimed = self.outbox.claim(name, now, until, built.sink.batch()).await?;
+            let claimed = self.outbox.claim(name, now, until, configured.sink.batch_size()).await?;
             if claimed.is_empty() {
-                return Ok(made);
+                return Ok(sent);
             }
-            let ids: Vec<String> = claimed.iter().map(|delivery| delivery.id.clone()).collect();
-            let (tries, created): (Vec<u32>, Vec<Timestamp>) =
-                claimed.iter().map(|delivery| (delivery.attempts, delivery.created)).unzip();
-            let notes: Vec<Note> = claimed.into_iter().map(Note::from).collect();
-            let outcome = built.sink.send(&notes, now).await;
-            let count = |outcome: &'static str| {
-                counter!("leasehold_deliveries_total", "sink" => name.to_owned(), "outcome" => outcome)
-                    .increment(ids.len() as u64);
-            };
-            match outcome {
-                Ok(()) => {
-                    self.outbox.settle(&ids, &Outcome::Sent, now).await?;
-                    count("sent");
-                    made += ids.len();
-                    let not_before = now.checked_add(built.sink.pace()).unwrap_or(Timestamp::MAX);
-                    *built.manner() = Manner { not_before, ..Manner::default() };
-                }
-                Err(failure) => {
-                    tracing::warn!(
-                        sink = name,
-                        deliveries = ids.len(),
-                        why = failure.why(),
-                        "a delivery failed"
-                    );
-                    for ((id, tries), created) in ids.iter().zip(&tries).zip(&created) {
-                        let outcome = policy::after(&failure, *tries, *created, now);
-                        self.outbox.settle(std::slice::from_ref(id), &outcome, now).await?;
-                    }
-                    count("failed");
-                    // A refusal is about what was sent, and says nothing of the next.
-                    if let Failure::Later { why, after } = failure {
-                        let failures = manner.failures.saturating_add(1);
-                        let wait = after.unwrap_or_default().max(policy::wait(failures));
-                        let not_before = now.checked_add(wait).unwrap_or(Timestamp::MAX);
-                        *built.manner() = Manner { not_before, failures, trouble: Some(why) };
-                    }
-                }
-            }
+            sent += self.send(name, configured, claimed, now, health.failures).await?;
         }
     }
 
-    /// Sends a sample to a sink, past the outbox. `None` if there is no such sink.
-    pub async fn test(&self, name: &str) -> Option<Result<(), Failure>> {
-        let built = self.sinks.get(name)?;
-        let now = self.clock.now();
-        let id = format!("test-{}", uuid::Uuid::new_v4().simple());
-        let note = Note { id, tried: 0, event: sample(now) };
-        Some(built.sink.send(&[note], now).await)
+    /// Sends claimed deliveries as one message and records the outcome. Returns how many were sent. If the ledger fails after the
+    /// message was sent, the deliveries are due again after the claim and are sent again under the same ids.
+    async fn send(
+        &self,
+        name: &str,
+        configured: &ConfiguredSink,
+        claimed: Vec<Delivery>,
+        now: Timestamp,
+        failures: u32,
+    ) -> Result<usize, Error> {
+        let ids: Vec<String> = claimed.iter().map(|delivery| delivery.id.clone()).collect();
+        let (attempts, created): (Vec<u32>, Vec<Timestamp>) =
+            claimed.iter().map(|delivery| (delivery.attempts, delivery.created)).unzip();
+        let notifications: Vec<Notification> = claimed.into_iter().map(Notification::from).collect();
+        let count = |outcome: &'static str| {
+            counter!("leasehold_deliveries_total", "sink" => name.to_owned(), "outcome" => outcome)
+                .increment(ids.len() as u64);
+        };
+        let failure = match configured.sink.send(&notifications, now).await {
+            Ok(()) => {
+                self.outbox.record_outcome(&ids, &DeliveryOutcome::Sent, now).await?;
+                count("sent");
+                let not_before = now.checked_add(configured.sink.min_interval()).unwrap_or(Timestamp::MAX);
+                *configured.health() = SinkHealth { not_before, ..SinkHealth::default() };
+                return Ok(ids.len());
+            }
+            Err(failure) => failure,
+        };
+        tracing::warn!(sink = name, deliveries = ids.len(), reason = failure.reason(), "a delivery failed");
+        for ((id, attempts), created) in ids.iter().zip(&attempts).zip(&created) {
+            let outcome = policy::outcome(&failure, *attempts, *created, now);
+            self.outbox.record_outcome(std::slice::from_ref(id), &outcome, now).await?;
+        }
+        count("failed");
+        // A permanent failure is about this message, and says nothing of the next one.
+        if let DeliveryFailure::Transient { reason, retry_after } = failure {
+            let failures = failures.saturating_add(1);
+            let wait = retry_after.unwrap_or_default().max(policy::backoff(failures));
+            let not_before = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+            *configured.health() = SinkHealth { not_before, failures, last_error: Some(reason) };
+        }
+        Ok(0)
     }
 
-    /// Forgets what was sent long ago.
+    /// Sends the sample event to a sink, without the outbox. `None` if there is no sink of that name.
+    pub async fn test(&self, name: &str) -> Option<Result<(), DeliveryFailure>> {
+        let configured = self.sinks.get(name)?;
+        let now = self.clock.now();
+        let id = format!("test-{}", uuid::Uuid::new_v4().simple());
+        let notification = Notification { id, event: sample_event(now) };
+        Some(configured.sink.send(&[notification], now).await)
+    }
+
+    /// Deletes the deliveries from the ledger that were sent more than 30 days ago.
     pub async fn forget(&self) -> Result<(), Error> {
-        let before = self.clock.now().checked_sub(REMEMBER).unwrap_or(Timestamp::MIN);
+        let before = self.clock.now().checked_sub(KEEP_SENT).unwrap_or(Timestamp::MIN);
         Ok(self.outbox.forget_sent(before).await?)
     }
 
-    /// Makes dead deliveries wait again.
+    /// Makes dead deliveries wait again (see [`Outbox::replay`]) and returns how many there were. They are sent at the next run,
+    /// even to a sink that was being left alone: a person who replays has repaired it.
     pub async fn replay(&self, sink: &str, ids: &[String]) -> Result<u64, Error> {
         let replayed = self.outbox.replay(sink, ids, self.clock.now()).await?;
-        // Whoever replays has mended something: there is no reason to wait any longer.
-        for (name, built) in &self.sinks {
+        for (name, configured) in &self.sinks {
             if sink.is_empty() || sink == name {
-                built.manner().not_before = Timestamp::default();
+                configured.health().not_before = Timestamp::default();
             }
         }
         Ok(replayed)
@@ -273,13 +261,13 @@ fn build(
     settings: &SinkSettings,
     outbox: &Arc<dyn Outbox>,
     epoch: &str,
-) -> Result<Box<dyn Sink>, SettingsError> {
+) -> Result<Box<dyn Sink>, NotifySettingsError> {
     let private = settings.allow_private;
     Ok(match &settings.target {
-        Target::Slack { url } => Box::new(Slack::new(url, private)?),
-        Target::Webhook { url, secrets } => Box::new(Webhook::new(url, secrets, private, epoch)?),
-        Target::Email(mail) => Box::new(Email::new(mail, private)?),
-        Target::Alertmanager { url, token } => Box::new(Alertmanager::new(url, token.as_ref(), private)?),
-        Target::Ticket(ticket) => Box::new(Ticket::new(&settings.name, ticket, private, outbox.clone())?),
+        SinkTarget::Slack { url } => Box::new(Slack::new(url, private)?),
+        SinkTarget::Webhook { url, secrets } => Box::new(Webhook::new(url, secrets, private, epoch)?),
+        SinkTarget::Email(mail) => Box::new(Email::new(mail, private)?),
+        SinkTarget::Alertmanager { url, token } => Box::new(Alertmanager::new(url, token.as_ref(), private)?),
+        SinkTarget::Ticket(ticket) => Box::new(Ticket::new(&settings.name, ticket, private, outbox.clone())?),
     })
 }

@@ -1,36 +1,40 @@
-//! When to try again, and when to give up. Pure.
+//! When a failed delivery is tried again, and when it is given up. Pure.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::sink::Failure;
-use crate::ledger::Outcome;
+use super::sink::DeliveryFailure;
+use crate::ledger::DeliveryOutcome;
 
-/// A delivery that could not be made for so long is dead.
+/// A delivery that has failed for this long since it was created is dead.
 pub const GIVE_UP_AFTER: Duration = Duration::from_hours(72);
-/// The first wait, and the longest.
-const FIRST: Duration = Duration::from_secs(15);
-const LONGEST: Duration = Duration::from_mins(30);
+const FIRST_WAIT: Duration = Duration::from_secs(15);
+const LONGEST_WAIT: Duration = Duration::from_mins(30);
 
-/// How long to wait after so many failed tries.
-pub fn wait(attempts: u32) -> Duration {
-    FIRST.saturating_mul(2u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LONGEST)
+/// How long to wait after this many failed attempts: 15 s, then twice as long each time, 30 min at most.
+pub(super) fn backoff(attempts: u32) -> Duration {
+    FIRST_WAIT.saturating_mul(2u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LONGEST_WAIT)
 }
 
-/// What becomes of a delivery that failed.
-pub fn after(failure: &Failure, attempts: u32, created: Timestamp, now: Timestamp) -> Outcome {
+/// What becomes of a delivery after a failed attempt. `attempts` counts this one too.
+pub(super) fn outcome(
+    failure: &DeliveryFailure,
+    attempts: u32,
+    created: Timestamp,
+    now: Timestamp,
+) -> DeliveryOutcome {
     match failure {
-        Failure::Never { why } => Outcome::Dead(why.clone()),
-        Failure::Later { why, after } => {
+        DeliveryFailure::Permanent { reason } => DeliveryOutcome::Dead(reason.clone()),
+        DeliveryFailure::Transient { reason, retry_after } => {
             if now.duration_since(created)
                 >= jiff::SignedDuration::try_from(GIVE_UP_AFTER).unwrap_or_default()
             {
-                return Outcome::Dead(format!("given up after {attempts} tries: {why}"));
+                return DeliveryOutcome::Dead(format!("given up after {attempts} attempts: {reason}"));
             }
-            // Asked for more patience, it is given; asked for less, it is not.
-            let wait = after.unwrap_or_default().clamp(wait(attempts), GIVE_UP_AFTER);
-            Outcome::Later(now.checked_add(wait).unwrap_or(Timestamp::MAX), why.clone())
+            // A receiver may ask for a longer wait than ours, not for a shorter one.
+            let wait = retry_after.unwrap_or_default().clamp(backoff(attempts), GIVE_UP_AFTER);
+            DeliveryOutcome::Later(now.checked_add(wait).unwrap_or(Timestamp::MAX), reason.clone())
         }
     }
 }
@@ -39,34 +43,34 @@ pub fn after(failure: &Failure, attempts: u32, created: Timestamp, now: Timestam
 mod tests {
     use super::*;
 
-    fn later(after: Option<u64>) -> Failure {
-        Failure::Later { why: "503".into(), after: after.map(Duration::from_secs) }
+    fn transient(retry_after: Option<u64>) -> DeliveryFailure {
+        DeliveryFailure::Transient { reason: "503".into(), retry_after: retry_after.map(Duration::from_secs) }
     }
 
     #[test]
-    fn waits_grow_and_end() {
-        let waits: Vec<u64> = (1..=9).map(|attempts| wait(attempts).as_secs()).collect();
+    fn waits_double_up_to_the_longest() {
+        let waits: Vec<u64> = (1..=9).map(|attempts| backoff(attempts).as_secs()).collect();
         assert_eq!(waits, [15, 30, 60, 120, 240, 480, 960, 1800, 1800]);
-        assert_eq!(wait(u32::MAX), LONGEST);
+        assert_eq!(backoff(u32::MAX), LONGEST_WAIT);
     }
 
     #[test]
-    fn a_receiver_may_ask_for_patience_and_not_for_haste() {
+    fn a_receiver_may_ask_for_a_longer_wait_and_not_for_a_shorter_one() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let due = |after| match super::after(&later(after), 1, now, now) {
-            Outcome::Later(due, _) => due.as_second() - now.as_second(),
+        let wait = |retry_after| match outcome(&transient(retry_after), 1, now, now) {
+            DeliveryOutcome::Later(due, _) => due.as_second() - now.as_second(),
             other => panic!("{other:?}"),
         };
-        assert_eq!((due(None), due(Some(1)), due(Some(600))), (15, 15, 600));
+        assert_eq!((wait(None), wait(Some(1)), wait(Some(600))), (15, 15, 600));
     }
 
     #[test]
-    fn what_cannot_be_made_for_days_is_dead_and_what_never_can_is_dead_at_once() {
+    fn a_delivery_dies_after_three_days_or_at_once_if_it_is_refused() {
         let created = Timestamp::from_second(1_800_000_000).unwrap();
         let days = |days: i64| created + jiff::SignedDuration::from_hours(24 * days);
-        assert!(matches!(after(&later(None), 5, created, days(2)), Outcome::Later(..)));
-        assert!(matches!(after(&later(None), 90, created, days(3)), Outcome::Dead(_)));
-        let never = Failure::Never { why: "410".into() };
-        assert_eq!(after(&never, 1, created, created), Outcome::Dead("410".into()));
+        assert!(matches!(outcome(&transient(None), 5, created, days(2)), DeliveryOutcome::Later(..)));
+        assert!(matches!(outcome(&transient(None), 90, created, days(3)), DeliveryOutcome::Dead(_)));
+        let refused = DeliveryFailure::permanent("410");
+        assert_eq!(outcome(&refused, 1, created, created), DeliveryOutcome::Dead("410".into()));
     }
 }

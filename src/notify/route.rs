@@ -1,85 +1,14 @@
 //! Which events go to which sinks. Pure.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 
-use super::message::takes_back;
-use crate::model::{EventKind, Happening, Reputation, RoaStatus, Subject, Verdict};
+use super::resolution::resolves;
+use super::severity::{AlertSeverity, days_left};
+use crate::model::{DomainEvent, EventKind};
 
-/// How urgent an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// Somebody should look.
-    Warning,
-    /// Somebody must act.
-    Critical,
-}
-
-impl Severity {
-    /// Its word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// How urgent something is: what has run out or will within a week is critical, within a month a warning.
-    pub fn of(happening: &Happening) -> Self {
-        match happening.kind {
-            EventKind::LeaseExpired | EventKind::NoticePassed => Self::Critical,
-            EventKind::LeaseExpiring | EventKind::NoticeDue => match days_left(happening) {
-                Some(..=7) => Self::Critical,
-                Some(..=30) => Self::Warning,
-                _ => Self::Info,
-            },
-            EventKind::RoaChanged | EventKind::IrrChanged | EventKind::ReputationChanged => {
-                of_verdict(happening)
-            }
-            EventKind::SyncLost | EventKind::LeaseEnded => Self::Warning,
-            _ => Self::Info,
-        }
-    }
-}
-
-impl FromStr for Severity {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        match word {
-            "info" => Ok(Self::Info),
-            "warning" => Ok(Self::Warning),
-            "critical" => Ok(Self::Critical),
-            other => Err(format!("{other:?} is none of info, warning, critical")),
-        }
-    }
-}
-
-/// A route that is dropped, or a block that is listed, is critical; what may become so is a warning.
-fn of_verdict(happening: &Happening) -> Severity {
-    match &happening.subject {
-        Subject::Verdict(change) => match change.after {
-            Verdict::Roa(RoaStatus::Invalid) | Verdict::Reputation(Reputation::Listed) => Severity::Critical,
-            after if after.is_good() => Severity::Info,
-            _ => Severity::Warning,
-        },
-        _ => Severity::Info,
-    }
-}
-
-/// Days to the date that an event is about.
-pub fn days_left(happening: &Happening) -> Option<i32> {
-    match &happening.subject {
-        Subject::Term(reached) => Some(reached.days_left),
-        _ => None,
-    }
-}
-
-/// What goes to a sink when nobody says otherwise: what runs out, what no longer holds, and whether we could know.
-const BY_DEFAULT: [EventKind; 9] = [
+/// The kinds of events that a route without kinds sends: dates that are near or have passed, verdicts that changed, and NetBox
+/// that was lost or regained.
+const DEFAULT_KINDS: [EventKind; 9] = [
     EventKind::LeaseExpiring,
     EventKind::LeaseExpired,
     EventKind::NoticeDue,
@@ -93,70 +22,74 @@ const BY_DEFAULT: [EventKind; 9] = [
 
 /// Sends events to a sink. Every condition that is set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Route {
-    /// The sink.
+pub struct NotificationRoute {
+    /// The name of the sink.
     pub sink: String,
-    /// Only these kinds; what runs out, verdicts, and the sync, if empty.
+    /// Only events of these kinds; of the default kinds if empty.
     pub kinds: BTreeSet<EventKind>,
-    /// Only leases of these owners; all if empty.
+    /// Only events about leases of these owners; of any owner if empty.
     pub owners: BTreeSet<String>,
-    /// At least as urgent.
-    pub min_severity: Option<Severity>,
-    /// Only dates no further away.
+    /// Only events of this severity or a higher one.
+    pub min_severity: Option<AlertSeverity>,
+    /// Only events about a date that is at most this many days away.
     pub max_days_left: Option<i32>,
 }
 
-impl Route {
-    /// What a sink without a route gets.
+impl NotificationRoute {
+    /// The route of a sink for which none is configured: every event of the default kinds.
     pub fn by_default(sink: &str) -> Self {
         Self { sink: sink.to_owned(), ..Self::default() }
     }
 
-    /// Whether the event goes this way. `keeps_open` says that the sink keeps something open, which has to hear of its end,
-    /// whatever the conditions on kind and urgency.
-    pub fn takes(&self, happening: &Happening, keeps_open: bool) -> bool {
+    /// Whether an event takes this route. A sink that `keeps_open` what an event has raised receives every event that may
+    /// resolve it, whatever the conditions on kind, severity and days say.
+    pub fn takes(&self, domain_event: &DomainEvent, keeps_open: bool) -> bool {
         let owner =
-            self.owners.is_empty() || happening.owner().is_some_and(|owner| self.owners.contains(owner));
-        if keeps_open && takes_back(happening) {
+            self.owners.is_empty() || domain_event.owner().is_some_and(|owner| self.owners.contains(owner));
+        if keeps_open && resolves(domain_event) {
             return owner;
         }
         let kind = if self.kinds.is_empty() {
-            BY_DEFAULT.contains(&happening.kind)
+            DEFAULT_KINDS.contains(&domain_event.kind)
         } else {
-            self.kinds.contains(&happening.kind)
+            self.kinds.contains(&domain_event.kind)
         };
         kind && owner
-            && self.min_severity.is_none_or(|least| Severity::of(happening) >= least)
-            && self.max_days_left.is_none_or(|most| days_left(happening).is_some_and(|left| left <= most))
+            && self.min_severity.is_none_or(|least| AlertSeverity::of(domain_event) >= least)
+            && self.max_days_left.is_none_or(|most| days_left(domain_event).is_some_and(|left| left <= most))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::message::sample;
+    use crate::notify::sample_event;
 
     #[test]
     fn every_condition_must_hold() {
-        let sample = sample(jiff::Timestamp::UNIX_EPOCH).happening;
-        let route = Route::by_default("ops");
+        let sample = sample_event(jiff::Timestamp::UNIX_EPOCH).domain_event;
+        let route = NotificationRoute::by_default("ops");
         assert!(route.takes(&sample, false));
-        assert!(!Route { owners: ["OTHER".to_owned()].into(), ..route.clone() }.takes(&sample, false));
-        assert!(Route { owners: ["ACME-LIR".to_owned()].into(), ..route.clone() }.takes(&sample, false));
-        assert!(Route { min_severity: Some(Severity::Warning), ..route.clone() }.takes(&sample, false));
-        assert!(!Route { min_severity: Some(Severity::Critical), ..route.clone() }.takes(&sample, false));
-        assert!(!Route { max_days_left: Some(13), ..route.clone() }.takes(&sample, false));
-        assert!(Route { max_days_left: Some(14), ..route.clone() }.takes(&sample, false));
-        assert!(!Route { kinds: [EventKind::LeaseExpired].into(), ..route }.takes(&sample, false));
+        let takes = |route: NotificationRoute| route.takes(&sample, false);
+        assert!(!takes(NotificationRoute { owners: ["OTHER".to_owned()].into(), ..route.clone() }));
+        assert!(takes(NotificationRoute { owners: ["ACME-LIR".to_owned()].into(), ..route.clone() }));
+        assert!(takes(NotificationRoute { min_severity: Some(AlertSeverity::Warning), ..route.clone() }));
+        assert!(!takes(NotificationRoute { min_severity: Some(AlertSeverity::Critical), ..route.clone() }));
+        assert!(!takes(NotificationRoute { max_days_left: Some(13), ..route.clone() }));
+        assert!(takes(NotificationRoute { max_days_left: Some(14), ..route.clone() }));
+        assert!(!takes(NotificationRoute { kinds: [EventKind::LeaseExpired].into(), ..route.clone() }));
     }
 
     #[test]
-    fn a_sink_that_keeps_something_open_hears_of_its_end() {
-        let renewed =
-            Happening { kind: EventKind::LeaseRenewed, ..sample(jiff::Timestamp::UNIX_EPOCH).happening };
-        let route = Route { min_severity: Some(Severity::Critical), ..Route::by_default("tracker") };
+    fn a_sink_that_keeps_something_open_receives_the_event_that_resolves_it() {
+        let sample = sample_event(jiff::Timestamp::UNIX_EPOCH).domain_event;
+        let renewed = DomainEvent { kind: EventKind::LeaseRenewed, ..sample };
+        let route = NotificationRoute {
+            min_severity: Some(AlertSeverity::Critical),
+            ..NotificationRoute::by_default("tracker")
+        };
         assert!(route.takes(&renewed, true));
         assert!(!route.takes(&renewed, false));
-        assert!(!Route { owners: ["OTHER".to_owned()].into(), ..route }.takes(&renewed, true));
+        assert!(!NotificationRoute { owners: ["OTHER".to_owned()].into(), ..route }.takes(&renewed, true));
     }
 }

@@ -1,149 +1,110 @@
-//! What sinks are made of.
+//! The settings of sinks and routes, after they were read and checked.
 
 use secrecy::SecretString;
 use url::Url;
 
-use super::route::Route;
-use crate::web::guard::Refused;
+use super::route::NotificationRoute;
 
-/// Where events go.
+/// Which sinks there are, and which events go to them.
 #[derive(Clone, Debug, Default)]
 pub struct NotifySettings {
-    /// The sinks.
     pub sinks: Vec<SinkSettings>,
-    /// Which events go to which; a sink that no route names gets what runs out.
-    pub routes: Vec<Route>,
+    /// A sink that no route names receives the default events ([`NotificationRoute::by_default`]).
+    pub routes: Vec<NotificationRoute>,
 }
 
-/// One sink.
+/// The settings of one sink.
 #[derive(Clone, Debug)]
 pub struct SinkSettings {
-    /// Its name.
+    /// The name by which routes, deliveries and metrics call it.
     pub name: String,
-    /// What it is.
-    pub target: Target,
-    /// It may stand on a private or loopback address.
+    pub target: SinkTarget,
+    /// Whether it may have a private or loopback address.
     pub allow_private: bool,
 }
 
-/// What a sink is.
+/// What kind of sink it is, and where it is.
 #[derive(Clone, Debug)]
-pub enum Target {
-    /// A Slack channel.
+pub enum SinkTarget {
     Slack {
-        /// Its incoming webhook: whoever has it can write there.
+        /// The incoming webhook of a channel. Anybody who knows it can write to the channel.
         url: SecretString,
     },
-    /// A webhook of one's own.
     Webhook {
-        /// Where.
         url: Url,
-        /// To sign with (`whsec_…`), the newest first; both sign while keys are changed.
+        /// Signing secrets (`whsec_…`), the newest first. A message carries a signature of each, so that a secret can be
+        /// replaced while receivers still check the old one.
         secrets: Vec<SecretString>,
     },
-    /// Mailboxes.
     Email(MailSettings),
-    /// An Alertmanager.
     Alertmanager {
-        /// Its base URL.
+        /// The base URL, without `api/v2`.
         url: Url,
-        /// Bearer token, if it asks for one.
+        /// A bearer token, if one is required.
         token: Option<SecretString>,
     },
-    /// A tracker.
     Ticket(Box<TicketSettings>),
 }
 
-/// How mail is sent.
+/// How mail is sent, and to whom.
 #[derive(Clone, Debug)]
 pub struct MailSettings {
-    /// SMTP server.
+    /// The SMTP server: a name or an address.
     pub host: String,
-    /// Its port; the usual one of the kind of TLS if `None`.
+    /// `None` stands for the usual port of the kind of TLS: 25, 587 or 465.
     pub port: Option<u16>,
-    /// How the connection is secured.
     pub tls: MailTls,
-    /// User and password.
+    /// User and password, if the server requires a login.
     pub login: Option<(String, SecretString)>,
-    /// Sender.
+    /// The sender's mailbox. Example: `Leasehold <leasehold@example.net>`.
     pub from: String,
-    /// Recipients.
     pub to: Vec<String>,
 }
 
-/// How an SMTP connection is secured.
+/// How an SMTP connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailTls {
-    /// Not at all.
     None,
-    /// Upgraded, or not used.
+    /// Encrypted after STARTTLS; mail is not sent if the server does not offer it.
     StartTls,
-    /// From the first byte.
+    /// Encrypted from the first byte.
     Tls,
 }
 
-/// How a tracker is spoken to. In texts and URLs `{{title}}`, `{{body}}`, `{{key}}`, `{{severity}}`, `{{prefix}}`, `{{owner}}`
-/// and, once there is a ticket, `{{reference}}` are replaced.
+/// How tickets are opened and closed at a tracker. In URLs and bodies `{{title}}`, `{{body}}`, `{{key}}`, `{{severity}}`,
+/// `{{prefix}}`, `{{owner}}` and, once there is a ticket, `{{reference}}` are replaced.
 #[derive(Clone, Debug)]
 pub struct TicketSettings {
-    /// Opens a ticket.
-    pub open: Call,
-    /// Where in its answer the ticket's name stands (RFC 6901). Example: `/number`.
+    /// The request that opens a ticket.
+    pub open: RequestTemplate,
+    /// A JSON pointer (RFC 6901) to the tracker's name for the ticket, in the answer to `open`. Example: `/number`.
     pub reference: String,
-    /// Looks for an open ticket with the key, and where its name stands in the answer: so that a retry opens no second one.
-    pub find: Option<(Call, String)>,
-    /// Closes a ticket.
-    pub close: Option<Call>,
-    /// How to authenticate.
+    /// The request that looks for an open ticket with the key, and a JSON pointer to its name in the answer. It is sent before
+    /// `open`, so that a repeated delivery opens no second ticket.
+    pub find: Option<(RequestTemplate, String)>,
+    /// The request that closes a ticket; without it, people close them.
+    pub close: Option<RequestTemplate>,
     pub auth: TicketAuth,
 }
 
-/// One request to a tracker.
+/// One request to a tracker, with placeholders.
 #[derive(Clone, Debug)]
-pub struct Call {
-    /// POST, PUT, PATCH or GET.
+pub struct RequestTemplate {
+    /// GET, POST, PUT or PATCH.
     pub method: http::Method,
-    /// A template.
     pub url: String,
-    /// A template: JSON whose texts are replaced.
+    /// A JSON value; placeholders are replaced in its strings.
     pub body: Option<serde_json::Value>,
 }
 
-/// How a tracker knows us.
+/// How requests to a tracker are authenticated.
 #[derive(Clone, Debug)]
 pub enum TicketAuth {
-    /// It does not.
     None,
-    /// `Authorization: Bearer`.
+    /// A token in the header `Authorization: Bearer`.
     Bearer(SecretString),
-    /// User and password (Jira: address and API token).
+    /// User and password; for Jira Cloud, the user's e-mail address and an API token.
     Basic(String, SecretString),
-    /// A header of its own (GitLab: PRIVATE-TOKEN).
+    /// A header and its value (GitLab: `PRIVATE-TOKEN`).
     Header(String, SecretString),
-}
-
-/// Settings that no sink can be made of.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// Not a URL.
-    #[error("the URL is none")]
-    Url,
-    /// An address that it may not go to.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// Not a secret to sign with.
-    #[error("the signing secret is not base64, with or without whsec_ before it")]
-    Secret,
-    /// Not a mailbox.
-    #[error("{0:?} is no mailbox such as Leasehold <leasehold@example.net>")]
-    Mailbox(String),
-    /// Mail to nobody.
-    #[error("there is no recipient")]
-    NoRecipient,
-    /// A template that gives no request.
-    #[error("the template {0:?} gives no URL")]
-    Template(String),
-    /// The client could not be set up.
-    #[error("the client cannot be set up: {0}")]
-    Client(String),
 }

@@ -1,69 +1,65 @@
-//! What a sink is.
+//! What a sink is: something that takes notifications to where people or programs read them.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::message::Note;
+use super::notification::Notification;
 
-/// Why something was not delivered.
+/// Why a sink did not take a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// It may be tomorrow.
-    Later {
-        /// For people.
-        why: String,
-        /// The receiver asked for so much patience.
-        after: Option<Duration>,
+pub enum DeliveryFailure {
+    /// The same message may be taken later.
+    Transient {
+        reason: String,
+        /// The least time that the receiver asks to be left alone.
+        retry_after: Option<Duration>,
     },
-    /// It never will: the receiver refuses it.
-    Never {
-        /// For people.
-        why: String,
-    },
+    /// The receiver refuses this message, and would do so again.
+    Permanent { reason: String },
 }
 
-impl Failure {
-    /// It may be tomorrow.
-    pub fn later(why: impl Into<String>) -> Self {
-        Self::Later { why: why.into(), after: None }
+impl DeliveryFailure {
+    /// A failure after which the message is tried again.
+    pub fn transient(reason: impl Into<String>) -> Self {
+        Self::Transient { reason: reason.into(), retry_after: None }
     }
 
-    /// It never will.
-    pub fn never(why: impl Into<String>) -> Self {
-        Self::Never { why: why.into() }
+    /// A failure after which the message is not tried again.
+    pub fn permanent(reason: impl Into<String>) -> Self {
+        Self::Permanent { reason: reason.into() }
     }
 
-    /// Why, for people.
-    pub fn why(&self) -> &str {
+    /// Why the message was not taken, for people. Never holds a secret.
+    pub fn reason(&self) -> &str {
         match self {
-            Self::Later { why, .. } | Self::Never { why } => why,
+            Self::Transient { reason, .. } | Self::Permanent { reason } => reason,
         }
     }
 }
 
-/// Takes notes to where somebody reads them.
+/// Takes notifications to where somebody reads them.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// What it is, for people. Example: `slack`.
+    /// What kind of sink it is, for people. Example: `slack`.
     fn kind(&self) -> &'static str;
 
-    /// How many notes it takes in one message.
-    fn batch(&self) -> u32 {
+    /// The greatest number of notifications in one message.
+    fn batch_size(&self) -> u32 {
         1
     }
 
     /// The least time between two messages.
-    fn pace(&self) -> Duration {
+    fn min_interval(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Whether it keeps something open that a renewal takes back.
-    fn takes_back(&self) -> bool {
+    /// Whether the sink keeps a problem open, such as a ticket, until an event resolves it.
+    fn keeps_open(&self) -> bool {
         false
     }
 
-    /// Delivers notes, all of them or none.
-    async fn send(&self, notes: &[Note], now: Timestamp) -> Result<(), Failure>;
+    /// Sends notifications. After an error all of them count as not sent, and are sent again under the same ids.
+    async fn send(&self, notifications: &[Notification], now: Timestamp) -> Result<(), DeliveryFailure>;
 }

@@ -1,4 +1,4 @@
-//! Slack: an incoming webhook, Block Kit with a fallback text, one digest instead of a flood.
+//! Slack: an incoming webhook, Block Kit with a fallback text, and one digest instead of many messages.
 
 use std::time::Duration;
 
@@ -9,28 +9,30 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::error::NotifySettingsError;
 use super::http;
-use super::message::Note;
-use super::route::Severity;
-use super::settings::SettingsError;
-use super::sink::{Failure, Sink};
+use super::notification::Notification;
+use super::severity::AlertSeverity;
+use super::sink::{DeliveryFailure, Sink};
 
-/// Slack takes 50 blocks a message and 3000 characters a section; lines beyond these are counted, not shown.
-const LINES: usize = 60;
-const SECTION: usize = 2900;
-const HEADER: usize = 150;
+/// Lines of a digest; the notifications beyond are counted and not shown. Slack accepts 50 blocks a message.
+const MAX_LINES: usize = 60;
+/// Characters of a section. Slack accepts 3000.
+const MAX_SECTION: usize = 2900;
+/// Characters of a header: Slack's limit.
+const MAX_HEADER: usize = 150;
 
-/// A channel.
+/// A channel that an incoming webhook writes to.
 pub struct Slack {
     http: Client,
-    /// Whoever has it can write to the channel.
+    /// A secret: anybody who knows it can write to the channel.
     url: SecretString,
 }
 
 impl Slack {
-    /// A channel behind an incoming webhook.
-    pub fn new(url: &SecretString, allow_private: bool) -> Result<Self, SettingsError> {
-        let parsed: Url = url.expose_secret().parse().map_err(|_| SettingsError::Url)?;
+    /// The channel behind an incoming webhook.
+    pub fn new(url: &SecretString, allow_private: bool) -> Result<Self, NotifySettingsError> {
+        let parsed: Url = url.expose_secret().parse().map_err(|_| NotifySettingsError::Url)?;
         Ok(Self { http: http::client(&parsed, allow_private)?, url: url.clone() })
     }
 }
@@ -41,41 +43,44 @@ impl Sink for Slack {
         "slack"
     }
 
-    fn batch(&self) -> u32 {
+    fn batch_size(&self) -> u32 {
         500
     }
 
-    fn pace(&self) -> Duration {
+    fn min_interval(&self) -> Duration {
         Duration::from_secs(1)
     }
 
-    async fn send(&self, notes: &[Note], _: Timestamp) -> Result<(), Failure> {
-        http::send(self.http.post(self.url.expose_secret()).json(&message(notes))).await.map(drop)
+    async fn send(&self, notifications: &[Notification], now: Timestamp) -> Result<(), DeliveryFailure> {
+        let request = self.http.post(self.url.expose_secret()).json(&message(notifications));
+        http::send(request, now).await.map(drop)
     }
 }
 
-/// Slack's three control characters; everything else is text.
+/// Escapes Slack's three control characters, so that no text can hold markup or mention anybody.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-fn mark(severity: Severity) -> &'static str {
+fn emoji(severity: AlertSeverity) -> &'static str {
     match severity {
-        Severity::Info => ":information_source:",
-        Severity::Warning => ":warning:",
-        Severity::Critical => ":rotating_light:",
+        AlertSeverity::Info => ":information_source:",
+        AlertSeverity::Warning => ":warning:",
+        AlertSeverity::Critical => ":rotating_light:",
     }
 }
 
-/// The message: what is most urgent first.
-pub fn message(notes: &[Note]) -> Value {
-    let mut notes: Vec<&Note> = notes.iter().collect();
-    notes.sort_by_key(|note| (std::cmp::Reverse(note.severity()), note.event.sequence));
-    let title = match notes.as_slice() {
-        [only] => only.line(),
+/// One message for all notifications, the most urgent first.
+fn message(notifications: &[Notification]) -> Value {
+    let mut sorted: Vec<&Notification> = notifications.iter().collect();
+    sorted.sort_by_key(|notification| {
+        (std::cmp::Reverse(notification.severity()), notification.event.sequence)
+    });
+    let title = match sorted.as_slice() {
+        [only] => only.summary(),
         several => format!("{} events of leased address space", several.len()),
     };
-    let header: String = title.chars().take(HEADER).collect();
+    let header: String = title.chars().take(MAX_HEADER).collect();
     let mut blocks = vec![json!({ "type": "header", "text": { "type": "plain_text", "text": header } })];
     let mut section = String::new();
     let flush = |section: &mut String, blocks: &mut Vec<Value>| {
@@ -84,14 +89,14 @@ pub fn message(notes: &[Note]) -> Value {
             blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }));
         }
     };
-    for note in notes.iter().take(LINES) {
-        let mut line = format!("{} {}", mark(note.severity()), escape(&note.line()));
-        let advice = note.advice();
-        if notes.len() == 1 && !advice.is_empty() {
+    for notification in sorted.iter().take(MAX_LINES) {
+        let mut line = format!("{} {}", emoji(notification.severity()), escape(&notification.summary()));
+        let advice = notification.advice();
+        if sorted.len() == 1 && !advice.is_empty() {
             line.push_str(&format!("\n{}", escape(&advice)));
         }
-        let line: String = line.chars().take(SECTION).collect();
-        if section.chars().count() + line.chars().count() + 1 > SECTION {
+        let line: String = line.chars().take(MAX_SECTION).collect();
+        if section.chars().count() + line.chars().count() + 1 > MAX_SECTION {
             flush(&mut section, &mut blocks);
         }
         if !section.is_empty() {
@@ -100,34 +105,34 @@ pub fn message(notes: &[Note]) -> Value {
         section.push_str(&line);
     }
     flush(&mut section, &mut blocks);
-    if notes.len() > LINES {
-        let words = format!("and {} more: leasehold events list", notes.len() - LINES);
-        blocks.push(json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": words }] }));
+    if sorted.len() > MAX_LINES {
+        let text = format!("and {} more: leasehold events list", sorted.len() - MAX_LINES);
+        blocks.push(json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": text }] }));
     }
-    // What notifications and screen readers show.
+    // Desktop notifications and screen readers show `text` instead of the blocks.
     json!({ "text": escape(&title), "blocks": blocks })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::message::sample;
+    use crate::notify::sample_event;
     use proptest::prelude::*;
 
-    fn notes(count: usize, owner: &str) -> Vec<Note> {
-        let mut event = sample(Timestamp::UNIX_EPOCH);
-        if let crate::model::Subject::Term(reached) = &mut event.happening.subject {
+    fn notifications(count: usize, owner: &str) -> Vec<Notification> {
+        let mut event = sample_event(Timestamp::UNIX_EPOCH);
+        if let crate::model::Subject::Term(reached) = &mut event.domain_event.subject {
             let mut prefix = crate::model::Prefix::clone(&reached.prefix);
             prefix.lease.as_mut().unwrap().owner = Some(owner.to_owned());
             reached.prefix = prefix.into();
         }
-        (0..count).map(|nth| Note { id: nth.to_string(), tried: 0, event: event.clone() }).collect()
+        (0..count).map(|nth| Notification { id: nth.to_string(), event: event.clone() }).collect()
     }
 
     proptest! {
         #[test]
-        fn no_message_breaks_slacks_limits(count in 1usize..600, owner in ".{0,400}") {
-            let message = message(&notes(count, &owner));
+        fn no_message_exceeds_slacks_limits(count in 1usize..600, owner in ".{0,400}") {
+            let message = message(&notifications(count, &owner));
             let blocks = message["blocks"].as_array().unwrap();
             prop_assert!(blocks.len() <= 50);
             for block in blocks {
@@ -142,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_owner_cannot_write_markup() {
-        let text = message(&notes(1, "<!channel> & co"))["text"].as_str().unwrap().to_owned();
+        let text = message(&notifications(1, "<!channel> & co"))["text"].as_str().unwrap().to_owned();
         assert!(text.contains("&lt;!channel&gt; &amp; co"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! A webhook of one's own: a CloudEvents 1.0 body (structured mode), signed by Standard Webhooks 1.0.
+//! A webhook of the user's own: a CloudEvents 1.0 body in structured mode, signed by Standard Webhooks 1.0.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,36 +8,36 @@ use serde_json::{Value, json};
 use standardwebhooks::Webhook as Signer;
 use url::Url;
 
+use super::error::NotifySettingsError;
 use super::http;
-use super::message::Note;
-use super::settings::SettingsError;
-use super::sink::{Failure, Sink};
+use super::notification::Notification;
+use super::sink::{DeliveryFailure, Sink};
 
-/// A receiver.
+/// The receiver of a webhook.
 pub struct Webhook {
     http: Client,
     url: Url,
-    /// The first is the newest; while keys are changed both sign.
+    /// One for each secret, the newest first. Every message carries all of their signatures.
     signers: Vec<Signer>,
-    /// Which server speaks: the epoch of its event log.
+    /// The CloudEvents source: it names the event log that the sequences in the bodies belong to.
     source: String,
 }
 
 impl Webhook {
-    /// A receiver, and the secrets to sign with (`whsec_…`).
+    /// A receiver at a URL. `secrets` sign the messages (`whsec_…`); `epoch` is the epoch of the event log.
     pub fn new(
         url: &Url,
         secrets: &[SecretString],
         allow_private: bool,
-        source: &str,
-    ) -> Result<Self, SettingsError> {
+        epoch: &str,
+    ) -> Result<Self, NotifySettingsError> {
         let signers = secrets.iter().map(|secret| Signer::new(secret.expose_secret()));
-        let signers = signers.collect::<Result<Vec<_>, _>>().map_err(|_| SettingsError::Secret)?;
+        let signers = signers.collect::<Result<Vec<_>, _>>().map_err(|_| NotifySettingsError::Secret)?;
         Ok(Self {
             http: http::client(url, allow_private)?,
             url: url.clone(),
             signers,
-            source: format!("urn:leasehold:{source}"),
+            source: format!("urn:leasehold:{epoch}"),
         })
     }
 }
@@ -48,45 +48,59 @@ impl Sink for Webhook {
         "webhook"
     }
 
-    async fn send(&self, notes: &[Note], now: Timestamp) -> Result<(), Failure> {
-        for note in notes {
-            let body = body(note, &self.source).to_string();
-            // The time of this try, not of the event: a receiver refuses what is old.
+    async fn send(&self, notifications: &[Notification], now: Timestamp) -> Result<(), DeliveryFailure> {
+        for notification in notifications {
+            let body = body(notification, &self.source).to_string();
+            // The time of this attempt and not of the event: receivers refuse old messages.
             let timestamp = now.as_second();
             let signatures =
-                self.signers.iter().map(|signer| signer.sign(&note.id, timestamp, body.as_bytes()));
+                self.signers.iter().map(|signer| signer.sign(&notification.id, timestamp, body.as_bytes()));
             let signatures = signatures.collect::<Result<Vec<_>, _>>();
-            let signatures = signatures.map_err(|error| Failure::never(error.to_string()))?.join(" ");
+            let signatures =
+                signatures.map_err(|error| DeliveryFailure::permanent(error.to_string()))?.join(" ");
             let mut request = self
                 .http
                 .post(self.url.clone())
                 .header("content-type", "application/cloudevents+json; charset=utf-8")
-                .header("webhook-id", &note.id)
+                .header("webhook-id", &notification.id)
                 .header("webhook-timestamp", timestamp.to_string());
             if !signatures.is_empty() {
                 request = request.header("webhook-signature", signatures);
             }
-            http::send(request.body(body)).await?;
+            http::send(request.body(body), now).await?;
         }
         Ok(())
     }
 }
 
-/// The event's type, as CloudEvents names it. Example: `leasehold.lease_expiring.v1`.
-pub fn body(note: &Note, source: &str) -> Value {
+/// The CloudEvents body. Example of a type: `leasehold.lease_expiring.v1`.
+fn body(notification: &Notification, source: &str) -> Value {
     let mut body = json!({
         "specversion": "1.0",
-        "id": note.id,
+        "id": notification.id,
         "source": source,
-        "type": format!("leasehold.{}.v1", note.kind()),
-        "time": note.event.happening.time.to_string(),
+        "type": format!("leasehold.{}.v1", notification.kind()),
+        "time": notification.event.domain_event.time.to_string(),
         "datacontenttype": "application/json",
-        "data": note.data(),
+        "data": notification.data(),
     });
-    // An attribute without a value is left out, not empty.
-    let network = note.network();
+    // CloudEvents: an attribute without a value is left out, not empty.
+    let network = notification.network();
     if let (false, Value::Object(attributes)) = (network.is_empty(), &mut body) {
         attributes.insert("subject".to_owned(), json!(network));
     }
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_is_that_of_version_0_1() {
+        let event = serde_json::from_str(include_str!("../../tests/golden/delivery.json")).unwrap();
+        let notification = Notification { id: "6f1c2a90-42-hook".to_owned(), event };
+        let body = body(&notification, "urn:leasehold:6f1c2a9000000000").to_string();
+        assert_eq!(body, include_str!("../../tests/golden/webhook-body.json").trim_end());
+    }
 }
