@@ -22,14 +22,14 @@ fn id(name: &str) -> String {
 on_both!(
     the_same_request_gets_the_same_addresses,
     the_same_id_with_another_body_is_refused,
-    no_address_inside_a_child_prefix_is_handed_out,
-    excluded_space_is_not_handed_out,
-    a_list_is_all_or_nothing_and_tells_what_is_left,
+    no_address_inside_a_child_prefix_is_allocated,
+    excluded_space_is_not_allocated,
+    a_list_is_all_or_nothing_and_the_error_says_how_many_are_free,
     a_child_prefix_overlaps_nothing,
     a_named_address_is_recorded_once,
     released_addresses_are_free_again_and_a_release_is_repeatable,
-    a_stale_view_never_hands_out_what_is_taken,
-    where_uniqueness_is_not_enforced_a_rival_is_yielded_to,
+    a_stale_cache_never_allocates_a_taken_address,
+    where_uniqueness_is_not_enforced_the_earlier_record_wins,
     a_hundred_addresses_in_one_call,
 );
 
@@ -46,11 +46,11 @@ async fn the_same_request_gets_the_same_addresses(netbox: &NetBox) {
     assert_eq!(hosts(&first), ["203.0.113.1", "203.0.113.2", "203.0.113.3"]);
     let again = server.allocate(request.clone()).await.unwrap();
     assert_eq!((hosts(&again), again.repeated), (hosts(&first), true));
-    // What was allocated is in the cache before the answer leaves.
+    // The records are in the cache before the answer is sent.
     assert_eq!(server.lookup(vrf, "203.0.113.2").await.records[0].dns_name, "web.example");
     let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
     assert_eq!(page["count"], 3);
-    // A server that has never heard of the request (its ledger lost) finds it in the record.
+    // A server whose ledger does not know the request finds its records in NetBox.
     let stranger = Server::before(netbox).await;
     let found = stranger.allocate(request).await.unwrap();
     assert_eq!(hosts(&found), hosts(&first));
@@ -68,7 +68,7 @@ async fn the_same_id_with_another_body_is_refused(netbox: &NetBox) {
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
 }
 
-async fn no_address_inside_a_child_prefix_is_handed_out(netbox: &NetBox) {
+async fn no_address_inside_a_child_prefix_is_allocated(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     netbox.prefix(vrf, BLOCK).await;
     netbox.prefix(vrf, "203.0.113.0/29").await;
@@ -76,14 +76,14 @@ async fn no_address_inside_a_child_prefix_is_handed_out(netbox: &NetBox) {
     let outside = server.allocate(addresses(vrf, BLOCK, 2, &id("outside"))).await.unwrap();
     assert_eq!(hosts(&outside), ["203.0.113.8", "203.0.113.9"]);
     assert_eq!(outside.addresses[0].address, "203.0.113.8/24");
-    let told = v1::AllocateAddressesRequest {
+    let included = v1::AllocateAddressesRequest {
         include_child_prefixes: true,
-        ..addresses(vrf, BLOCK, 1, &id("told"))
+        ..addresses(vrf, BLOCK, 1, &id("included"))
     };
-    assert_eq!(hosts(&server.allocate(told).await.unwrap()), ["203.0.113.1"]);
+    assert_eq!(hosts(&server.allocate(included).await.unwrap()), ["203.0.113.1"]);
 }
 
-async fn excluded_space_is_not_handed_out(netbox: &NetBox) {
+async fn excluded_space_is_not_allocated(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     netbox.prefix(vrf, BLOCK).await;
     let server = Server::before(netbox).await;
@@ -99,7 +99,7 @@ async fn excluded_space_is_not_handed_out(netbox: &NetBox) {
     assert_eq!(hosts(&shown), hosts(&made));
 }
 
-async fn a_list_is_all_or_nothing_and_tells_what_is_left(netbox: &NetBox) {
+async fn a_list_is_all_or_nothing_and_the_error_says_how_many_are_free(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     netbox.prefix(vrf, "203.0.113.0/29").await;
     let server = Server::before(netbox).await;
@@ -111,10 +111,10 @@ async fn a_list_is_all_or_nothing_and_tells_what_is_left(netbox: &NetBox) {
     assert_eq!(details.error_info().unwrap().metadata["free"], "2");
     let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
     assert_eq!(page["count"], 4);
-    // Refused is not used up: with room made, the same request goes through.
+    // A refused request can be repeated with the same id once there is space.
     let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}&limit=1"), None).await;
-    let gone = page["results"][0]["id"].clone();
-    netbox.rest("DELETE", &format!("ipam/ip-addresses/{gone}/"), None).await;
+    let deleted = page["results"][0]["id"].clone();
+    netbox.rest("DELETE", &format!("ipam/ip-addresses/{deleted}/"), None).await;
     let made = server.allocate(addresses(vrf, "203.0.113.0/29", 3, &too_many)).await.unwrap();
     assert_eq!(made.addresses.len(), 3);
 }
@@ -170,13 +170,13 @@ async fn a_named_address_is_recorded_once(netbox: &NetBox) {
             .into_inner()
             .repeated
     );
-    for (address, code, why) in [
+    for (address, code, expected) in [
         ("203.0.113.50", Code::AlreadyExists, "ADDRESS_TAKEN"),
         ("203.0.113.255", Code::FailedPrecondition, "ADDRESS_NOT_ASSIGNABLE"),
         ("192.0.2.1", Code::FailedPrecondition, "NO_PREFIX_HOLDS_ADDRESS"),
     ] {
         let status = server.allocations.assign_address(request(address, &id("other"))).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (code, why));
+        assert_eq!((status.code(), reason(&status).as_str()), (code, expected));
     }
 }
 
@@ -204,9 +204,9 @@ async fn released_addresses_are_free_again_and_a_release_is_repeatable(netbox: &
     let allocation =
         server.allocations.get_allocation(request).await.unwrap().into_inner().allocation.unwrap();
     assert_eq!(allocation.state(), v1::AllocationState::Released);
-    // What Leasehold did not allocate is not released unless told.
+    // An address that Leasehold did not allocate is released only with allow_foreign.
     netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.9/24", "vrf": vrf })).await;
-    crate::support::eventually("it is seen", async || {
+    crate::support::eventually("the address is in the cache", async || {
         !server.lookup(vrf, "203.0.113.9").await.records.is_empty()
     })
     .await;
@@ -221,11 +221,11 @@ async fn released_addresses_are_free_again_and_a_release_is_repeatable(netbox: &
     server.allocations.release_addresses(foreign).await.unwrap();
 }
 
-async fn a_stale_view_never_hands_out_what_is_taken(netbox: &NetBox) {
+async fn a_stale_cache_never_allocates_a_taken_address(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     netbox.prefix(vrf, BLOCK).await;
     netbox.prefix(vrf, "203.0.113.128/25").await;
-    // Polls once a minute: what happens next it does not see.
+    // It polls once a minute, so its cache misses what is recorded next.
     let mut settings = crate::support::settings(netbox);
     settings.poll = std::time::Duration::from_secs(60);
     let server = Server::with(settings).await;
@@ -237,7 +237,7 @@ async fn a_stale_view_never_hands_out_what_is_taken(netbox: &NetBox) {
     assert_eq!(hosts(&made), ["203.0.113.4", "203.0.113.5"]);
 }
 
-async fn where_uniqueness_is_not_enforced_a_rival_is_yielded_to(netbox: &NetBox) {
+async fn where_uniqueness_is_not_enforced_the_earlier_record_wins(netbox: &NetBox) {
     let vrf = netbox.vrf(false).await;
     netbox.prefix(vrf, BLOCK).await;
     netbox.prefix(vrf, "203.0.113.128/25").await;
@@ -266,7 +266,7 @@ async fn a_hundred_addresses_in_one_call(netbox: &NetBox) {
 }
 
 #[tokio::test]
-async fn any_block_that_fits_a_requirement_is_taken_and_a_refusal_says_why() {
+async fn a_requirement_finds_the_best_prefix_and_the_error_says_why_none_fits() {
     let netbox = NetBox::emulated().await;
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     for (prefix, days, reputation) in [
@@ -303,7 +303,7 @@ async fn any_block_that_fits_a_requirement_is_taken_and_a_refusal_says_why() {
 }
 
 #[tokio::test]
-async fn an_answer_lost_after_the_commit_is_found_in_the_record() {
+async fn after_a_lost_answer_the_records_are_found_in_netbox() {
     let netbox = NetBox::emulated().await;
     netbox.post("ipam/prefixes/", json!({ "prefix": BLOCK })).await;
     let server = Server::before(&netbox).await;
@@ -316,7 +316,7 @@ async fn an_answer_lost_after_the_commit_is_found_in_the_record() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_does_not_cut_a_write_short() {
+async fn a_write_goes_on_after_its_caller_hung_up() {
     let netbox = NetBox::emulated().await;
     netbox.post("ipam/prefixes/", json!({ "prefix": BLOCK })).await;
     let server = Server::before(&netbox).await;

@@ -1,4 +1,5 @@
-//! A server killed with -9 at random, again and again, while clients allocate: no address twice, none leaked, none lost.
+//! A server is killed with SIGKILL at random moments while clients allocate: no address is allocated twice, none leaks, and none
+//! is lost.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,8 +41,8 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Asks with one request id until there is an answer; the addresses that it gives.
-async fn insist(channel: Channel, vrf: u64, prefix: &str, request_id: &str) -> Vec<String> {
+/// Repeats a request with one request id until it is answered, and returns the addresses.
+async fn repeat_until_answered(channel: Channel, vrf: u64, prefix: &str, request_id: &str) -> Vec<String> {
     let deadline = Instant::now() + Duration::from_secs(240);
     loop {
         let mut client = AllocationServiceClient::new(channel.clone());
@@ -50,8 +51,8 @@ async fn insist(channel: Channel, vrf: u64, prefix: &str, request_id: &str) -> V
         match client.allocate_addresses(request).await {
             Ok(answer) => return hosts(&answer.into_inner()),
             Err(status) => {
-                // What a client may meet while its server dies and comes back; anything else is a defect.
-                let passes = matches!(
+                // The codes that a client may get while its server is killed and restarted.
+                let expected = matches!(
                     status.code(),
                     Code::Unavailable
                         | Code::Unknown
@@ -60,7 +61,7 @@ async fn insist(channel: Channel, vrf: u64, prefix: &str, request_id: &str) -> V
                         | Code::Internal
                         | Code::Aborted
                 );
-                assert!(passes, "{request_id}: {status:?}");
+                assert!(expected, "{request_id}: {status:?}");
                 assert!(Instant::now() < deadline, "{request_id} was never answered: {status:?}");
                 tokio::time::sleep(Duration::from_millis(30)).await;
             }
@@ -91,7 +92,7 @@ async fn survive(netbox: &NetBox, allocations: usize) {
                         return held;
                     }
                     let id = format!("{run}-{nth}");
-                    for host in insist(channel.clone(), vrf, prefix, &id).await {
+                    for host in repeat_until_answered(channel.clone(), vrf, prefix, &id).await {
                         held.push((host, format!("{id}/0")));
                     }
                     finished.fetch_add(1, Ordering::SeqCst);
@@ -100,9 +101,9 @@ async fn survive(netbox: &NetBox, allocations: usize) {
         })
         .collect();
 
-    // A kill after each twentieth of the work, a random moment later, so that all of them fall while clients ask.
+    // The kills are spread over the work, each at a random moment, so that clients are allocating at every one of them.
     let mut server = spawn(netbox, port, http, &path);
-    // Only now, so that the test's own requests above are answered.
+    // Only now, so that the requests above that prepare the test do not fail.
     if let Some(emulator) = &netbox.emulator {
         emulator.set_faults(Faults {
             delay: Duration::from_millis(1),
@@ -128,7 +129,7 @@ async fn survive(netbox: &NetBox, allocations: usize) {
     for client in clients {
         for (host, id) in client.await.unwrap() {
             let before = held.insert(host.clone(), id.clone());
-            assert_eq!(before, None, "{host} was handed out twice, the second time to {id}");
+            assert_eq!(before, None, "{host} was allocated twice, the second time to {id}");
         }
     }
     server.kill().await.unwrap();
@@ -153,7 +154,7 @@ async fn survive(netbox: &NetBox, allocations: usize) {
             _ => break,
         }
     }
-    assert_eq!(recorded, held, "what NetBox records is what clients hold");
+    assert_eq!(recorded, held, "NetBox has exactly the addresses that clients were given");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

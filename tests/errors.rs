@@ -1,4 +1,4 @@
-//! Every way to be refused, as a client sees it. The table is a snapshot: a change of words or codes is a change of the API.
+//! Every error as a client sees it. The table is a snapshot: whoever changes a code, a reason or a text sees it in the diff.
 
 use std::fmt::Write as _;
 
@@ -11,8 +11,8 @@ use tonic_types::StatusExt as _;
 
 use crate::support::{NetBox, Server, TOKEN, addresses, date, eventually, settings};
 
-/// A refusal with everything that a client can act on, on a few lines.
-fn told(title: &str, status: &Status) -> String {
+/// An error with everything that a client can act on.
+fn shown(title: &str, status: &Status) -> String {
     let details = status.get_error_details();
     let info = details.error_info().unwrap_or_else(|| panic!("{title}: no ErrorInfo in {status:?}"));
     assert_eq!(info.domain, "leasehold", "{title}");
@@ -48,7 +48,7 @@ async fn server_with(netbox: &NetBox, url: Option<&str>, token: &str) -> Server 
 }
 
 #[tokio::test]
-async fn each_refusal_is_clear_and_its_own() {
+async fn each_error_has_a_code_a_reason_and_a_text_that_helps() {
     let mut netbox = NetBox::emulated().await;
     let vrf = netbox.vrf(true).await;
     let other = netbox.vrf(true).await;
@@ -58,11 +58,11 @@ async fn each_refusal_is_clear_and_its_own() {
     let mut server = Server::before(&netbox).await;
     let mut table = String::new();
     let mut note = |title: &str, status: Status| {
-        table.push_str(&told(title, &status).replace(&netbox.url, "http://NETBOX"));
+        table.push_str(&shown(title, &status).replace(&netbox.url, "http://NETBOX"));
         table.push('\n');
     };
 
-    // What a caller gets wrong.
+    // Mistakes in requests.
     let bad = addresses(0, "203.0.113.5/24", 1, "host-bits");
     note("a prefix with host bits", server.allocate(bad).await.unwrap_err());
     let bad = v1::AllocateAddressesRequest {
@@ -76,7 +76,10 @@ async fn each_refusal_is_clear_and_its_own() {
     note("no source", server.allocate(nothing).await.unwrap_err());
     note("an unknown prefix", server.allocate(addresses(0, "192.0.2.0/24", 1, "unknown")).await.unwrap_err());
     let there = addresses(0, "198.51.100.0/24", 1, "elsewhere");
-    note("a prefix that stands in two VRFs and not here", server.allocate(there).await.unwrap_err());
+    note(
+        "a prefix that two VRFs have and the global table has not",
+        server.allocate(there).await.unwrap_err(),
+    );
     let by_id =
         v1::AllocateAddressesRequest { source: Some(Source::PrefixId(4711)), ..addresses(0, "", 1, "by-id") };
     note("an unknown prefix id", server.allocate(by_id).await.unwrap_err());
@@ -95,7 +98,7 @@ async fn each_refusal_is_clear_and_its_own() {
         addresses: vec!["203.0.113.1".to_owned(), "203.0.113.6".to_owned()],
         ..v1::ReleaseAddressesRequest::default()
     };
-    note("an address that nobody recorded", server.allocations.release_addresses(release).await.unwrap_err());
+    note("an address without a record", server.allocations.release_addresses(release).await.unwrap_err());
     let lookup = v1::LookupAddressRequest { address: "203.0.113.5/24".to_owned(), vrf_id: 0, as_of: None };
     note("an address with a mask", server.prefixes.lookup_address(lookup).await.unwrap_err());
     let lease = v1::RegisterLeaseRequest {
@@ -113,19 +116,19 @@ async fn each_refusal_is_clear_and_its_own() {
     note("no lease over an address", server.leases.lookup_lease(lookup).await.unwrap_err());
     let route = |prefix: &str| v1::ValidateRouteRequest { prefix: prefix.to_owned(), ..Default::default() };
     let status = server.validation.validate_route(route("203.0.113.0/29")).await.unwrap_err();
-    note("a route of which nobody says the origin", status);
+    note("a route without an origin", status);
     let announce = v1::PreflightRequest {
         prefix: "203.0.113.0/29".to_owned(),
         announce: vec!["203.0.113.0/24".to_owned(), "203.0.113.1/30".to_owned()],
         min_days_left: Some(-1),
         ..Default::default()
     };
-    note("a preflight that cannot be", server.validation.preflight(announce).await.unwrap_err());
+    note("a preflight with invalid fields", server.validation.preflight(announce).await.unwrap_err());
     let large = v1::CheckReputationRequest {
         target: Some(v1::check_reputation_request::Target::Prefix("10.0.0.0/8".to_owned())),
         ..Default::default()
     };
-    note("too many addresses to ask about", server.validation.check_reputation(large).await.unwrap_err());
+    note("too many addresses to check at once", server.validation.check_reputation(large).await.unwrap_err());
     let fields = json!({ "lease_owner": "ACME-LIR", "lease_expiry": "2001-01-01", "reputation": "listed" });
     netbox.post("ipam/prefixes/", json!({ "prefix": "192.0.2.0/28", "custom_fields": fields })).await;
     server.run("sync.poll").await;
@@ -133,7 +136,7 @@ async fn each_refusal_is_clear_and_its_own() {
         purpose: v1::AllocationPurpose::Mail.into(),
         ..addresses(0, "192.0.2.0/28", 1, "refused")
     };
-    note("a block that policy refuses", server.allocate(refused).await.unwrap_err());
+    note("a prefix that the policy refuses", server.allocate(refused).await.unwrap_err());
     let job = v1::TriggerCheckRequest { job: "sync.ful".to_owned(), wait: false };
     note("an unknown job", server.admin.trigger_check(job).await.unwrap_err());
     let page = v1::ListLeasesRequest {
@@ -142,14 +145,14 @@ async fn each_refusal_is_clear_and_its_own() {
         order_by: "age".to_owned(),
         ..Default::default()
     };
-    note("a page that cannot be", server.leases.list_leases(page).await.unwrap_err());
+    note("a list with invalid fields", server.leases.list_leases(page).await.unwrap_err());
 
-    // What is set up wrongly.
+    // Mistakes in the setup.
     let page = format!("{}/login/", netbox.url);
     let wrong_url = server_with(&netbox, Some(&page), TOKEN).await;
     let wrong_token = server_with(&netbox, None, "0000000000000000000000000000000000000000").await;
     for (title, server) in [("a wrong URL", &wrong_url), ("a wrong token", &wrong_token)] {
-        eventually("the trouble is known", async || {
+        eventually("the error is in the status", async || {
             let status = server.admin.clone().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
             !status.sync.unwrap().last_error.is_empty()
         })
@@ -160,10 +163,10 @@ async fn each_refusal_is_clear_and_its_own() {
     read_only.live().await;
     note("a read-only token", read_only.allocate(addresses(0, "203.0.113.0/29", 1, "r")).await.unwrap_err());
 
-    // What is out of reach.
+    // NetBox is down.
     let url = netbox.url.clone();
     netbox.stop().await;
     let status = server.allocate(addresses(0, "203.0.113.0/29", 1, "away")).await.unwrap_err();
-    table.push_str(&told("NetBox out of reach", &status).replace(&url, "http://NETBOX"));
+    table.push_str(&shown("NetBox out of reach", &status).replace(&url, "http://NETBOX"));
     insta::assert_snapshot!("errors", table);
 }

@@ -1,4 +1,4 @@
-//! LeaseService: the life of a lease, against the emulator and the real NetBox.
+//! LeaseService, against the emulator and the real NetBox.
 
 use leasehold::rpc::proto::v1;
 use serde_json::json;
@@ -43,7 +43,7 @@ fn reason(status: &tonic::Status) -> String {
     status.get_error_details().error_info().unwrap().reason.clone()
 }
 
-async fn a_life(netbox: &NetBox) {
+async fn register_renew_end(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     let mut server = Server::before(netbox).await;
 
@@ -52,7 +52,7 @@ async fn a_life(netbox: &NetBox) {
     let lease = made.lease.unwrap();
     assert_eq!((lease.owner.as_str(), lease.origin_asn), ("ACME-LIR", 64500));
 
-    // NetBox has it under the article's names.
+    // The custom fields have the names of the source article.
     let (_, row, _) = netbox.rest("GET", &format!("ipam/prefixes/{}/", lease.prefix_id), None).await;
     assert_eq!(row["custom_fields"]["lease_owner"], "ACME-LIR");
     assert_eq!(row["custom_fields"]["lease_expiry"], "2099-06-01");
@@ -66,7 +66,7 @@ async fn a_life(netbox: &NetBox) {
     let status = server.leases.register_lease(registration(vrf, "2098-06-01")).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "LEASE_EXISTS"));
 
-    // Renewed; not back, unless told; not over somebody's change.
+    // A renewal moves the last day forward, back only with allow_earlier_expiry, and not against an old etag.
     let renewed = server.leases.renew_lease(renewal(vrf, "2100-06-01")).await.unwrap().into_inner();
     assert_eq!(renewed.previous_expiry, date("2099-06-01"));
     let status = server.leases.renew_lease(renewal(vrf, "2099-06-01")).await.unwrap_err();
@@ -74,11 +74,11 @@ async fn a_life(netbox: &NetBox) {
     let stale = v1::RenewLeaseRequest { etag: lease.etag.clone(), ..renewal(vrf, "2101-06-01") };
     let status = server.leases.renew_lease(stale).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "LEASE_CHANGED"));
-    let told = v1::RenewLeaseRequest { allow_earlier_expiry: true, ..renewal(vrf, "2099-01-01") };
-    let earlier = server.leases.renew_lease(told).await.unwrap().into_inner().lease.unwrap();
+    let allowed = v1::RenewLeaseRequest { allow_earlier_expiry: true, ..renewal(vrf, "2099-01-01") };
+    let earlier = server.leases.renew_lease(allowed).await.unwrap().into_inner().lease.unwrap();
     assert_eq!(earlier.expiry, date("2099-01-01"));
 
-    // Not ended under an address in use; ended when it is gone.
+    // A lease does not end while an address of the prefix is recorded.
     let body = json!({ "address": "203.0.113.9/24", "vrf": vrf });
     let address = netbox.post("ipam/ip-addresses/", body).await["id"].clone();
     crate::support::eventually("the address is seen", async || {
@@ -102,22 +102,24 @@ async fn a_life(netbox: &NetBox) {
 }
 
 #[tokio::test]
-async fn a_lease_lives_on_the_emulator() {
-    a_life(&NetBox::emulated().await).await;
+async fn a_lease_is_registered_renewed_and_ended_on_the_emulator() {
+    register_renew_end(&NetBox::emulated().await).await;
 }
 
 #[tokio::test]
-async fn a_lease_lives_on_a_real_netbox() {
-    if let Some(netbox) = NetBox::real("leases::a_lease_lives_on_a_real_netbox").await {
-        a_life(&netbox).await;
+async fn a_lease_is_registered_renewed_and_ended_on_a_real_netbox() {
+    if let Some(netbox) =
+        NetBox::real("leases::a_lease_is_registered_renewed_and_ended_on_a_real_netbox").await
+    {
+        register_renew_end(&netbox).await;
     }
 }
 
 #[tokio::test]
-async fn a_prefix_made_by_hand_is_adopted_and_keeps_what_it_says() {
+async fn a_prefix_made_by_hand_is_adopted_and_keeps_its_description_and_status() {
     let netbox = NetBox::emulated().await;
     let mut server = Server::before(&netbox).await;
-    // Made after the last poll may have run: the registration must find it all the same.
+    // The cache may not have the prefix yet: the registration finds it in NetBox.
     let body = json!({ "prefix": BLOCK, "description": "by hand", "status": "container" });
     let id = netbox.post("ipam/prefixes/", body).await["id"].as_u64().unwrap();
     let made = server.leases.register_lease(registration(0, "2099-06-01")).await.unwrap().into_inner();
@@ -142,7 +144,8 @@ async fn a_persons_edit_in_between_is_not_overwritten() {
         .unwrap();
     let edit = json!({ "description": "touched", "custom_fields": { "lease_owner": "NEW-LIR" } });
     netbox.rest("PATCH", &format!("ipam/prefixes/{}/", lease.prefix_id), Some(edit)).await;
-    // Decided on what was read before the edit; the record moved on, so it is read again and only the expiry changes.
+    // The cache still has the record before the edit. NetBox refuses the write, so the record is read again, and only the expiry
+    // changes.
     let renewed =
         server.leases.renew_lease(renewal(0, "2100-06-01")).await.unwrap().into_inner().lease.unwrap();
     assert_eq!((renewed.owner.as_str(), renewed.description.as_str()), ("NEW-LIR", "touched"));

@@ -1,4 +1,5 @@
-//! Which blocks addresses are handed out of: term, verdicts, mail space, and rest after release. Emulator and real NetBox.
+//! Which prefixes are allocated from (term, verdicts, mail space), and the quarantine of released addresses. Against the emulator
+//! and the real NetBox.
 
 use std::time::Duration;
 
@@ -13,15 +14,15 @@ const BLOCK: &str = "203.0.113.0/28";
 
 on_both!(
     a_block_is_refused_for_every_reason_at_once,
-    mail_goes_out_of_mail_space_and_nothing_else_does,
-    what_is_given_back_rests,
+    mail_space_is_for_mail_and_mail_is_for_mail_space,
+    released_addresses_are_quarantined,
 );
 
 fn id(name: &str) -> String {
     format!("{name}-{}", uuid::Uuid::new_v4().simple())
 }
 
-/// A server with a policy of its own.
+/// A server with this policy.
 async fn server(netbox: &NetBox, policy: Policy) -> Server {
     let mut settings = settings(netbox);
     settings.allocation = policy;
@@ -36,14 +37,14 @@ async fn block(netbox: &NetBox, vrf: u64, fields: Value, tags: &[&str]) -> u64 {
     netbox.post("ipam/prefixes/", body).await["id"].as_u64().unwrap()
 }
 
-/// A tag of this test's own; its slug.
+/// Creates a tag that no other test uses, and returns its slug.
 async fn tag(netbox: &NetBox, name: &str) -> String {
     let slug = id(name);
     netbox.post("extras/tags/", json!({ "name": slug, "slug": slug })).await;
     slug
 }
 
-/// The reasons of a refusal.
+/// The types of the violations that an allocation is refused for.
 async fn refused(server: &Server, request: v1::AllocateAddressesRequest) -> Vec<String> {
     let status = server.allocate(request).await.unwrap_err();
     let details = status.get_error_details();
@@ -65,23 +66,23 @@ async fn a_block_is_refused_for_every_reason_at_once(netbox: &NetBox) {
     assert_eq!(refused(&server, addresses(vrf, BLOCK, 1, &id("soon"))).await, wanted);
     let preview =
         v1::AllocateAddressesRequest { validate_only: true, ..addresses(vrf, BLOCK, 1, &id("preview")) };
-    assert_eq!(refused(&server, preview).await, wanted, "what would be handed out is nothing");
+    assert_eq!(refused(&server, preview).await, wanted, "a preview is refused too");
     // A refusal leaves nothing behind, not even an intent.
     let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
     assert_eq!(page["count"], 0);
     let listed = v1::ListAllocationsRequest { parent_prefix_id: prefix, ..Default::default() };
     let listed = server.allocations.clone().list_allocations(listed).await.unwrap().into_inner();
     assert_eq!(listed.allocations, []);
-    // Mended in NetBox, it is handed out.
-    let mended = json!({ "custom_fields": {
+    // Once the records are corrected in NetBox, the prefix is allocated from.
+    let corrected = json!({ "custom_fields": {
         "lease_expiry": (today + jiff::Span::new().days(300)).to_string(), "roa_status": "valid", "reputation": "clean"
     }});
-    netbox.rest("PATCH", &format!("ipam/prefixes/{prefix}/"), Some(mended)).await;
+    netbox.rest("PATCH", &format!("ipam/prefixes/{prefix}/"), Some(corrected)).await;
     server.run("sync.poll").await;
-    server.allocate(addresses(vrf, BLOCK, 1, &id("mended"))).await.unwrap();
+    server.allocate(addresses(vrf, BLOCK, 1, &id("corrected"))).await.unwrap();
 }
 
-async fn mail_goes_out_of_mail_space_and_nothing_else_does(netbox: &NetBox) {
+async fn mail_space_is_for_mail_and_mail_is_for_mail_space(netbox: &NetBox) {
     let (mail, warming) = (tag(netbox, "mail").await, tag(netbox, "warming").await);
     let (general, cold, warm) = (netbox.vrf(true).await, netbox.vrf(true).await, netbox.vrf(true).await);
     block(netbox, general, json!({}), &[]).await;
@@ -103,7 +104,7 @@ async fn mail_goes_out_of_mail_space_and_nothing_else_does(netbox: &NetBox) {
     server.allocate(ask(general, BLOCK, Unspecified)).await.unwrap();
     server.allocate(ask(warm, BLOCK, Mail)).await.unwrap();
     server.allocate(ask(warm, "203.0.113.8/30", Mail)).await.unwrap();
-    // By requirement, mail space is found for mail, and left out for the rest.
+    // A requirement finds mail space for mail only.
     let any = |vrf: u64, purpose: v1::AllocationPurpose| v1::AllocateAddressesRequest {
         source: Some(v1::allocate_addresses_request::Source::Requirement(v1::BlockRequirement {
             vrf_id: Some(vrf),
@@ -113,10 +114,10 @@ async fn mail_goes_out_of_mail_space_and_nothing_else_does(netbox: &NetBox) {
     };
     server.allocate(any(warm, Mail)).await.unwrap();
     let status = server.allocate(any(warm, General)).await.unwrap_err();
-    assert_eq!(status.message(), "no prefix fits the requirement: 2 kept for mail");
+    assert_eq!(status.message(), "no prefix fits the requirement: 2 reserved for mail");
 }
 
-async fn what_is_given_back_rests(netbox: &NetBox) {
+async fn released_addresses_are_quarantined(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     block(netbox, vrf, json!({}), &[]).await;
     let server = server(netbox, Policy { quarantine: Duration::from_secs(3600), ..Policy::default() }).await;
@@ -130,15 +131,15 @@ async fn what_is_given_back_rests(netbox: &NetBox) {
     server.allocations.clone().release_addresses(release).await.unwrap();
     let next = server.allocate(addresses(vrf, BLOCK, 2, &id("next"))).await.unwrap();
     assert_eq!(hosts(&next), ["203.0.113.4", "203.0.113.5"]);
-    // Full with what rests; said so, and had by whoever means it.
+    // The prefix is full because of the quarantine: the error says so, and include_resting allocates from it.
     let status = server.allocate(addresses(vrf, BLOCK, 10, &id("full"))).await.unwrap_err();
     let info = status.get_error_details().error_info().unwrap().clone();
     assert_eq!((info.reason.as_str(), info.metadata["free"].as_str()), ("PREFIX_FULL", "9"));
     assert_eq!(info.metadata["resting"], "3");
-    let meant =
-        v1::AllocateAddressesRequest { include_resting: true, ..addresses(vrf, BLOCK, 2, &id("meant")) };
-    assert_eq!(hosts(&server.allocate(meant).await.unwrap()), ["203.0.113.1", "203.0.113.2"]);
-    // Neither is it given away with a child prefix.
+    let included =
+        v1::AllocateAddressesRequest { include_resting: true, ..addresses(vrf, BLOCK, 2, &id("included")) };
+    assert_eq!(hosts(&server.allocate(included).await.unwrap()), ["203.0.113.1", "203.0.113.2"]);
+    // A child prefix contains no quarantined address either.
     let child = v1::AllocatePrefixRequest {
         source: Some(v1::allocate_prefix_request::Source::Prefix(BLOCK.to_owned())),
         vrf_id: vrf,

@@ -1,4 +1,4 @@
-//! The one path of every write: the intent made durable before, settled after.
+//! The steps that every command shares: its intent is stored before NetBox is asked to write, and settled before the answer.
 
 use std::sync::Arc;
 
@@ -8,16 +8,17 @@ use crate::cache::Batch;
 use crate::ledger::{Begun, Detail, Fingerprint, Intent, IntentKind, IntentState};
 use crate::model::{Address, Prefix, RequestId};
 
-/// Where a write stands when it is taken up.
+/// What a command has to do, given what the ledger knows of its request id.
 pub(super) enum Start {
-    /// Carry it out. `detail` is durable; `uncertain` if an earlier try may still land.
+    /// Carry it out: the intent with this detail is stored as pending. `uncertain` means that a write of an earlier attempt may
+    /// still reach NetBox, so that no later refusal proves that NetBox holds nothing.
     Proceed { detail: Detail, uncertain: bool },
-    /// It was done before.
+    /// Answer again what was answered before.
     Repeat(Box<Intent>),
 }
 
 impl Allocator {
-    /// Where a request stands that was seen before; `None` for a new one.
+    /// What to do about a request id that the ledger has an intent for; `None` for a new one.
     pub(super) async fn known(
         &self,
         request: &RequestId,
@@ -27,13 +28,13 @@ impl Allocator {
         if !self.is_settled() {
             return Err(Error::Settling);
         }
-        match self.ledger.get(request).await? {
+        match self.intents.get(request).await? {
             None => Ok(None),
             Some(intent) => self.resume(intent, kind, fingerprint).await.map(Some),
         }
     }
 
-    /// Makes the intent durable.
+    /// Stores a new intent as pending.
     pub(super) async fn begin(
         &self,
         request: &RequestId,
@@ -53,9 +54,9 @@ impl Allocator {
             created: now,
             updated: now,
         };
-        match self.ledger.begin(&intent).await? {
+        match self.intents.begin(&intent).await? {
             Begun::New => Ok(Start::Proceed { detail: intent.detail, uncertain: false }),
-            // Another replica was quicker by a moment.
+            // Another replica stored an intent with this id since `known` looked.
             Begun::Before(before) => self.resume(*before, kind, &intent.fingerprint).await,
         }
     }
@@ -66,13 +67,17 @@ impl Allocator {
         kind: IntentKind,
         fingerprint: &Fingerprint,
     ) -> Result<Start, Error> {
+        let version = intent.fingerprint.version();
+        if intent.kind == kind && version != fingerprint.version() {
+            return Err(Error::FingerprintVersion { request: intent.request, version });
+        }
         if intent.kind != kind || intent.fingerprint != *fingerprint {
             return Err(Error::RequestIdReused { request: intent.request });
         }
         match intent.state {
             IntentState::Done => Ok(Start::Repeat(Box::new(intent))),
             IntentState::Failed => {
-                self.ledger
+                self.intents
                     .set(&intent.request, IntentState::Pending, &intent.detail, self.clock.now())
                     .await?;
                 Ok(Start::Proceed { detail: intent.detail, uncertain: false })
@@ -80,7 +85,7 @@ impl Allocator {
             IntentState::Pending => match self.settle_one(intent).await? {
                 intent if intent.state == IntentState::Done => Ok(Start::Repeat(Box::new(intent))),
                 intent => {
-                    self.ledger
+                    self.intents
                         .set(&intent.request, IntentState::Pending, &intent.detail, self.clock.now())
                         .await?;
                     Ok(Start::Proceed { detail: intent.detail, uncertain: true })
@@ -89,7 +94,7 @@ impl Allocator {
         }
     }
 
-    /// Puts what was written into the cache and settles the intent: after this the answer may leave.
+    /// Puts the written records into the cache and settles the intent: as done, or as failed if the write failed.
     pub(super) async fn conclude(
         &self,
         request: &RequestId,
@@ -101,37 +106,37 @@ impl Allocator {
                 records.sort_by_key(|record| record.allocation.as_ref().map(|id| id.index));
                 detail.made = records.iter().map(|record| record.id.0).collect();
                 self.publish(Batch::from(records.clone())).await;
-                self.ledger.set(request, IntentState::Done, &detail, self.clock.now()).await?;
+                self.intents.set(request, IntentState::Done, &detail, self.clock.now()).await?;
                 Ok(records.into_iter().map(Arc::new).collect())
             }
             Err(error) => Err(self.give_up(request, &detail, error).await),
         }
     }
 
-    /// Readers see it when this returns; a cache that cannot be written is told and does not undo an allocation.
+    /// Puts records that NetBox holds into the cache. If that fails the error is logged only: the allocation is in NetBox, and
+    /// the cache gets the records with the next poll of NetBox's change log.
     pub(super) async fn publish(&self, batch: Batch) {
         if let Err(error) = self.cache.apply(batch).await {
-            // Without its event (the ledger is away) readers do not see it either; NetBox's change log brings both.
-            tracing::error!(%error, "what NetBox holds now is not kept here yet");
+            tracing::error!(%error, "records that NetBox holds could not be put into the cache");
         }
     }
 
-    /// Settles an intent that came to nothing, unless its outcome is not known.
+    /// Stores the intent of a command that failed as failed, unless NetBox may hold its records.
     pub(super) async fn give_up(&self, request: &RequestId, detail: &Detail, error: Error) -> Error {
         if matches!(error, Error::Unsettled { .. }) {
             return error;
         }
-        match self.ledger.set(request, IntentState::Failed, detail, self.clock.now()).await {
+        match self.intents.set(request, IntentState::Failed, detail, self.clock.now()).await {
             Ok(()) => error,
             Err(ledger) => {
-                tracing::error!(%request, %ledger, "an intent stays pending");
+                tracing::error!(%request, %ledger, "an intent could not be stored as failed and stays pending");
                 error
             }
         }
     }
 
-    /// What a refusal before the write means: for a new request itself; for one that was begun before, what is not known of its
-    /// outcome goes first.
+    /// The error of a command that is refused before it writes. If an earlier attempt of it is not settled, the caller is told
+    /// that instead.
     pub(super) async fn refused(&self, known: Option<Start>, request: &RequestId, error: Error) -> Error {
         match known {
             Some(Start::Proceed { detail, uncertain }) => {
@@ -142,6 +147,7 @@ impl Allocator {
         }
     }
 
+    /// The error itself, or [`Error::Unsettled`] while an earlier write may still reach NetBox.
     pub(super) fn unless_uncertain(uncertain: bool, request: &RequestId, error: Error) -> Error {
         if uncertain { Error::Unsettled { request: request.clone() } } else { error }
     }

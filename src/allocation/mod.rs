@@ -1,36 +1,50 @@
-//! Hands out addresses and prefixes so that **writing the record is the allocation**.
+//! Allocates and releases addresses and child prefixes. **Writing the record in NetBox is the allocation.**
 //!
-//! The [`Allocator`] carries every write through one path: the intent is made durable in the ledger, NetBox is asked to
-//! write records that carry the intent's own identity (`allocation_id`, unique in NetBox), the records are put into the
-//! cache, the intent is settled, and only then is there an answer. What a crash, a time-out or a cut connection leaves
-//! open is answered by the record ([`settle`]): either NetBox has records with that identity or it has none, and a write
-//! that arrives late is refused by NetBox itself.
+//! The [`Allocator`] carries out every command along the same steps: its intent is stored in the ledger; NetBox is asked to
+//! write records that carry the request id as their `allocation_id`, which is unique in NetBox; the records are put into the
+//! cache; the intent is settled; and only then the caller gets an answer. If a crash, a timeout or a broken connection leaves
+//! the outcome of a write open, NetBox's records decide (`settle`): NetBox either has records with that `allocation_id` or has
+//! none, and it refuses a write that arrives a second time.
 //!
-//! Policy is apart and pure: [`pick`] says which addresses and blocks of a prefix are free, [`policy`] out of which blocks
-//! anything is handed out at all, [`requirement`] which prefix fits a wish. What is given back rests before it is handed out again. NetBox's own `available-ips` would hand out addresses inside a customer's child prefix, so it is used
-//! only where the prefix has none and nothing is excluded; otherwise the addresses are picked here and a rival who was
-//! quicker is found after the write, and yielded to.
+//! `allocator` holds what the commands share, `intents` the steps around a write; `addresses`, `prefixes`, `assign` and
+//! `release` each hold one command. Policy is pure and apart: [`pick`] computes which addresses and blocks of a prefix are free,
+//! [`policy`] which prefixes may be allocated from at all, [`requirement`] which prefix fits best where the caller names none.
+//! `fingerprint` fixes the bytes by which a retry is recognised.
+//!
+//! NetBox's own `available-ips` allocates addresses inside child prefixes too, so it is used only for a prefix that has none
+//! and where nothing is excluded. Otherwise the addresses are chosen here, and a record that another writer made at the same
+//! moment is found by a read after the write; if it was first, our records are deleted again.
+//!
+//! Released addresses are in quarantine for a configured time before they are allocated again.
 //!
 //! # Error handling
 //!
-//! [`Error::Unsettled`] is the one error after which something may stand in NetBox: the same request id again settles it. After
-//! every other error nothing does.
+//! After [`Error::Unsettled`] and [`Error::TaskLost`] NetBox may hold records of the command; repeating it with the same request
+//! id settles that. After every other error NetBox holds none.
 
+mod addresses;
 mod allocator;
 mod assign;
+mod commands;
 mod error;
+mod fingerprint;
 mod intents;
 pub mod pick;
 pub mod policy;
 mod prefixes;
 mod release;
 pub mod requirement;
+mod search;
 mod settle;
-mod wish;
 
-pub use allocator::{Allocated, AllocatedPrefix, Allocator};
+pub use addresses::Allocated;
+pub use allocator::Allocator;
 pub use assign::Assigned;
+pub use commands::{
+    AllocateAddresses, AllocatePrefix, AssignAddress, ParentSelector, RecordText, ReleaseAddresses,
+};
 pub use error::Error;
 pub use policy::{Policy, Purpose};
-pub use release::{Release, Released};
-pub use wish::{AddressWish, AssignWish, Origin, PrefixWish, RecordText};
+pub use prefixes::AllocatedPrefix;
+pub use release::Released;
+pub use search::{Allocation, AllocationFilter, AllocationKind, AllocationPage, AllocationPosition, AllocationState};

@@ -1,59 +1,60 @@
 //! Which addresses and blocks of a prefix are free. Pure.
 //!
-//! What is taken is a list of intervals, merged and in order; what is free lies between them. IPv4 and IPv6 are the same
-//! here: numbers.
+//! Addresses are numbers here, IPv4 and IPv6 alike. What is taken is a list of merged intervals in ascending order; what is free
+//! are the gaps between them.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::cache::Index;
-use crate::model::{Network, Prefix, Table};
+use crate::model::{Network, Prefix, VrfScope, address_from_number, address_number};
 
-/// What may not be handed out of a prefix, besides what is recorded.
+/// What must not be allocated although no record has it, and what counts as taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits<'a> {
-    /// Excluded by the caller.
+    /// Networks that the caller excluded.
     pub exclude: &'a [Network],
-    /// Given back a while ago and not to be handed out yet.
-    pub resting: &'a Resting,
-    /// Whether addresses inside child prefixes may be handed out.
+    pub quarantined: &'a Quarantined,
+    /// Whether addresses inside child prefixes may be allocated.
     pub include_children: bool,
-    /// Whether only ranges marked as populated take their addresses (NetBox 4.3 and later), or every range.
+    /// NetBox 4.3 and later skips the addresses of a range only if the range is marked as populated; earlier versions skip every
+    /// range.
     pub only_populated_ranges: bool,
 }
 
-/// Addresses that rest after they were given back, by table.
+/// The addresses in quarantine, by scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resting(HashMap<Table, BTreeSet<IpAddr>>);
+pub struct Quarantined(HashMap<VrfScope, BTreeSet<IpAddr>>);
 
-impl Resting {
-    /// Those of a prefix.
+impl Quarantined {
+    /// Those inside a prefix, in ascending order.
     pub fn within(&self, parent: &Prefix) -> impl Iterator<Item = IpAddr> + '_ {
         let (first, last) = (parent.network.first(), parent.network.last());
-        self.0.get(&parent.table).into_iter().flat_map(move |resting| resting.range(first..=last)).copied()
+        let of_scope = self.0.get(&parent.scope).into_iter();
+        of_scope.flat_map(move |addresses| addresses.range(first..=last)).copied()
     }
 }
 
-impl FromIterator<(Table, IpAddr)> for Resting {
-    fn from_iter<I: IntoIterator<Item = (Table, IpAddr)>>(addresses: I) -> Self {
-        let mut by_table: HashMap<Table, BTreeSet<IpAddr>> = HashMap::new();
-        for (table, address) in addresses {
-            by_table.entry(table).or_default().insert(address);
+impl FromIterator<(VrfScope, IpAddr)> for Quarantined {
+    fn from_iter<I: IntoIterator<Item = (VrfScope, IpAddr)>>(addresses: I) -> Self {
+        let mut by_scope: HashMap<VrfScope, BTreeSet<IpAddr>> = HashMap::new();
+        for (scope, address) in addresses {
+            by_scope.entry(scope).or_default().insert(address);
         }
-        Self(by_table)
+        Self(by_scope)
     }
 }
 
-/// Intervals of addresses, both ends inclusive, merged and in order.
+/// Intervals of addresses with both ends included, merged and in ascending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     intervals: Vec<(u128, u128)>,
 }
 
 impl Taken {
-    /// Merges intervals given in any order.
+    /// Sorts and merges intervals.
     pub fn new(mut intervals: Vec<(u128, u128)>) -> Self {
         intervals.sort_unstable();
         let mut merged: Vec<(u128, u128)> = Vec::with_capacity(intervals.len());
@@ -66,7 +67,7 @@ impl Taken {
         Self { intervals: merged }
     }
 
-    /// The gaps between the intervals, within bounds.
+    /// The gaps between the intervals, cut to these bounds.
     fn free(&self, (first, last): (u128, u128)) -> impl Iterator<Item = (u128, u128)> + '_ {
         let mut next = Some(first);
         let ends = self.intervals.iter().copied().map(Some).chain([None]);
@@ -88,9 +89,15 @@ impl Taken {
     }
 }
 
-/// Addresses that NetBox hands out of a prefix: all of a pool, a /31, /32, /127 or /128; otherwise without the network
-/// address and, for IPv4, without the broadcast address (NetBox's `usable_ip_bounds`).
-pub fn usable(parent: &Prefix) -> (u128, u128) {
+/// Whether an address of a prefix may be recorded: the network and the broadcast address may not, except of a pool.
+pub fn is_usable(parent: &Prefix, address: IpAddr) -> bool {
+    let (first, last) = usable(parent);
+    (first..=last).contains(&address_number(address))
+}
+
+/// The first and the last address of a prefix that NetBox allocates: all of a pool, a /31, /32, /127 or /128; otherwise without
+/// the network address and, for IPv4, without the broadcast address (`usable_ip_bounds` in NetBox's Prefix model).
+fn usable(parent: &Prefix) -> (u128, u128) {
     let (first, last) = span(parent.network);
     if parent.is_pool || parent.network.host_bits() <= 1 {
         (first, last)
@@ -101,40 +108,41 @@ pub fn usable(parent: &Prefix) -> (u128, u128) {
     }
 }
 
-/// What is taken of a prefix, for handing out addresses.
+/// What cannot be allocated as an address: recorded addresses, ranges, exclusions, the quarantine and, unless they are included,
+/// child prefixes.
 pub fn taken_addresses(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Taken {
-    let (table, network) = (parent.table, parent.network);
+    let (scope, network) = (parent.scope, parent.network);
     let mut taken: Vec<(u128, u128)> = Vec::new();
-    taken.extend(index.addresses_within(table, network).map(|address| one(address.host())));
+    taken.extend(index.addresses_within(scope, network).map(|address| one(address.host())));
     taken.extend(ranges(index, parent, limits.only_populated_ranges));
     taken.extend(excluded(limits.exclude, network));
-    taken.extend(limits.resting.within(parent).map(one));
+    taken.extend(limits.quarantined.within(parent).map(one));
     if !limits.include_children {
         taken.extend(children(index, parent));
     }
     Taken::new(taken)
 }
 
-/// What is taken of a prefix, for handing out a block: every child, every recorded or resting address, every range.
+/// What cannot be allocated as a child prefix: recorded addresses, all ranges, exclusions, the quarantine and child prefixes.
 pub fn taken_blocks(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Taken {
     let mut taken: Vec<(u128, u128)> = Vec::new();
-    taken.extend(index.addresses_within(parent.table, parent.network).map(|address| one(address.host())));
+    taken.extend(index.addresses_within(parent.scope, parent.network).map(|address| one(address.host())));
     taken.extend(ranges(index, parent, false));
     taken.extend(excluded(limits.exclude, parent.network));
-    taken.extend(limits.resting.within(parent).map(one));
+    taken.extend(limits.quarantined.within(parent).map(one));
     taken.extend(children(index, parent));
     Taken::new(taken)
 }
 
-/// Whether the prefix has child prefixes.
+/// Whether a prefix has child prefixes.
 pub fn has_children(index: &Index, parent: &Prefix) -> bool {
     children(index, parent).next().is_some()
 }
 
-/// Prefixes strictly inside, and duplicates of the prefix itself: those are the same space under another id.
+/// Child prefixes as intervals. Duplicates of the parent are skipped: they are the same space under another id.
 fn children<'a>(index: &'a Index, parent: &'a Prefix) -> impl Iterator<Item = (u128, u128)> + 'a {
     index
-        .prefixes_within(parent.table, parent.network)
+        .prefixes_within(parent.scope, parent.network)
         .filter(|child| child.network != parent.network)
         .map(|child| span(child.network))
 }
@@ -145,28 +153,28 @@ fn ranges<'a>(
     only_populated: bool,
 ) -> impl Iterator<Item = (u128, u128)> + 'a {
     index
-        .ranges_touching(parent.table, parent.network)
+        .ranges_touching(parent.scope, parent.network)
         .filter(move |range| range.populated || !only_populated)
-        .map(|range| (number(range.start), number(range.end)))
+        .map(|range| (address_number(range.start), address_number(range.end)))
 }
 
-/// What is excluded of a network. An excluded network of the other family takes nothing: its numbers are other addresses.
+/// Exclusions as intervals. Networks of the other address family are skipped: their numbers mean other addresses.
 fn excluded(exclude: &[Network], network: Network) -> impl Iterator<Item = (u128, u128)> + '_ {
     exclude.iter().filter(move |other| other.overlaps(network)).map(|other| span(*other))
 }
 
-/// The lowest free addresses, `count` of them; fewer if there are fewer.
+/// The lowest free addresses, in ascending order: `count` of them, or all if fewer are free.
 pub fn lowest_free(parent: &Prefix, taken: &Taken, count: u32) -> Vec<IpAddr> {
     let wanted = usize::try_from(count).unwrap_or(usize::MAX);
     taken
         .free(usable(parent))
         .flat_map(|(first, last)| first..=last)
         .take(wanted)
-        .map(|number| address(number, parent.network.is_ipv4()))
+        .map(|number| address_from_number(number, parent.network.is_ipv4()))
         .collect()
 }
 
-/// How many addresses are free.
+/// The number of free addresses.
 pub fn count_free(parent: &Prefix, taken: &Taken) -> u128 {
     taken
         .free(usable(parent))
@@ -174,7 +182,7 @@ pub fn count_free(parent: &Prefix, taken: &Taken) -> u128 {
         .fold(0, u128::saturating_add)
 }
 
-/// The lowest free block of a length, aligned to it.
+/// The lowest free child prefix of a length.
 pub fn lowest_block(parent: &Prefix, taken: &Taken, length: u8) -> Option<Network> {
     let network = parent.network;
     if length <= network.length() || length > network.max_length() {
@@ -188,50 +196,33 @@ pub fn lowest_block(parent: &Prefix, taken: &Taken, length: u8) -> Option<Networ
         if end > last {
             return None;
         }
-        let net = IpNet::new(address(aligned, network.is_ipv4()), length).ok()?;
+        let net = IpNet::new(address_from_number(aligned, network.is_ipv4()), length).ok()?;
         Some(Network::containing(net))
     })
 }
 
-/// Length of the largest free block, `None` if nothing is free.
+/// The length of the largest free child prefix; `None` if nothing is free.
 pub fn largest_block(parent: &Prefix, taken: &Taken) -> Option<u8> {
     (parent.network.length() + 1..=parent.network.max_length())
         .find(|length| lowest_block(parent, taken, *length).is_some())
 }
 
-/// An address as a number, within its family.
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
 fn one(host: IpAddr) -> (u128, u128) {
-    (number(host), number(host))
+    (address_number(host), address_number(host))
 }
 
 fn span(network: Network) -> (u128, u128) {
-    (number(network.first()), number(network.last()))
-}
-
-fn address(number: u128, ipv4: bool) -> IpAddr {
-    if ipv4 {
-        IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(number).unwrap_or(u32::MAX)))
-    } else {
-        IpAddr::V6(Ipv6Addr::from_bits(number))
-    }
+    (address_number(network.first()), address_number(network.last()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::Index;
-    use crate::model::{PrefixId, Table};
+    use crate::model::PrefixId;
     use proptest::prelude::*;
 
     fn parent(network: &str, is_pool: bool) -> Prefix {
-        Prefix { is_pool, ..Prefix::bare(PrefixId(1), network.parse().unwrap(), Table::Global) }
+        Prefix { is_pool, ..Prefix::bare(PrefixId(1), network.parse().unwrap(), VrfScope::Global) }
     }
 
     fn free(network: &str, is_pool: bool) -> u128 {
@@ -239,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn network_and_broadcast_addresses_are_handed_out_of_pools_only() {
+    fn network_and_broadcast_addresses_are_allocated_from_pools_only() {
         assert_eq!(free("203.0.113.0/24", false), 254);
         assert_eq!(free("203.0.113.0/24", true), 256);
         assert_eq!(free("203.0.113.0/31", false), 2);
@@ -252,10 +243,10 @@ mod tests {
     fn an_excluded_network_of_the_other_family_takes_nothing() {
         let parent = parent("0.0.0.0/8", true);
         let exclude = ["::/104".parse().unwrap()];
-        let resting = Resting::default();
+        let quarantined = Quarantined::default();
         let limits = Limits {
             exclude: &exclude,
-            resting: &resting,
+            quarantined: &quarantined,
             include_children: false,
             only_populated_ranges: true,
         };
@@ -284,7 +275,7 @@ mod tests {
             let (first, last) = usable(&parent);
             let wanted: Vec<IpAddr> = (first..=last)
                 .filter(|number| !intervals.iter().any(|(from, to)| from <= number && number <= to))
-                .map(|number| address(number, true)).collect();
+                .map(|number| address_from_number(number, true)).collect();
             prop_assert_eq!(count_free(&parent, &taken), wanted.len() as u128);
             let picked = lowest_free(&parent, &taken, count);
             prop_assert_eq!(&picked[..], &wanted[..wanted.len().min(count as usize)]);
@@ -297,7 +288,7 @@ mod tests {
             intervals in prop::collection::vec((0u32..256, 0u32..30), 0..12),
         ) {
             let parent = parent("203.0.113.0/24", false);
-            let base = number(parent.network.first());
+            let base = address_number(parent.network.first());
             let intervals: Vec<(u128, u128)> = intervals.into_iter()
                 .map(|(from, more)| (base + u128::from(from), base + u128::from(from + more))).collect();
             let taken = Taken::new(intervals.clone());
@@ -305,7 +296,7 @@ mod tests {
             let wanted = (0..256 / size).map(|nth| base + nth * size).find(|first| {
                 !intervals.iter().any(|(from, to)| *from < first + size && to >= first)
             });
-            let found = lowest_block(&parent, &taken, length).map(|block| number(block.first()));
+            let found = lowest_block(&parent, &taken, length).map(|block| address_number(block.first()));
             prop_assert_eq!(found, wanted);
         }
     }

@@ -1,52 +1,42 @@
-//! Which blocks addresses are handed out of. Pure: the date is passed in.
+//! Which prefixes may be allocated from. Pure: the date is passed in.
 //!
-//! What is judged is the record: the term, the verdicts and the tags as NetBox holds them, so that every replica refuses
-//! alike, and a person can see why. A verdict that was never recorded refuses nothing.
+//! The policy looks at NetBox's records only: the term, the verdicts and the tags. So every replica refuses the same, and a
+//! person can see the reason in NetBox. A verdict that was never recorded refuses nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 
 use crate::cache::Index;
-use crate::model::{Lease, Phase, Prefix, Reputation, RoaStatus};
+use crate::model::{Lease, Prefix, Reputation, RoaStatus, TermPhase};
 
-/// What addresses are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What allocated space is to be used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
     /// Anything but sending mail.
     #[default]
     General,
-    /// Sending mail: on space of its own, so that one customer's mistake does not taint a block shared with everyone else.
+    /// Sending mail. Mail gets prefixes of its own, so that one customer's spam does not spoil the reputation of the others.
     Mail,
 }
 
-impl Purpose {
-    /// For fingerprints: a request that does not say stays the request that it was.
-    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
-    pub(super) fn is_general(&self) -> bool {
-        *self == Self::General
-    }
-}
-
-/// Which blocks addresses are handed out of.
+/// Which prefixes may be allocated from, and when released addresses may be allocated again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Whether a lease that is not in force refuses.
     pub in_force: bool,
-    /// Days that a lease must have left; 0 for its last day.
+    /// The days that a lease must have left; 0 allows its last day.
     pub min_days_left: i32,
-    /// Recorded verdicts of origin validation that refuse.
+    /// The recorded verdicts of route origin validation that refuse.
     pub refuse_roa: BTreeSet<RoaStatus>,
-    /// Recorded reputations that refuse.
+    /// The recorded reputations that refuse.
     pub refuse_reputation: BTreeSet<Reputation>,
-    /// Slug of the tag that marks mail space; nothing is mail space if empty.
+    /// Slug of the tag that reserves a prefix for mail. Empty: no prefix is reserved for mail.
     pub mail_tag: String,
-    /// Slug of the tag that marks mail space that is not warmed up yet.
+    /// Slug of the tag on a mail prefix whose reputation with mail receivers is still being built up.
     pub warming_tag: String,
-    /// How long addresses rest after they were given back.
+    /// How long released addresses are in quarantine.
     pub quarantine: Duration,
 }
 
@@ -64,29 +54,23 @@ impl Default for Policy {
     }
 }
 
-/// Why a block is refused.
+/// Why the policy refuses a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
-    /// Its lease ended.
     Expired,
-    /// Its lease has not begun.
     NotYetInForce,
-    /// Its lease ends too soon.
     EndsTooSoon,
-    /// The RPKI says what policy refuses.
     Roa,
-    /// The blocklists say what policy refuses.
     Reputation,
-    /// It is kept for mail.
+    /// The prefix is reserved for mail, and the purpose is another.
     MailSpace,
-    /// It is not kept for mail.
+    /// The purpose is mail, and the prefix is not reserved for it.
     NotMailSpace,
-    /// It is mail space that is not warmed up yet.
     Warming,
 }
 
 impl Refusal {
-    /// UPPER_SNAKE, stable.
+    /// The stable reason that clients get as the type of a precondition violation (google.rpc.PreconditionFailure).
     pub fn reason(self) -> &'static str {
         match self {
             Self::Expired => "LEASE_EXPIRED",
@@ -100,34 +84,32 @@ impl Refusal {
         }
     }
 
-    /// For a count of blocks that do not fit.
-    pub(super) fn words(self) -> &'static str {
+    /// The refusal as it follows a number of prefixes, as in "3 expired".
+    pub(super) fn after_count(self) -> &'static str {
         match self {
             Self::Expired => "expired",
             Self::NotYetInForce => "not yet in force",
-            Self::EndsTooSoon => "too close to their end",
-            Self::Roa => "whose ROA policy refuses",
-            Self::Reputation => "whose reputation policy refuses",
-            Self::MailSpace => "kept for mail",
-            Self::NotMailSpace => "not kept for mail",
-            Self::Warming => "not warmed up yet",
+            Self::EndsTooSoon => "too close to their last day",
+            Self::Roa => "with a ROA status that the policy refuses",
+            Self::Reputation => "with a reputation that the policy refuses",
+            Self::MailSpace => "reserved for mail",
+            Self::NotMailSpace => "not reserved for mail",
+            Self::Warming => "not warmed up for mail yet",
         }
     }
 }
 
-/// A refusal in words that say what to do.
+/// A refusal with its reason for people, which says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// Why.
     pub refusal: Refusal,
-    /// In words.
-    pub words: String,
+    pub reason: String,
 }
 
 impl Policy {
-    /// Everything that speaks against handing out of this block; nothing if it may be.
+    /// Every refusal of this prefix; none if it may be allocated from.
     pub fn refusals(&self, index: &Index, prefix: &Prefix, purpose: Purpose, today: Date) -> Vec<Refused> {
-        let covering = index.covering_lease(prefix.table, prefix.network);
+        let covering = index.covering_lease(prefix.scope, prefix.network);
         let mut refused = covering.map(|(_, lease)| self.of_lease(lease, today)).unwrap_or_default();
         refused.extend(self.of_mail(index, prefix, purpose));
         refused
@@ -135,29 +117,29 @@ impl Policy {
 
     fn of_lease(&self, lease: &Lease, today: Date) -> Vec<Refused> {
         let mut refused = Vec::new();
-        let mut refuse = |refusal, words| refused.push(Refused { refusal, words });
+        let mut refuse = |refusal, reason| refused.push(Refused { refusal, reason });
         let day = |date: Option<Date>| date.map(|date| date.to_string()).unwrap_or_default();
         if self.in_force {
             match (lease.term.phase(today), lease.term.days_left(today)) {
-                (Phase::Expired, _) => {
+                (TermPhase::Expired, _) => {
                     refuse(
                         Refusal::Expired,
                         format!("its lease ended on {}: renew it first", day(lease.term.expiry)),
                     );
                 }
-                (Phase::Upcoming, _) => refuse(
+                (TermPhase::Upcoming, _) => refuse(
                     Refusal::NotYetInForce,
                     format!("its lease begins on {}: wait for that day", day(lease.term.start)),
                 ),
-                (Phase::InForce, Some(left)) if left < self.min_days_left => refuse(
+                (TermPhase::InForce, Some(left)) if left < self.min_days_left => refuse(
                     Refusal::EndsTooSoon,
                     format!(
-                        "its lease ends on {}: {left} days left, {} are wanted; renew it first",
+                        "its lease ends on {}: {left} days are left, {} are required; renew it first",
                         day(lease.term.expiry),
                         self.min_days_left
                     ),
                 ),
-                (Phase::InForce | Phase::Unrecorded, _) => {}
+                (TermPhase::InForce | TermPhase::Unrecorded, _) => {}
             }
         }
         if let Some(status) = lease.roa_status.filter(|status| self.refuse_roa.contains(status)) {
@@ -172,32 +154,32 @@ impl Policy {
         refused
     }
 
-    /// Mail space is a block that carries the tag, or lies in one that does.
+    /// A prefix is reserved for mail if it or a prefix that contains it carries the tag.
     fn of_mail(&self, index: &Index, prefix: &Prefix, purpose: Purpose) -> Option<Refused> {
         if self.mail_tag.is_empty() {
             return None;
         }
-        let chain = index.lookup(prefix.table, prefix.network.first()).chain;
+        let chain = index.lookup(prefix.scope, prefix.network.first()).chain;
         let tagged = |tag: &str| {
             let around = chain.iter().filter(|around| around.network.contains(prefix.network));
             around.flat_map(|around| &around.tags).chain(&prefix.tags).any(|found| *found.slug == *tag)
         };
-        let refuse = |refusal, words: String| Some(Refused { refusal, words });
+        let refuse = |refusal, reason: String| Some(Refused { refusal, reason });
         match (purpose, tagged(&self.mail_tag)) {
             (Purpose::General, true) => refuse(
                 Refusal::MailSpace,
                 format!(
-                    "it is kept for mail (tag {}): ask for purpose mail, or for another block",
+                    "it is reserved for mail (tag {}): set purpose to mail, or use another prefix",
                     self.mail_tag
                 ),
             ),
             (Purpose::Mail, false) => refuse(
                 Refusal::NotMailSpace,
-                format!("it is not kept for mail: mail goes out of blocks with the tag {}", self.mail_tag),
+                format!("it is not reserved for mail: use a prefix with the tag {}", self.mail_tag),
             ),
             (Purpose::Mail, true) if tagged(&self.warming_tag) => refuse(
                 Refusal::Warming,
-                format!("it is not warmed up yet: take the tag {} off it when it is", self.warming_tag),
+                format!("it is not warmed up for mail yet: remove the tag {} when it is", self.warming_tag),
             ),
             _ => None,
         }
@@ -244,7 +226,7 @@ mod tests {
         assert_eq!(
             refused(&strict, &super::tests::lease(), "2026-07-01"),
             [],
-            "what was never checked refuses nothing"
+            "a verdict that was never recorded refuses nothing"
         );
     }
 }

@@ -1,41 +1,39 @@
-//! Which prefix fits a wish that names none. Pure: the date is passed in.
+//! Which prefix fits a requirement best, for commands that name no parent. Pure: the date is passed in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use serde::Serialize;
 
 use super::pick::{self, Limits};
 use super::policy::{Policy, Purpose, Refusal};
 use crate::cache::Index;
-use crate::model::{Lease, Prefix, Reputation, Table};
+use crate::model::{Lease, Prefix, Reputation, VrfScope};
 
-/// What a block must offer. All that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// What the parent must be. Every condition that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirement {
-    /// Lease owner, exactly.
+    /// The owner of the covering lease, exactly.
     pub owner: Option<String>,
-    /// Slug of a tag on the prefix.
+    /// Slug of a tag that the prefix carries.
     pub tag: Option<String>,
-    /// Slug of the prefix role.
+    /// Slug of the prefix's role.
     pub role: Option<String>,
-    /// Only in this table.
-    pub table: Option<Table>,
-    /// Days that the lease must have left, today not counted.
+    pub scope: Option<VrfScope>,
+    /// The days that the lease must have left, today not counted.
     pub min_days_left: Option<i32>,
-    /// Only where the recorded reputation is clean.
+    /// Whether the recorded reputation must be clean.
     pub clean: bool,
     /// IPv6 instead of IPv4.
     pub ipv6: bool,
 }
 
-/// What must be free in it.
+/// The free space that the parent must have.
 #[derive(Clone, Copy, Debug)]
-pub enum Need {
-    /// So many addresses.
+pub enum SpaceNeeded {
+    /// A number of addresses.
     Addresses(u32),
-    /// A block of this length.
+    /// A child prefix of this length.
     Block(u8),
 }
 
@@ -49,9 +47,10 @@ enum Unfit {
 }
 
 impl Unfit {
-    fn words(self) -> &'static str {
+    /// The reason as it follows a number of prefixes, as in "3 expired".
+    fn after_count(self) -> &'static str {
         match self {
-            Self::Refused(refusal) => refusal.words(),
+            Self::Refused(refusal) => refusal.after_count(),
             Self::ExpiresTooSoon => "with too few days left",
             Self::NotClean => "not recorded as clean",
             Self::Full => "without enough free space",
@@ -59,43 +58,40 @@ impl Unfit {
     }
 }
 
-/// What every block is held against, whatever is asked for.
+/// The policy and what it is applied to: every parent is checked against it, named or chosen.
 #[derive(Clone, Copy, Debug)]
-pub struct House<'a> {
-    /// The policy.
+pub struct PolicyContext<'a> {
     pub policy: &'a Policy,
-    /// What it is for.
     pub purpose: Purpose,
-    /// The date.
     pub today: Date,
 }
 
-/// Days left, negated so that the most comes first; free addresses; id.
+/// The order of candidates: days left, negated so that the most come first; then free addresses; then the id.
 type Rank = (i64, u128, u64);
 
-/// Finds the prefix that fits best: the most days left, then the least free space that is enough. The error says how many
-/// were looked at and what each lacked.
+/// The prefix that fits best: the one with the most days left, and of several the one with the least free space that is enough.
+/// The error says, for people, how many prefixes were considered and why they do not fit.
 pub fn choose(
     index: &Index,
     wanted: &Requirement,
-    need: Need,
+    needed: SpaceNeeded,
     limits: Limits<'_>,
-    house: House<'_>,
+    context: PolicyContext<'_>,
 ) -> Result<Arc<Prefix>, String> {
     let mut unfit: BTreeMap<Unfit, usize> = BTreeMap::new();
     let mut best: Option<(Rank, &Arc<Prefix>)> = None;
-    let tables: Vec<Table> = wanted.table.map_or_else(|| index.tables().collect(), |table| vec![table]);
-    for prefix in tables.into_iter().flat_map(|table| index.prefixes_of(table)) {
+    let scopes: Vec<VrfScope> = wanted.scope.map_or_else(|| index.scopes().collect(), |scope| vec![scope]);
+    for prefix in scopes.into_iter().flat_map(|scope| index.prefixes_of(scope)) {
         if !is_candidate(index, prefix, wanted) {
             continue;
         }
-        let lease = index.covering_lease(prefix.table, prefix.network).map(|(_, lease)| lease);
-        match fitness(index, prefix, lease, wanted, need, limits, house) {
+        let lease = index.covering_lease(prefix.scope, prefix.network).map(|(_, lease)| lease);
+        match fitness(index, prefix, lease, wanted, needed, limits, context) {
             Err(why) => *unfit.entry(why).or_default() += 1,
             Ok((days_left, free)) => {
-                // Most days left first, then the tightest fit, then the lowest id so that the choice is repeatable.
+                // The id makes the choice repeatable.
                 let rank = (-days_left, free, prefix.id.0);
-                if best.as_ref().is_none_or(|(held, _)| rank < *held) {
+                if best.as_ref().is_none_or(|(best_rank, _)| rank < *best_rank) {
                     best = Some((rank, prefix));
                 }
             }
@@ -104,7 +100,8 @@ pub fn choose(
     best.map(|(_, prefix)| prefix.clone()).ok_or_else(|| explain(&unfit))
 }
 
-/// Whether a prefix is one of those asked for at all; the rest are not worth a word in the answer.
+/// Whether a prefix is active and has the family, tag, role and owner that are required. Other prefixes are not counted in the
+/// error.
 fn is_candidate(index: &Index, prefix: &Prefix, wanted: &Requirement) -> bool {
     prefix.status == "active"
         && prefix.network.is_ipv4() != wanted.ipv6
@@ -114,7 +111,7 @@ fn is_candidate(index: &Index, prefix: &Prefix, wanted: &Requirement) -> bool {
             .as_ref()
             .is_none_or(|slug| prefix.role.as_ref().is_some_and(|role| *role.slug == **slug))
         && wanted.owner.as_ref().is_none_or(|owner| {
-            let lease = index.covering_lease(prefix.table, prefix.network);
+            let lease = index.covering_lease(prefix.scope, prefix.network);
             lease.is_some_and(|(_, lease)| lease.owner.as_ref() == Some(owner))
         })
 }
@@ -124,12 +121,12 @@ fn fitness(
     prefix: &Prefix,
     lease: Option<&Lease>,
     wanted: &Requirement,
-    need: Need,
+    needed: SpaceNeeded,
     limits: Limits<'_>,
-    house: House<'_>,
+    context: PolicyContext<'_>,
 ) -> Result<(i64, u128), Unfit> {
-    // Out of term first, then what the caller lacks, then what else the house says: the nearest reason is the one to tell.
-    let refusals = house.policy.refusals(index, prefix, house.purpose, house.today);
+    // Only the first reason is counted: a lease out of term, then what the requirement lacks, then the other refusals.
+    let refusals = context.policy.refusals(index, prefix, context.purpose, context.today);
     let mut refusals = refusals.into_iter().map(|refused| refused.refusal).peekable();
     if let Some(out_of_term) =
         refusals.next_if(|first| matches!(first, Refusal::Expired | Refusal::NotYetInForce))
@@ -139,7 +136,7 @@ fn fitness(
     let days_left = match lease {
         None => i64::MAX,
         Some(lease) => {
-            let days_left = lease.term.days_left(house.today);
+            let days_left = lease.term.days_left(context.today);
             if let Some(least) = wanted.min_days_left
                 && days_left.is_none_or(|left| left < least)
             {
@@ -154,22 +151,23 @@ fn fitness(
     if let Some(refusal) = refusals.next() {
         return Err(Unfit::Refused(refusal));
     }
-    let taken = match need {
-        Need::Addresses(_) => pick::taken_addresses(index, prefix, limits),
-        Need::Block(_) => pick::taken_blocks(index, prefix, limits),
+    let taken = match needed {
+        SpaceNeeded::Addresses(_) => pick::taken_addresses(index, prefix, limits),
+        SpaceNeeded::Block(_) => pick::taken_blocks(index, prefix, limits),
     };
     let free = pick::count_free(prefix, &taken);
-    let enough = match need {
-        Need::Addresses(count) => free >= u128::from(count),
-        Need::Block(length) => pick::lowest_block(prefix, &taken, length).is_some(),
+    let enough = match needed {
+        SpaceNeeded::Addresses(count) => free >= u128::from(count),
+        SpaceNeeded::Block(length) => pick::lowest_block(prefix, &taken, length).is_some(),
     };
     if enough { Ok((days_left, free)) } else { Err(Unfit::Full) }
 }
 
 fn explain(unfit: &BTreeMap<Unfit, usize>) -> String {
     if unfit.is_empty() {
-        return "no active prefix has that owner, tag, role, table and family".to_owned();
+        return "no active prefix has that owner, tag, role, VRF and address family".to_owned();
     }
-    let parts: Vec<String> = unfit.iter().map(|(why, count)| format!("{count} {}", why.words())).collect();
+    let parts: Vec<String> =
+        unfit.iter().map(|(why, count)| format!("{count} {}", why.after_count())).collect();
     parts.join(", ")
 }

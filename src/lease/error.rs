@@ -1,106 +1,43 @@
-//! Why a lease was not registered, found, renewed or ended.
+//! The error that every command and lookup of this room returns.
 
 use jiff::civil::Date;
 
-use crate::model::{Network, PrefixId, Table, TermError};
+use crate::model::{Network, TermError, VrfScope};
 use crate::{cache, netbox};
 
-/// Why a lease was not registered, found, renewed or ended.
+/// A lease was not registered, found, renewed or ended.
+///
+/// After [`Error::Changed`] the caller reads the lease and decides again. After [`Error::NetBox`] with an unknown outcome the
+/// caller repeats the call. After every other error nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// NetBox refused, or could not be reached.
     #[error(transparent)]
     NetBox(#[from] netbox::Error),
-    /// The cache's file could not be written.
     #[error(transparent)]
     Cache(#[from] cache::Error),
-    /// No full pass has ended yet.
-    #[error("there is nothing to serve yet: {trouble}")]
-    NotReady {
-        /// What is in the way; empty while the first full pass runs.
-        trouble: String,
-    },
-    /// The dates make no term.
+    #[error(transparent)]
+    NotReady(#[from] cache::NotReady),
+    #[error(transparent)]
+    Prefix(#[from] cache::ResolveError),
     #[error(transparent)]
     Term(#[from] TermError),
-    /// No such prefix.
-    #[error("no prefix {network} in {table}{}", crate::model::elsewhere(elsewhere))]
-    PrefixNotFound {
-        /// As asked.
-        network: Network,
-        /// Where.
-        table: Table,
-        /// Tables that do hold it.
-        elsewhere: Vec<Table>,
-    },
-    /// No prefix of this id.
-    #[error("no prefix with id {id}")]
-    PrefixIdNotFound {
-        /// As asked.
-        id: PrefixId,
-    },
-    /// NetBox holds the prefix more than once in this table.
-    #[error("{network} stands {} times in {table}: name it by id", ids.len())]
-    PrefixAmbiguous {
-        /// As asked.
-        network: Network,
-        /// Where.
-        table: Table,
-        /// The ids there are.
-        ids: Vec<PrefixId>,
-    },
-    /// The prefix carries no lease itself.
-    #[error("{network} in {table} carries no lease")]
-    NoLease {
-        /// The prefix.
-        network: Network,
-        /// Where.
-        table: Table,
-    },
-    /// No prefix of the chain carries one.
-    #[error("no lease covers {network} in {table}")]
-    NotCovered {
-        /// As asked.
-        network: Network,
-        /// Where.
-        table: Table,
-    },
-    /// The prefix carries another lease.
-    #[error("{network} carries another lease already: {differs}")]
-    Exists {
-        /// The prefix.
-        network: Network,
-        /// Which parts differ from what was asked.
-        differs: String,
-    },
-    /// A renewal that would shorten the term.
-    #[error("the new last day {asked} comes before the recorded one {recorded}")]
-    GoesBack {
-        /// As recorded.
-        recorded: Date,
-        /// As asked.
-        asked: Date,
-    },
-    /// Addresses of the block are recorded.
-    #[error("{count} addresses of {network} are still recorded")]
-    InUse {
-        /// The prefix.
-        network: Network,
-        /// How many.
-        count: u64,
-    },
-    /// Child prefixes stand in the block.
-    #[error("{count} child prefixes stand in {network}")]
-    HasChildren {
-        /// The prefix.
-        network: Network,
-        /// How many.
-        count: u64,
-    },
-    /// The record moved on since it was read.
-    #[error("the record of {network} changed in NetBox since it was read")]
-    Changed {
-        /// The prefix.
-        network: Network,
-    },
+    #[error(
+        "{network} in {scope} has no lease of its own: register one, or look up the lease that covers it"
+    )]
+    NoLease { network: Network, scope: VrfScope },
+    #[error("no lease covers {network} in {scope}")]
+    NotCovered { network: Network, scope: VrfScope },
+    /// `differs` lists the fields that differ, with their recorded values.
+    #[error("{network} already has another lease: {differs}")]
+    Exists { network: Network, differs: String },
+    #[error(
+        "the new last day {requested} is before the recorded one {recorded}: set allow_earlier_expiry to shorten the lease"
+    )]
+    EarlierExpiry { recorded: Date, requested: Date },
+    #[error("{count} addresses of {network} are still recorded: release them first")]
+    InUse { network: Network, count: u64 },
+    #[error("{count} child prefixes of {network} are still recorded: delete them first")]
+    HasChildren { network: Network, count: u64 },
+    #[error("the record of {network} was changed in NetBox since it was read: read it and decide again")]
+    Changed { network: Network },
 }

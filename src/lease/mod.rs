@@ -1,22 +1,29 @@
-//! The life of a lease: registered, found, listed, renewed, ended.
+//! Leases: registered, looked up, listed, renewed and ended.
 //!
-//! A lease *is* fields of a prefix in NetBox, so every write here is one write of that prefix, guarded by the version that
-//! it was read at: a person's edit in between is noticed, not overwritten. The writes are idempotent by value: the same
-//! call again finds the lease as wished and changes nothing, which is also how a call whose answer was lost is settled.
+//! A lease consists of fields of a prefix in NetBox. Every write here is one write of that prefix, on the condition that NetBox
+//! still has the version that was read: an edit by somebody else in between is noticed and not overwritten. The writes can be
+//! repeated: the same call again finds the lease as requested and writes nothing, which is also how a caller settles a call whose
+//! answer was lost.
 //!
-//! Policy is apart and pure: [`policy`] decides what a registration, a renewal or an end does to the record that stands,
-//! [`search`] which leases match and in what order. [`Registrar`] does it.
+//! The rules are pure and apart: [`RegisterLease`], [`RenewLease`] and [`EndLease`] each compute what to write from the record
+//! that NetBox has, and [`search`] filters and orders lists. The [`Registrar`] reads, writes and tries again; [`lookup`] finds
+//! the lease of a prefix or of an address in the cache.
 //!
 //! # Error handling
 //!
-//! [`Error::Changed`] means that the record moved on between reading and writing: read again and decide again. After
-//! [`Error::NetBox`] with an unknown outcome the same call again is right.
+//! [`Error::Changed`] means that NetBox's record changed between reading and writing: read it and decide again. After
+//! [`Error::NetBox`] with an unknown outcome, repeat the call.
 
+mod end;
 mod error;
-pub mod policy;
+pub mod lookup;
+mod register;
 mod registrar;
+mod renew;
 pub mod search;
 
+pub use end::EndLease;
 pub use error::Error;
-pub use policy::{End, Registration, Renewal};
-pub use registrar::{Ended, Registered, Registrar, Renewed, Target, covering, leased, prefix_of};
+pub use register::{RegisterLease, RegistrationPlan};
+pub use registrar::{Ended, Registered, Registrar, Renewed};
+pub use renew::RenewLease;

@@ -1,4 +1,4 @@
-//! Which leases match, and in what order. Pure.
+//! Which leases a list shows, and in which order. Pure.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -6,62 +6,68 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use crate::cache::Index;
-use crate::model::{Lease, Prefix, Reputation, RoaStatus, Table};
+use crate::model::{Lease, Prefix, Reputation, RoaStatus, VrfScope};
 
-/// What to look for. All that is given must hold.
+/// The leases to list. Every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Owner, exactly.
+pub struct LeaseFilter {
+    /// The owner, exactly.
     pub owner: Option<String>,
-    /// Slug of the tenant.
+    /// Slug of the prefix's tenant.
     pub tenant: Option<String>,
-    /// Last day before this date.
+    /// The last day is before this date.
     pub expiring_before: Option<Date>,
-    /// Recorded verdict of origin validation.
+    /// The recorded verdict of route origin validation.
     pub roa_status: Option<RoaStatus>,
-    /// Recorded reputation.
+    /// The recorded reputation.
     pub reputation: Option<Reputation>,
-    /// Table.
-    pub table: Option<Table>,
+    pub scope: Option<VrfScope>,
 }
 
-/// What to order by. Ties are ordered by prefix id.
+/// What leases are ordered by. Leases with equal keys are ordered by the id of their prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Key {
-    /// Last day; leases without one come last.
+pub enum LeaseSortKey {
+    /// The last day; leases without one come last.
     #[default]
     Expiry,
-    /// Owner; leases without one come last.
+    /// The owner; leases without one come last.
     Owner,
-    /// Table and prefix.
+    /// The scope, then the network.
     Prefix,
 }
 
-/// What to order by, and which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Order {
-    /// What to order by.
-    pub key: Key,
-    /// Highest first.
+pub struct LeaseOrder {
+    pub key: LeaseSortKey,
     pub descending: bool,
 }
 
-impl Filter {
+impl LeaseFilter {
     fn matches(&self, prefix: &Prefix, lease: &Lease) -> bool {
+        let tenant = prefix.tenant.as_ref().map(|tenant| &*tenant.slug);
         self.owner.as_ref().is_none_or(|owner| lease.owner.as_ref() == Some(owner))
-            && self
-                .tenant
-                .as_ref()
-                .is_none_or(|slug| prefix.tenant.as_ref().is_some_and(|t| *t.slug == **slug))
+            && self.tenant.as_ref().is_none_or(|slug| tenant == Some(slug))
             && self.expiring_before.is_none_or(|day| lease.term.expiry.is_some_and(|expiry| expiry < day))
-            && self.roa_status.is_none_or(|word| lease.roa_status == Some(word))
-            && self.reputation.is_none_or(|word| lease.reputation == Some(word))
-            && self.table.is_none_or(|table| prefix.table == table)
+            && self.roa_status.is_none_or(|status| lease.roa_status == Some(status))
+            && self.reputation.is_none_or(|reputation| lease.reputation == Some(reputation))
+            && self.scope.is_none_or(|scope| prefix.scope == scope)
+    }
+
+    /// The filter and the order as the text whose digest a page token carries. It never changes, whatever the types here are
+    /// called: tokens of an earlier version are still valid (tests/golden/tokens.json).
+    pub fn token_text(&self, order: LeaseOrder) -> String {
+        let Self { owner, tenant, expiring_before, roa_status, reputation, scope } = self;
+        let LeaseOrder { key, descending } = order;
+        format!(
+            "Filter {{ owner: {owner:?}, tenant: {tenant:?}, expiring_before: {expiring_before:?}, \
+             roa_status: {roa_status:?}, reputation: {reputation:?}, table: {scope:?} }}\
+             |Order {{ key: {key:?}, descending: {descending:?} }}"
+        )
     }
 }
 
 /// Every lease that matches, in order.
-pub fn find(index: &Index, filter: &Filter, order: Order) -> Vec<Arc<Prefix>> {
+pub fn find(index: &Index, filter: &LeaseFilter, order: LeaseOrder) -> Vec<Arc<Prefix>> {
     let mut found: Vec<Arc<Prefix>> = index
         .leased()
         .filter(|prefix| prefix.lease.as_deref().is_some_and(|lease| filter.matches(prefix, lease)))
@@ -71,13 +77,13 @@ pub fn find(index: &Index, filter: &Filter, order: Order) -> Vec<Arc<Prefix>> {
     found
 }
 
-/// How two leases stand to one another in an order.
-pub fn compare(a: &Prefix, b: &Prefix, order: Order) -> Ordering {
+/// Which of two leases comes first in a list.
+pub fn compare(a: &Prefix, b: &Prefix, order: LeaseOrder) -> Ordering {
     let by_key = match order.key {
-        Key::Expiry => missing_last(expiry(a), expiry(b), order.descending),
-        Key::Owner => missing_last(owner(a), owner(b), order.descending),
-        Key::Prefix => {
-            let ordering = (a.table, a.network).cmp(&(b.table, b.network));
+        LeaseSortKey::Expiry => missing_last(expiry(a), expiry(b), order.descending),
+        LeaseSortKey::Owner => missing_last(owner(a), owner(b), order.descending),
+        LeaseSortKey::Prefix => {
+            let ordering = (a.scope, a.network).cmp(&(b.scope, b.network));
             if order.descending { ordering.reverse() } else { ordering }
         }
     };
@@ -100,4 +106,28 @@ fn expiry(prefix: &Prefix) -> Option<Date> {
 
 fn owner(prefix: &Prefix) -> Option<&str> {
     prefix.lease.as_ref().and_then(|lease| lease.owner.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::VrfId;
+    use jiff::civil::date;
+
+    #[test]
+    fn the_text_for_page_tokens_is_that_of_version_0_1() {
+        let filter = LeaseFilter {
+            owner: Some("ACME-LIR".to_owned()),
+            expiring_before: Some(date(2027, 6, 1)),
+            roa_status: Some(RoaStatus::Valid),
+            reputation: Some(Reputation::Clean),
+            scope: Some(VrfScope::Vrf(VrfId(3))),
+            ..LeaseFilter::default()
+        };
+        assert_eq!(
+            filter.token_text(LeaseOrder { key: LeaseSortKey::Owner, descending: true }),
+            "Filter { owner: Some(\"ACME-LIR\"), tenant: None, expiring_before: Some(2027-06-01), roa_status: Some(Valid), \
+             reputation: Some(Clean), table: Some(Vrf(VrfId(3))) }|Order { key: Owner, descending: true }"
+        );
+    }
 }

@@ -178,7 +178,7 @@ async fn make() {
     let detail = Detail { made: Vec::new(), ..open.detail.clone() };
     books.intents.set(&open.request, IntentState::Pending, &detail, open.updated).await.unwrap();
     for (kind, subject, file) in
-        [(ObservationKind::Sweep, "zen.example", "zone-coverage.json"), (ObservationKind::Baseline, "", "baseline.json")]
+        [(ObservationKind::ZoneCoverage, "zen.example", "zone-coverage.json"), (ObservationKind::Baseline, "", "baseline.json")]
     {
         let body = std::fs::read_to_string(Path::new("tests/golden").join(file)).unwrap().trim_end().to_owned();
         let row = Observation { prefix: PrefixId(1), subject: subject.to_owned(), body };

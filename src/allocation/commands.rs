@@ -1,0 +1,119 @@
+//! The commands of this room: what a caller asked for, parsed and in range.
+
+use std::net::IpAddr;
+
+use super::policy::Purpose;
+use super::requirement::Requirement;
+use crate::model::{Network, PrefixId, RequestId, VrfScope};
+use crate::netbox::{AddressDraft, FieldChange, PrefixDraft};
+
+/// Which prefix to allocate from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParentSelector {
+    /// The prefix with this network in this scope. It is an error if NetBox holds several.
+    Prefix(VrfScope, Network),
+    /// The prefix with this id in NetBox.
+    Id(PrefixId),
+    /// The prefix that fits a requirement best.
+    Any(Requirement),
+}
+
+/// What a new record in NetBox says besides its address or network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordText {
+    /// NetBox's status value, such as `active`.
+    pub status: String,
+    pub description: String,
+    /// Empty for no name; unused for prefixes.
+    pub dns_name: String,
+    /// Slug of a tenant.
+    pub tenant: Option<String>,
+    /// Slug of a prefix role; unused for addresses.
+    pub role: Option<String>,
+    /// Slugs of tags.
+    pub tags: Vec<String>,
+}
+
+impl RecordText {
+    /// Drafts of `count` addresses. Each carries its own `allocation_id`: the request id and the index of the address.
+    pub(super) fn address_drafts(&self, request: &RequestId, count: u32) -> Vec<AddressDraft> {
+        (0..count)
+            .map(|index| AddressDraft {
+                status: self.status.clone(),
+                dns_name: self.dns_name.clone(),
+                description: self.description.clone(),
+                tenant: self.tenant.clone(),
+                tags: self.tags.clone(),
+                fields: vec![FieldChange::AllocationId(Some(request.allocation(index)))],
+            })
+            .collect()
+    }
+
+    /// A draft of a prefix that carries index 0 of the request as its `allocation_id`.
+    pub(super) fn prefix_draft(&self, request: &RequestId) -> PrefixDraft {
+        PrefixDraft {
+            status: Some(self.status.clone()),
+            description: Some(self.description.clone()),
+            tenant: self.tenant.clone(),
+            role: self.role.clone(),
+            tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
+            fields: vec![FieldChange::AllocationId(Some(request.allocation(0)))],
+        }
+    }
+}
+
+/// Allocate free addresses of one prefix, all of them or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllocateAddresses {
+    pub parent: ParentSelector,
+    /// 1 to 1000.
+    pub count: u32,
+    pub text: RecordText,
+    /// Addresses of these networks are not allocated.
+    pub exclude: Vec<Network>,
+    /// Whether addresses inside child prefixes may be allocated.
+    pub include_children: bool,
+    pub purpose: Purpose,
+    /// Whether quarantined addresses may be allocated.
+    pub include_quarantined: bool,
+    /// Not part of the fingerprint.
+    pub request: RequestId,
+}
+
+/// Allocate a free child prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllocatePrefix {
+    pub parent: ParentSelector,
+    /// Length of the child prefix.
+    pub length: u8,
+    pub text: RecordText,
+    /// The child prefix overlaps none of these networks.
+    pub exclude: Vec<Network>,
+    pub purpose: Purpose,
+    /// Not part of the fingerprint.
+    pub request: RequestId,
+}
+
+/// Record one address that the caller names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignAddress {
+    pub address: IpAddr,
+    pub scope: VrfScope,
+    pub text: RecordText,
+    /// Not part of the fingerprint.
+    pub request: RequestId,
+}
+
+/// Release addresses, all of them or none: their records are deleted from NetBox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReleaseAddresses {
+    /// All addresses that this request allocated.
+    Allocation(RequestId),
+    /// The addresses that the caller lists.
+    Addresses {
+        scope: VrfScope,
+        addresses: Vec<IpAddr>,
+        /// Whether addresses that Leasehold did not allocate may be released too.
+        allow_foreign: bool,
+    },
+}

@@ -1,0 +1,171 @@
+//! What became of allocations: one by its request id, or a list. Reads the ledger and the cache, and writes nothing.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::allocator::Allocator;
+use super::error::Error;
+use crate::cache::Index;
+use crate::ledger::{Intent, IntentKind, IntentState, ListIntents};
+use crate::model::{Address, Prefix, PrefixId, RequestId};
+
+/// What has become of an allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllocationState {
+    /// It is under way, or its outcome is not known.
+    Pending,
+    /// NetBox holds all its records.
+    Done,
+    /// It came to nothing, and no record of it is known.
+    Failed,
+    /// It was done, and at least one of its records is no longer in NetBox.
+    Released,
+}
+
+/// The command that made an allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllocationKind {
+    Addresses,
+    Prefix,
+    Assignment,
+}
+
+/// An allocation, as the ledger and NetBox's records have it together.
+#[derive(Clone, Debug)]
+pub struct Allocation {
+    pub request: RequestId,
+    pub kind: AllocationKind,
+    pub state: AllocationState,
+    /// The prefix that it came from; `None` if only NetBox's records know of the allocation.
+    pub parent: Option<PrefixId>,
+    /// The addresses that NetBox holds now, in the order of their index.
+    pub addresses: Vec<Arc<Address>>,
+    /// The prefix that NetBox holds now.
+    pub prefix: Option<Arc<Prefix>>,
+    /// When it was begun and when its intent last changed; `None` if only NetBox's records know of the allocation.
+    pub times: Option<(Timestamp, Timestamp)>,
+}
+
+/// Which allocations to list. An allocation must match every field that is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllocationFilter {
+    pub state: Option<AllocationState>,
+    /// The prefix that they came from.
+    pub parent: Option<PrefixId>,
+}
+
+/// A position in the list of allocations: when the allocation was begun, and its request id.
+pub type AllocationPosition = (Timestamp, RequestId);
+
+/// A page of allocations, the newest first.
+#[derive(Clone, Debug)]
+pub struct AllocationPage {
+    pub allocations: Vec<Allocation>,
+    /// The position of the last allocation, if more follow.
+    pub next: Option<AllocationPosition>,
+    /// The snapshot that the records come from.
+    pub index: Arc<Index>,
+}
+
+// The ledger is read before the snapshot is taken: an intent becomes done after its records are in the cache. In the other order
+// an allocation that ends in between would look released.
+impl Allocator {
+    /// The allocation of a request id, with the snapshot that its records come from. The ledger knows it, or, if another ledger
+    /// began it, its records in NetBox do.
+    pub async fn find(&self, request: &RequestId) -> Result<(Allocation, Arc<Index>), Error> {
+        let intent = self.intents.get(request).await?;
+        let index = self.cache.ready_snapshot()?;
+        let begun = intent.and_then(|intent| of_intent(&index, &intent));
+        match begun.or_else(|| of_records(&index, request)) {
+            Some(allocation) => Ok((allocation, index)),
+            None => Err(Error::AllocationNotFound { request: request.clone() }),
+        }
+    }
+
+    /// A page of at most `size` allocations that the ledger knows and that match the filter.
+    pub async fn search(
+        &self,
+        filter: &AllocationFilter,
+        after: Option<AllocationPosition>,
+        size: usize,
+    ) -> Result<AllocationPage, Error> {
+        let state = filter.state.map(|state| match state {
+            AllocationState::Pending => IntentState::Pending,
+            AllocationState::Failed => IntentState::Failed,
+            AllocationState::Done | AllocationState::Released => IntentState::Done,
+        });
+        let limit = u32::try_from(size).unwrap_or(u32::MAX).saturating_add(1);
+        let (mut allocations, mut position) = (Vec::new(), after);
+        // The ledger does not distinguish done from released, NetBox's records do. So a page of the ledger may yield fewer rows.
+        loop {
+            let list = ListIntents { state, parent: filter.parent, after: position.clone(), limit };
+            let intents = self.intents.list(&list).await?;
+            let index = self.cache.ready_snapshot()?;
+            let more = intents.len() > size;
+            let mut rest = intents.iter().take(size);
+            for intent in rest.by_ref() {
+                position = Some((intent.created, intent.request.clone()));
+                let allocation = of_intent(&index, intent);
+                allocations
+                    .extend(allocation.filter(|one| filter.state.is_none_or(|state| one.state == state)));
+                if allocations.len() == size {
+                    break;
+                }
+            }
+            if !more && rest.next().is_none() {
+                return Ok(AllocationPage { allocations, next: None, index });
+            }
+            if allocations.len() == size {
+                return Ok(AllocationPage { allocations, next: position, index });
+            }
+        }
+    }
+}
+
+/// The allocation of an intent; `None` for a release.
+fn of_intent(index: &Index, intent: &Intent) -> Option<Allocation> {
+    let kind = match intent.kind {
+        IntentKind::Addresses => AllocationKind::Addresses,
+        IntentKind::Prefix => AllocationKind::Prefix,
+        IntentKind::Assignment => AllocationKind::Assignment,
+        IntentKind::Release => return None,
+    };
+    let (addresses, prefix) = index.allocated(&intent.request);
+    let recorded = addresses.len() + usize::from(prefix.is_some());
+    let state = match intent.state {
+        IntentState::Pending => AllocationState::Pending,
+        // NetBox carried out a write that was given up: what NetBox records counts.
+        IntentState::Failed if recorded > 0 => AllocationState::Done,
+        IntentState::Failed => AllocationState::Failed,
+        IntentState::Done if recorded < intent.detail.made.len() => AllocationState::Released,
+        IntentState::Done => AllocationState::Done,
+    };
+    Some(Allocation {
+        request: intent.request.clone(),
+        kind,
+        state,
+        parent: intent.parent,
+        addresses: addresses.into_iter().cloned().collect(),
+        prefix: prefix.cloned(),
+        times: Some((intent.created, intent.updated)),
+    })
+}
+
+/// The allocation that only NetBox's records know of: of another ledger, or of one that was lost. Records do not say whether an
+/// address was allocated or assigned.
+fn of_records(index: &Index, request: &RequestId) -> Option<Allocation> {
+    let (addresses, prefix) = index.allocated(request);
+    if addresses.is_empty() && prefix.is_none() {
+        return None;
+    }
+    Some(Allocation {
+        request: request.clone(),
+        kind: if prefix.is_some() { AllocationKind::Prefix } else { AllocationKind::Addresses },
+        state: AllocationState::Done,
+        parent: None,
+        addresses: addresses.into_iter().cloned().collect(),
+        prefix: prefix.cloned(),
+        times: None,
+    })
+}
