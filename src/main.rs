@@ -1,4 +1,4 @@
-//! The `leasehold` command.
+//! The entry point of the `leasehold` binary; see `cli` for its commands.
 
 use std::process::ExitCode;
 

@@ -42,7 +42,7 @@ const FLOORS: &[(&str, u8)] = &[
 
 /// Rooms beside the house, and the rooms that each of them may import.
 const BESIDE: &[(&str, &[&str])] = &[
-    ("emulator", &["clock"]),
+    ("emulator", &["clock", "model"]),
     ("clock", &[]),
     ("web", &[]),
     ("ripestat", &["web"]),

@@ -30,10 +30,10 @@ pub(crate) struct AllocateArgs {
     /// Allocate a child prefix of this length instead of addresses
     #[arg(long, value_name = "LENGTH", conflicts_with = "address")]
     length: Option<i32>,
-    /// Record this address
+    /// Allocate this one address
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["prefix", "owner", "tag_wanted", "role_wanted"])]
     address: Option<IpAddr>,
-    /// Requirement: lease owner
+    /// Requirement: owner of the lease
     #[arg(long)]
     owner: Option<String>,
     /// Requirement: tag on the block, by slug
@@ -48,7 +48,7 @@ pub(crate) struct AllocateArgs {
     /// Requirement: recorded reputation is clean
     #[arg(long)]
     clean: bool,
-    /// Requirement: IPv6
+    /// Requirement: an IPv6 block instead of an IPv4 block
     #[arg(long)]
     ipv6: bool,
     /// Description of each record
@@ -57,7 +57,7 @@ pub(crate) struct AllocateArgs {
     /// DNS name of each record
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     dns_name: String,
-    /// NetBox's status value
+    /// Status of each record, as NetBox names it
     #[arg(long, default_value = "active")]
     status: String,
     /// Tenant of each record, by slug

@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 /// The subcommands, in the order of `leasehold --help`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the server
+    /// Run the server until it is stopped
     Serve(ServeArgs),
     /// Run an emulated NetBox and a server in one process and go through the main job with real calls
     Demo(DemoArgs),
@@ -63,20 +63,20 @@ pub(crate) enum Command {
     Allocate(AllocateArgs),
     /// Show what a request allocated, or list allocations
     Allocations(AllocationsArgs),
-    /// Release addresses
+    /// Release addresses, so that they can be allocated again
     Release(ReleaseArgs),
     /// Follow events as they happen, one JSON object a line
     Watch(WatchArgs),
-    /// List past events
+    /// List past events of the event log
     Events(EventsArgs),
     /// Show what happened to an address and to the prefixes that contain it
     History(HistoryArgs),
     /// Inspect, test and replay notifications
     Notify(NotifyArgs),
-    /// Check the settings
+    /// Check the settings and print the effective ones
     Config(ConfigArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
-    /// Write man pages
+    /// Write a man page for each command
     Man(ManArgs),
 }

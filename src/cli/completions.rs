@@ -10,7 +10,7 @@ use super::terminal::outln;
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// The shell that will read the script
     shell: clap_complete::Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `leasehold config check`.
+//! `leasehold config check`: prints the effective settings and all that is wrong with them.
 
 use std::process::ExitCode;
 
@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 
 use super::exit::{CHECK_SAID_NO, CliFailure, CommandResult};
 use super::options::SettingsArgs;
-use super::terminal::outln;
-use crate::config::{Draft, ProcessEnvironment};
+use super::terminal::{errln, outln};
+use crate::config::{ProcessEnvironment, RawSettings};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
@@ -23,14 +23,14 @@ enum ConfigCommand {
 
 pub(crate) fn run(args: ConfigArgs) -> CommandResult {
     let ConfigCommand::Check(settings) = args.command;
-    let checked = Draft::read(settings.config.as_deref(), &ProcessEnvironment).and_then(|draft| {
-        let draft = draft.with_flags(settings.flags());
-        for line in draft.shown().trim().lines() {
-            outln!("{line}");
-        }
-        draft.check()
-    });
-    match checked {
+    let raw = RawSettings::read(settings.config.as_deref(), &ProcessEnvironment).with_flags(settings.flags());
+    for line in raw.to_toml().trim().lines() {
+        outln!("{line}");
+    }
+    for warning in raw.warnings() {
+        errln!("warning: {warning}");
+    }
+    match raw.check() {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             CliFailure::of_several_lines(error).print();

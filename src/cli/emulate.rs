@@ -1,4 +1,4 @@
-//! `leasehold emulate-netbox`.
+//! `leasehold emulate-netbox`: an emulated NetBox that listens until it is stopped.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

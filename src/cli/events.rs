@@ -1,4 +1,4 @@
-//! `leasehold events list`.
+//! `leasehold events list`: past events, the newest first.
 
 use std::process::ExitCode;
 

@@ -34,7 +34,7 @@ impl CliFailure {
         self
     }
 
-    /// The first line.
+    /// The first line, which says what failed.
     pub(crate) fn summary(&self) -> &str {
         self.lines.first().map(String::as_str).unwrap_or_default()
     }

@@ -28,11 +28,11 @@ enum LeaseCommand {
     Register(RegisterLeaseArgs),
     /// Show the lease that covers a prefix or an address
     Show(ShowLeaseArgs),
-    /// List leases
+    /// List leases, or those that match every filter
     List(ListLeasesArgs),
     /// Move the expiry of a lease
     Renew(RenewLeaseArgs),
-    /// End a lease
+    /// End a lease; its prefix is marked deprecated or deleted
     End(EndLeaseArgs),
 }
 

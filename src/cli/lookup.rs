@@ -1,4 +1,4 @@
-//! `leasehold lookup`.
+//! `leasehold lookup`: the prefixes, the lease and the record of an address, now or at an earlier time.
 
 use std::net::IpAddr;
 use std::process::ExitCode;

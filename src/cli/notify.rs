@@ -68,7 +68,7 @@ struct DeliveriesArgs {
 
 #[derive(Debug, Args)]
 struct ReplayArgs {
-    /// Ids of deliveries
+    /// Ids of the deliveries to send again
     #[arg(value_name = "ID", required_unless_present = "sink")]
     ids: Vec<String>,
     /// All dead deliveries of this sink

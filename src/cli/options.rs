@@ -35,7 +35,7 @@ impl SettingsArgs {
 /// How a client command reaches the server.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// The server
+    /// The server, such as http://127.0.0.1:50051
     #[arg(long, env = "LEASEHOLD_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     pub(crate) server: String,
     /// Bearer token for a proxy in front of the server

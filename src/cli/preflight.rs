@@ -15,7 +15,7 @@ use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
 pub(crate) struct PreflightArgs {
-    /// The block
+    /// The block that will be announced, in CIDR notation
     #[arg(value_name = "PREFIX")]
     prefix: String,
     /// The AS that will announce it [default: the one that the lease names]

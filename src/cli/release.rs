@@ -1,4 +1,4 @@
-//! `leasehold release`.
+//! `leasehold release`: releases addresses by name or by the request that allocated them.
 
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
 pub(crate) struct ReleaseArgs {
-    /// Addresses to release
+    /// Addresses to release, without mask
     #[arg(value_name = "ADDRESS", required_unless_present = "allocation")]
     addresses: Vec<IpAddr>,
     /// Release all addresses that this request allocated

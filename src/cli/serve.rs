@@ -1,4 +1,4 @@
-//! `leasehold serve`.
+//! `leasehold serve`: runs the server until Ctrl-C or SIGTERM.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use clap::Args;
 use super::exit::{CliFailure, CommandResult};
 use super::options::SettingsArgs;
 use super::stop_signal::wait_for_stop;
-use crate::config::{Draft, Flags, ProcessEnvironment};
+use crate::config::{Flags, ProcessEnvironment, RawSettings};
 use crate::{server, telemetry};
 
 #[derive(Debug, Args)]
@@ -38,12 +38,10 @@ pub(crate) async fn run(args: ServeArgs) -> CommandResult {
         allow_remote: args.allow_remote,
         ..args.settings.flags()
     };
-    let draft = Draft::read(args.settings.config.as_deref(), &ProcessEnvironment)
-        .map_err(CliFailure::of_several_lines)?
-        .with_flags(flags);
-    let settings = draft.check().map_err(CliFailure::of_several_lines)?;
-    let (level, format) = draft.log();
-    telemetry::start_logging(level, format);
+    let raw = RawSettings::read(args.settings.config.as_deref(), &ProcessEnvironment).with_flags(flags);
+    let settings = raw.check().map_err(CliFailure::of_several_lines)?;
+    telemetry::start_logging(&settings.log_level, settings.log_format);
+    raw.log_warnings();
     let running = server::start(settings).await?;
     wait_for_stop().await?;
     tracing::info!("stopping");

@@ -8,7 +8,7 @@ use clap::Args;
 use super::exit::{CHECK_SAID_NO, CliFailure, CommandResult};
 use super::options::SettingsArgs;
 use super::terminal::{errln, outln};
-use crate::config::{Draft, ProcessEnvironment};
+use crate::config::{ProcessEnvironment, RawSettings};
 use crate::netbox::schema::{self, SchemaStep};
 use crate::netbox::{Client, permissions};
 
@@ -29,9 +29,12 @@ pub(crate) async fn run(args: SetupArgs) -> CommandResult {
         print_required_permissions();
         return Ok(ExitCode::SUCCESS);
     }
-    let netbox = Draft::read(args.settings.config.as_deref(), &ProcessEnvironment)
-        .and_then(|draft| draft.with_flags(args.settings.flags()).netbox())
-        .map_err(CliFailure::of_several_lines)?;
+    let raw = RawSettings::read(args.settings.config.as_deref(), &ProcessEnvironment)
+        .with_flags(args.settings.flags());
+    for warning in raw.warnings() {
+        errln!("warning: {warning}");
+    }
+    let netbox = raw.netbox().map_err(CliFailure::of_several_lines)?;
     let client = Client::new(&netbox)?;
     let version = client.connect().await?;
     outln!("NetBox {version} at {}", client.url());

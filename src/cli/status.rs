@@ -1,4 +1,4 @@
-//! `leasehold status`.
+//! `leasehold status`: the state of the server, its cache, its sources and its jobs.
 
 use std::process::ExitCode;
 use std::time::Duration;

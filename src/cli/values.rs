@@ -2,7 +2,7 @@
 
 use crate::rpc::proto::{self, v1};
 
-/// `2027-06-01`, or nothing.
+/// A date as `2027-06-01`; nothing for no date.
 pub(crate) fn date(date: Option<&proto::Date>) -> String {
     date.map(|date| format!("{:04}-{:02}-{:02}", date.year, date.month, date.day)).unwrap_or_default()
 }
@@ -11,7 +11,7 @@ pub(crate) fn to_proto_date(date: jiff::civil::Date) -> proto::Date {
     proto::Date { year: date.year().into(), month: date.month().into(), day: date.day().into() }
 }
 
-/// `2026-11-25 00:33:29 UTC`, or nothing.
+/// A time as `2026-11-25 00:33:29 UTC`; nothing for no time.
 pub(crate) fn instant(at: Option<&prost_types::Timestamp>) -> String {
     at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok())
         .map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
@@ -38,12 +38,12 @@ pub(crate) fn reputation(lease: &v1::Lease) -> String {
     enum_name(lease.reputation().as_str_name(), "REPUTATION_")
 }
 
-/// `AS64500`, or nothing for 0.
+/// An AS number as `AS64500`; nothing for 0.
 pub(crate) fn asn(number: u32) -> String {
     if number == 0 { String::new() } else { format!("AS{number}") }
 }
 
-/// The id, or nothing for 0 (the global table).
+/// The id of a VRF; nothing for 0, the global table.
 pub(crate) fn vrf(id: u64) -> String {
     if id == 0 { String::new() } else { id.to_string() }
 }

@@ -1,5 +1,6 @@
-//! `leasehold watch`: events as they happen, one JSON object a line. It goes on across restarts of the server and, with
-//! `--resume-file`, of itself.
+//! `leasehold watch`: events as they happen, one JSON object a line.
+//!
+//! A restart of the server does not end it. With `--resume-file`, a new process goes on where the last one was.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,9 +25,9 @@ pub(crate) struct WatchArgs {
 
 #[derive(Debug, Subcommand)]
 enum WatchCommand {
-    /// All events (EventService.WatchEvents)
+    /// Follow all events, or those that match every filter (EventService.WatchEvents)
     Events(WatchEventsArgs),
-    /// The leases that expire within the horizon, then the events about them (LeaseService.WatchExpiry)
+    /// Follow the leases that expire within the horizon, then the events about them (LeaseService.WatchExpiry)
     Expiry(WatchExpiryArgs),
 }
 

@@ -17,7 +17,7 @@ pub(crate) enum WatchRequest {
     Expiry(v1::WatchExpiryRequest),
 }
 
-/// An open stream.
+/// An open stream of either kind.
 pub(crate) enum WatchStream {
     Events(Streaming<v1::WatchEventsResponse>),
     Expiry(Streaming<v1::WatchExpiryResponse>),

@@ -1,4 +1,4 @@
-//! Faults on demand.
+//! Faults on demand, drawn at random for each request.
 
 use std::time::Duration;
 

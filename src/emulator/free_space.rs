@@ -1,34 +1,19 @@
 //! The lowest free addresses and blocks of a prefix, as NetBox computes them.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use super::records::{EmulatedRecord, RecordKind};
 use super::state::EmulatorState;
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-fn address(number: u128, v4: bool) -> IpAddr {
-    if v4 {
-        IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(number).unwrap_or(u32::MAX)))
-    } else {
-        IpAddr::V6(Ipv6Addr::from_bits(number))
-    }
-}
+use crate::model::{address_from_number, address_number};
 
 /// The lowest free addresses of a prefix, at most `limit`. NetBox ignores child prefixes here, skips populated ranges, and
 /// skips the network and broadcast addresses unless the prefix is a pool.
 pub(super) fn addresses(state: &EmulatorState, parent: &EmulatedRecord, limit: usize) -> Vec<IpNet> {
     let Some(net) = parent.net else { return Vec::new() };
     let v4 = net.addr().is_ipv4();
-    let (mut first, mut last) = (number(net.network()), number(net.broadcast()));
+    let (mut first, mut last) = (address_number(net.network()), address_number(net.broadcast()));
     if !parent.flag && net.max_prefix_len() - net.prefix_len() > 1 {
         first += 1;
         if v4 {
@@ -40,12 +25,12 @@ pub(super) fn addresses(state: &EmulatorState, parent: &EmulatedRecord, limit: u
     let taken: BTreeSet<u128> = state
         .in_span(RecordKind::Address, vrf, net.network()..=net.broadcast())
         .into_iter()
-        .filter_map(|record| record.net.map(|net| number(net.addr())))
+        .filter_map(|record| record.net.map(|net| address_number(net.addr())))
         .collect();
     let ranges: Vec<(u128, u128)> = state
         .all(RecordKind::Range)
         .filter(|range| range.flag && range.vrf == parent.vrf)
-        .filter_map(|range| Some((number(range.net?.addr()), number(range.end?.addr()))))
+        .filter_map(|range| Some((address_number(range.net?.addr()), address_number(range.end?.addr()))))
         .collect();
     let mut found = Vec::new();
     let mut next = first;
@@ -55,7 +40,7 @@ pub(super) fn addresses(state: &EmulatorState, parent: &EmulatedRecord, limit: u
             continue;
         }
         if !taken.contains(&next) {
-            found.extend(IpNet::new(address(next, v4), net.prefix_len()));
+            found.extend(IpNet::new(address_from_number(next, v4), net.prefix_len()));
         }
         next += 1;
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 /// in that of Django REST framework.
 const GERMAN: &[(&str, &str)] = &[
     ("Duplicate IP address found in ", "Doppelte IP-Adresse gefunden in "),
-    ("Duplicate prefix found in ", "Doppeltes Präfix gefunden in "),
+    ("Duplicate prefix found in ", "Doppeltes Prefix gefunden in "),
     ("global table", "globale Tabelle"),
     ("Custom field '", "Benutzerdefiniertes Feld '"),
     ("' must have a unique value.", "'muss einen eindeutigen Wert haben."),

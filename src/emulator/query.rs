@@ -27,9 +27,9 @@ pub(super) fn lowest_id(query: &QueryPairs) -> Result<Option<u64>, Value> {
     Ok(number(query, "id__gte")?.or(number(query, "id__gt")?.map(|id| id + 1)))
 }
 
-/// NetBox's MAX_PAGE_SIZE.
+/// The default of NetBox's MAX_PAGE_SIZE.
 const MAX_PAGE: usize = 1000;
-/// NetBox's PAGINATE_COUNT.
+/// The default of NetBox's PAGINATE_COUNT.
 const DEFAULT_PAGE: usize = 50;
 
 /// Which page of a list is asked for.

@@ -1,10 +1,10 @@
-//! `leasehold lease end`.
+//! `leasehold lease end`: ends a lease; the prefix is marked deprecated or deleted.
 
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::key::PrefixKey;
+use super::key::LeasedPrefixKey;
 use crate::cli::connect::{leases, refusal};
 use crate::cli::exit::CommandResult;
 use crate::cli::json;
@@ -37,9 +37,9 @@ pub(crate) async fn run(args: EndLeaseArgs) -> CommandResult {
     use v1::end_lease_request::Key;
     let mut client = leases(&args.client).await?;
     let request = v1::EndLeaseRequest {
-        key: Some(match PrefixKey::parse(&args.key)? {
-            PrefixKey::Id(id) => Key::PrefixId(id),
-            PrefixKey::Prefix(text) => Key::Prefix(text),
+        key: Some(match LeasedPrefixKey::parse(&args.key)? {
+            LeasedPrefixKey::Id(id) => Key::PrefixId(id),
+            LeasedPrefixKey::Prefix(text) => Key::Prefix(text),
         }),
         vrf_id: args.scope.vrf,
         allow_addresses_in_use: args.allow_in_use,

@@ -25,12 +25,12 @@ impl LeaseKey {
 }
 
 /// The prefix that carries a lease. An address is no such key: several prefixes may contain it.
-pub(crate) enum PrefixKey {
+pub(crate) enum LeasedPrefixKey {
     Id(u64),
     Prefix(String),
 }
 
-impl PrefixKey {
+impl LeasedPrefixKey {
     pub(crate) fn parse(text: &str) -> Result<Self, CliFailure> {
         match LeaseKey::parse(text)? {
             LeaseKey::Id(id) => Ok(Self::Id(id)),

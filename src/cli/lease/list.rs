@@ -1,4 +1,4 @@
-//! `leasehold lease list`.
+//! `leasehold lease list`: all leases, or those that match every filter.
 
 use std::process::ExitCode;
 

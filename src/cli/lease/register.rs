@@ -1,4 +1,4 @@
-//! `leasehold lease register`.
+//! `leasehold lease register`: records a leased block in NetBox, with or without an existing prefix.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
 pub(crate) struct RegisterLeaseArgs {
-    /// The leased block
+    /// The leased block, in CIDR notation
     #[arg(value_name = "PREFIX")]
     prefix: String,
     /// Holder of the resource (lease_owner)
@@ -41,13 +41,13 @@ pub(crate) struct RegisterLeaseArgs {
     /// Description of the prefix
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
-    /// Tenant, by slug
+    /// Tenant of the prefix, by slug
     #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
     tenant: String,
-    /// Prefix role, by slug
+    /// Role of the prefix, by slug
     #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
     role: String,
-    /// Tag, by slug; may be repeated
+    /// Tag of the prefix, by slug; may be repeated
     #[arg(long = "tag", value_name = "SLUG")]
     tags: Vec<String>,
     #[command(flatten)]

@@ -1,11 +1,11 @@
-//! `leasehold lease renew`.
+//! `leasehold lease renew`: moves the last day of a lease.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use jiff::civil::Date;
 
-use super::key::PrefixKey;
+use super::key::LeasedPrefixKey;
 use crate::cli::connect::{leases, refusal};
 use crate::cli::exit::CommandResult;
 use crate::cli::json;
@@ -45,9 +45,9 @@ pub(crate) async fn run(args: RenewLeaseArgs) -> CommandResult {
     use v1::renew_lease_request::Key;
     let mut client = leases(&args.client).await?;
     let request = v1::RenewLeaseRequest {
-        key: Some(match PrefixKey::parse(&args.key)? {
-            PrefixKey::Id(id) => Key::PrefixId(id),
-            PrefixKey::Prefix(text) => Key::Prefix(text),
+        key: Some(match LeasedPrefixKey::parse(&args.key)? {
+            LeasedPrefixKey::Id(id) => Key::PrefixId(id),
+            LeasedPrefixKey::Prefix(text) => Key::Prefix(text),
         }),
         vrf_id: args.scope.vrf,
         expiry: Some(values::to_proto_date(args.expiry)),

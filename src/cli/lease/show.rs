@@ -1,4 +1,4 @@
-//! `leasehold lease show`.
+//! `leasehold lease show`: the lease that covers a prefix or an address.
 
 use std::process::ExitCode;
 
