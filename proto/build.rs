@@ -1,4 +1,4 @@
-//! Compiles proto/ into the types of `rpc::proto` with protox, so that no protoc is needed.
+//! Compiles proto/ into the types of `rpc::proto`. protox reads the files, so that no protoc is needed.
 
 use std::path::{Path, PathBuf};
 
@@ -21,16 +21,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("leasehold_descriptor.bin"), descriptors.encode_to_vec())?;
 
     tonic_prost_build::configure().build_server(false).compile_fds(descriptors.clone())?;
-    // The servers, of the same messages but these: what a look-up answers is put together from bytes (src/rpc/answer.rs).
+    // The servers use the same message types, except for the answers of lookups: their types hold encoded records
+    // (src/rpc/answer.rs).
     let servers = out.join("servers");
     std::fs::create_dir_all(&servers)?;
     tonic_prost_build::configure()
         .build_client(false)
         .out_dir(servers)
         .extern_path(".leasehold.v1", "crate::rpc::proto::v1")
-        .extern_path(".leasehold.v1.LookupAddressResponse", "crate::rpc::answer::Answer")
-        .extern_path(".leasehold.v1.BatchLookupAddressesResponse", "crate::rpc::answer::BatchAnswer")
-        .extern_path(".leasehold.v1.StreamLookupAddressesResponse", "crate::rpc::answer::StreamAnswer")
+        .extern_path(".leasehold.v1.LookupAddressResponse", "crate::rpc::answer::LookupAnswer")
+        .extern_path(".leasehold.v1.BatchLookupAddressesResponse", "crate::rpc::answer::BatchLookupAnswer")
+        .extern_path(".leasehold.v1.StreamLookupAddressesResponse", "crate::rpc::answer::StreamLookupAnswer")
         .compile_fds(descriptors)?;
     Ok(())
 }

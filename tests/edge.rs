@@ -1,4 +1,4 @@
-//! The edge: gRPC-Web, deadlines, reflection, limits, the HTTP side.
+//! The edge as clients see it: gRPC-Web, deadlines, reflection, size limits, and the HTTP side.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ async fn ready() -> (NetBox, Server) {
     (netbox, server)
 }
 
-/// A call as a browser makes it: over HTTP/1.1, the trailers in the body.
+/// Makes a call as a browser does, over HTTP/1.1 and with the trailers in the body. Returns the `grpc-status` header, which
+/// only a refusal has, and the body.
 async fn grpc_web(
     server: &Server,
     method: &str,
@@ -45,10 +46,10 @@ async fn grpc_web(
 }
 
 #[tokio::test]
-async fn a_browser_may_call_by_grpc_web() {
+async fn a_browser_can_call_by_grpc_web() {
     let (_netbox, server) = ready().await;
-    let ask = v1::LookupAddressRequest { address: "203.0.113.5".to_owned(), vrf_id: 0, as_of: None };
-    let (_, body) = grpc_web(&server, "PrefixService/LookupAddress", &ask, None).await;
+    let request = v1::LookupAddressRequest { address: "203.0.113.5".to_owned(), vrf_id: 0, as_of: None };
+    let (_, body) = grpc_web(&server, "PrefixService/LookupAddress", &request, None).await;
     let length = u32::from_be_bytes(body[1..5].try_into().unwrap()) as usize;
     let answer = v1::LookupAddressResponse::decode(&body[5..5 + length]).unwrap();
     assert_eq!(answer.chain[0].prefix, "203.0.113.0/24");
@@ -57,15 +58,15 @@ async fn a_browser_may_call_by_grpc_web() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_is_deadline_exceeded_and_the_write_goes_on() {
+async fn a_passed_deadline_answers_deadline_exceeded_and_the_write_goes_on() {
     let (netbox, server) = ready().await;
     let slow = Faults { delay: Duration::from_millis(500), ..Faults::default() };
     netbox.emulator.as_ref().unwrap().set_faults(slow);
-    let ask = addresses(0, "203.0.113.0/24", 1, "slow");
-    let (status, _) = grpc_web(&server, "AllocationService/AllocateAddresses", &ask, Some("100m")).await;
+    let request = addresses(0, "203.0.113.0/24", 1, "slow");
+    let (status, _) = grpc_web(&server, "AllocationService/AllocateAddresses", &request, Some("100m")).await;
     assert_eq!(status.as_deref(), Some("4"), "DEADLINE_EXCEEDED");
     netbox.emulator.as_ref().unwrap().set_faults(Faults::default());
-    assert!(server.allocate(ask).await.unwrap().repeated);
+    assert!(server.allocate(request).await.unwrap().repeated);
 }
 
 #[tokio::test]
@@ -73,12 +74,12 @@ async fn reflection_lists_every_service() {
     let (_netbox, server) = ready().await;
     let url = format!("http://{}", server.running.grpc);
     let channel = tonic::transport::Channel::from_shared(url).unwrap().connect().await.unwrap();
-    let ask = ServerReflectionRequest {
+    let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
     let mut answers = ServerReflectionClient::new(channel)
-        .server_reflection_info(tokio_stream::iter([ask]))
+        .server_reflection_info(tokio_stream::iter([request]))
         .await
         .unwrap()
         .into_inner();
@@ -94,15 +95,15 @@ async fn reflection_lists_every_service() {
 }
 
 #[tokio::test]
-async fn a_request_too_large_is_refused_before_it_is_read() {
+async fn a_request_that_is_too_large_is_refused_before_it_is_read() {
     let (_netbox, mut server) = ready().await;
-    let ask = v1::BatchLookupAddressesRequest { addresses: vec!["x".repeat(2 << 20)], vrf_id: 0 };
-    let status = server.prefixes.batch_lookup_addresses(ask).await.unwrap_err();
+    let request = v1::BatchLookupAddressesRequest { addresses: vec!["x".repeat(2 << 20)], vrf_id: 0 };
+    let status = server.prefixes.batch_lookup_addresses(request).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
 }
 
 #[tokio::test]
-async fn the_http_side_tells_health_and_metrics() {
+async fn the_http_side_answers_health_and_metrics() {
     let (mut netbox, server) = ready().await;
     let get = async |path: &str| {
         let answer = reqwest::get(format!("http://{}{path}", server.running.http)).await.unwrap();

@@ -1,10 +1,14 @@
-//! The HTTP side: what orchestrators and monitoring ask without gRPC.
+//! The HTTP side: what orchestrators, monitoring and calendar programs ask for without gRPC. Nothing here changes anything.
 //!
-//! `GET /healthz` says that the process lives, `GET /readyz` that reads are served, `GET /metrics` gives Prometheus' text
-//! format. `GET /calendar.ics` gives the leases' dates to calendar programs, if a token is set for it ([`Calendar`]). Nothing
-//! here can change anything.
+//! | route | answer |
+//! | --- | --- |
+//! | `GET /healthz` | 200 while the process lives |
+//! | `GET /readyz` | 200 as soon as reads are served, and 503 before |
+//! | `GET /metrics` | metrics in Prometheus' text format |
+//! | `GET /calendar.ics` | the dates of all leases, if a token for it is configured ([`Calendar`]) |
 
 mod calendar;
+mod ical;
 mod routes;
 
 pub use calendar::Calendar;

@@ -1,4 +1,4 @@
-//! The routes.
+//! The routes, and the answers for orchestrators and monitoring.
 
 use std::sync::Arc;
 
@@ -10,15 +10,23 @@ use metrics::gauge;
 
 use super::calendar::{self, Calendar};
 use crate::cache::Cache;
+use crate::clock::Clock;
 use crate::telemetry;
 
-/// All routes; the calendar's only if there is one.
-pub fn router(cache: Arc<Cache>, calendar: Option<Calendar>) -> Router {
+/// What the answers are made of.
+#[derive(Clone)]
+struct HttpState {
+    cache: Arc<Cache>,
+    clock: Arc<dyn Clock>,
+}
+
+/// All routes. Those of the calendar are left out if there is none.
+pub fn router(cache: Arc<Cache>, clock: Arc<dyn Clock>, calendar: Option<Calendar>) -> Router {
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(readiness))
         .route("/metrics", get(metrics_text))
-        .with_state(cache);
+        .with_state(HttpState { cache, clock });
     match calendar {
         Some(calendar) => router.merge(
             Router::new()
@@ -30,19 +38,20 @@ pub fn router(cache: Arc<Cache>, calendar: Option<Calendar>) -> Router {
     }
 }
 
-async fn ready(State(cache): State<Arc<Cache>>) -> (StatusCode, &'static str) {
-    match (cache.is_ready(), cache.freshness().is_live()) {
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "the first full pass has not ended yet\n"),
-        (true, true) => (StatusCode::OK, "ok\n"),
-        // Reads are served all the same: an orchestrator that restarts us for it would make things worse.
-        (true, false) => (StatusCode::OK, "serving from the cache; NetBox is out of reach\n"),
+async fn readiness(State(HttpState { cache, .. }): State<HttpState>) -> (StatusCode, String) {
+    match cache.ready_read() {
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        Ok(_) if cache.freshness().is_live() => (StatusCode::OK, "ok\n".to_owned()),
+        // Still ready: reads are served, and an orchestrator that restarted the server would only make things worse.
+        Ok(_) => (StatusCode::OK, "serving from the cache; NetBox is out of reach\n".to_owned()),
     }
 }
 
-async fn metrics_text(State(cache): State<Arc<Cache>>) -> (StatusCode, String) {
+/// The metrics as text. The gauges of the cache are set at each scrape.
+async fn metrics_text(State(HttpState { cache, clock }): State<HttpState>) -> (StatusCode, String) {
     let counts = cache.counts();
-    let set = |name: &'static str, count: u64| {
-        gauge!("leasehold_cache_records", "kind" => name)
+    let set = |kind: &'static str, count: u64| {
+        gauge!("leasehold_cache_records", "kind" => kind)
             .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
     };
     set("prefix", counts.prefixes);
@@ -51,12 +60,15 @@ async fn metrics_text(State(cache): State<Arc<Cache>>) -> (StatusCode, String) {
     set("vrf", counts.vrfs);
     set("lease", counts.leases);
     if let Some(at) = cache.freshness().synced_at() {
-        let age = jiff::Timestamp::now().duration_since(at).as_secs_f64().max(0.0);
+        let age = clock.now().duration_since(at).as_secs_f64().max(0.0);
         gauge!("leasehold_cache_age_seconds").set(age);
     }
     gauge!("leasehold_cache_live").set(if cache.freshness().is_live() { 1.0 } else { 0.0 });
     match telemetry::metrics() {
         Some(handle) => (StatusCode::OK, handle.render()),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "metrics are recorded elsewhere\n".to_owned()),
+        None => {
+            let message = "this process does not collect metrics here: another recorder was installed\n";
+            (StatusCode::SERVICE_UNAVAILABLE, message.to_owned())
+        }
     }
 }

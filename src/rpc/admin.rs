@@ -1,4 +1,4 @@
-//! AdminService: how the server itself is doing.
+//! AdminService.
 
 use std::sync::Arc;
 
@@ -6,50 +6,34 @@ use jiff::Timestamp;
 use tonic::{Code, Request, Response, Status};
 
 use super::convert;
+use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::admin_service_server::AdminService;
-use super::status::Problem;
 use crate::allocation::Allocator;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::jobs::{JobState, Scheduler};
 use crate::sync::{SyncPhase, Syncer};
-use crate::validation::Inspector;
+use crate::validation::OnDemandChecks;
 
-/// What the server knows of itself.
+/// Handles AdminService. It reads the state of its parts and changes none of them, but for the jobs that it starts.
 #[derive(Clone)]
-pub struct Facts {
-    /// The cache.
+pub struct AdminHandler {
     pub cache: Arc<Cache>,
-    /// The sync.
     pub syncer: Arc<Syncer>,
-    /// The allocator.
     pub allocator: Arc<Allocator>,
-    /// The jobs.
     pub scheduler: Scheduler,
-    /// The sources of checks.
-    pub inspector: Arc<Inspector>,
-    /// The clock.
+    /// Names the sources of checks.
+    pub on_demand: Arc<OnDemandChecks>,
     pub clock: Arc<dyn Clock>,
     /// When the server started.
     pub started: Timestamp,
 }
 
-/// Tells how the server is doing.
-#[derive(Clone)]
-pub struct Admin {
-    facts: Facts,
-}
-
-impl Admin {
-    /// Tells of these.
-    pub fn new(facts: Facts) -> Self {
-        Self { facts }
-    }
-
+impl AdminHandler {
     async fn sync_status(&self) -> v1::SyncStatus {
-        let state = self.facts.syncer.state().await;
-        let counts = self.facts.cache.counts();
+        let state = self.syncer.state().await;
+        let counts = self.cache.counts();
         let phase = match state.phase {
             SyncPhase::Empty => v1::SyncPhase::Empty,
             SyncPhase::FullPass => v1::SyncPhase::FullPass,
@@ -58,7 +42,7 @@ impl Admin {
         };
         v1::SyncStatus {
             phase: phase.into(),
-            cache: Some(convert::cache_state(&self.facts.cache, self.facts.clock.now())),
+            cache: Some(convert::cache_state(&self.cache, self.clock.now())),
             prefixes: counts.prefixes,
             addresses: counts.addresses,
             ip_ranges: counts.ranges,
@@ -75,13 +59,14 @@ impl Admin {
         }
     }
 
+    /// Starts a job. With `wait`, returns after a run that began after this call.
     async fn run(&self, job: &str, wait: bool) -> Result<v1::JobStatus, Problem> {
-        match self.facts.scheduler.trigger(job, wait).await {
+        match self.scheduler.trigger(job, wait).await {
             Some(state) => Ok(job_status(job, &state)),
             None => {
-                let names: Vec<_> = self.facts.scheduler.states().into_iter().map(|(name, _)| name).collect();
-                let words = format!("no job {job:?}; there are {}", names.join(", "));
-                Err(Problem::new(Code::NotFound, "JOB_NOT_FOUND", words))
+                let names: Vec<_> = self.scheduler.states().into_iter().map(|(name, _)| name).collect();
+                let message = format!("no job is named {job:?}; the jobs are {}", names.join(", "));
+                Err(Problem::new(Code::NotFound, "JOB_NOT_FOUND", message))
             }
         }
     }
@@ -100,37 +85,36 @@ fn job_status(name: &str, state: &JobState) -> v1::JobStatus {
     }
 }
 
-/// How the sources of checks are.
-fn sources(inspector: &Inspector) -> Vec<v1::SourceStatus> {
-    let sources = inspector.sources();
+/// The state of the sources of checks: origin validation in order of preference, then the blocklists.
+fn sources(on_demand: &OnDemandChecks) -> Vec<v1::SourceStatus> {
+    let sources = on_demand.sources();
     let rpki = sources.validator.states().into_iter().map(|state| v1::SourceStatus {
         name: state.name,
         records: state.vrps.map(|count| count as u64),
         time: state.time.map(convert::timestamp),
-        trouble: state.trouble,
+        trouble: state.last_error,
     });
     let zones = sources.lists.states().into_iter().map(|state| v1::SourceStatus {
         name: state.name,
-        trouble: state.tested.and_then(Result::err).map(|failure| failure.to_string()).unwrap_or_default(),
+        trouble: state.self_test.and_then(Result::err).map(|failure| failure.to_string()).unwrap_or_default(),
         ..v1::SourceStatus::default()
     });
     rpki.chain(zones).collect()
 }
 
 #[tonic::async_trait]
-impl AdminService for Admin {
+impl AdminService for AdminHandler {
     async fn get_status(
         &self,
         _: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
-        let facts = &self.facts;
-        let state = facts.syncer.state().await;
-        let client = facts.syncer.client();
-        let ledger = facts.allocator.ledger();
-        let pending = ledger.pending().await.map_or(0, |pending| pending.len());
+        let state = self.syncer.state().await;
+        let client = self.syncer.client();
+        let intents = self.allocator.intents();
+        let pending = intents.pending().await.map_or(0, |pending| pending.len());
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            start_time: Some(convert::timestamp(facts.started)),
+            start_time: Some(convert::timestamp(self.started)),
             netbox: Some(v1::NetBoxStatus {
                 url: client.url().to_string(),
                 version: client.version().map(|version| version.to_string()).unwrap_or_default(),
@@ -139,12 +123,12 @@ impl AdminService for Admin {
             }),
             sync: Some(self.sync_status().await),
             ledger: Some(v1::LedgerStatus {
-                backend: ledger.backend().to_owned(),
+                backend: intents.backend().to_owned(),
                 pending_intents: pending as u64,
             }),
-            sources: sources(&facts.inspector),
-            jobs: facts.scheduler.states().iter().map(|(name, state)| job_status(name, state)).collect(),
-            writes_served: facts.allocator.is_settled() && state.reachable && facts.cache.is_ready(),
+            sources: sources(&self.on_demand),
+            jobs: self.scheduler.states().iter().map(|(name, state)| job_status(name, state)).collect(),
+            writes_served: self.allocator.is_settled() && state.reachable && self.cache.is_ready(),
         }))
     }
 
@@ -163,7 +147,7 @@ impl AdminService for Admin {
     ) -> Result<Response<v1::TriggerCheckResponse>, Status> {
         let request = request.get_ref();
         if request.job.is_empty() {
-            return Err(Problem::invalid(vec![("job".to_owned(), "is required".to_owned())]).into());
+            return Err(Problem::invalid_field("job", "is required").into());
         }
         let job = self.run(&request.job, request.wait).await?;
         Ok(Response::new(v1::TriggerCheckResponse { job: Some(job) }))

@@ -1,4 +1,4 @@
-//! Nouns to messages: the one place where a model type becomes a proto type.
+//! Records of NetBox and leases as messages. What other services need besides is in the `*_convert` files.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -7,7 +7,7 @@ use prost_types::value::Kind;
 use super::proto;
 use super::proto::v1;
 use crate::cache::{Cache, Index};
-use crate::model::{Address, Lease, NamedRef, Phase, Prefix, Reputation, Revision, RoaStatus, Table};
+use crate::model::{Address, Lease, NamedRef, Prefix, Reputation, Revision, RoaStatus, TermPhase, VrfScope};
 
 pub(super) fn date(date: Date) -> proto::Date {
     proto::Date { year: date.year().into(), month: date.month().into(), day: date.day().into() }
@@ -24,12 +24,12 @@ pub(super) fn duration(took: std::time::Duration) -> prost_types::Duration {
     }
 }
 
-/// The version of a record, opaque to callers.
+/// The version of a record, as text that is opaque to clients. Empty if NetBox gives no `last_updated`.
 pub(super) fn etag(revision: &Revision) -> String {
     revision.instant().map(|at| format!("{:x}", at.as_microsecond())).unwrap_or_default()
 }
 
-/// Reads a version that [`etag`] has written.
+/// Parses a text of [`etag`]; `None` if it is empty.
 pub(super) fn revision(etag: &str) -> Result<Option<Revision>, &'static str> {
     if etag.is_empty() {
         return Ok(None);
@@ -38,7 +38,7 @@ pub(super) fn revision(etag: &str) -> Result<Option<Revision>, &'static str> {
         .ok()
         .and_then(|micros| Timestamp::from_microsecond(micros).ok())
         .map(|at| Some(Revision(Some(at))))
-        .ok_or("is not an etag of this server")
+        .ok_or("is not an etag of this server: use the one of the lease as last read")
 }
 
 pub(super) fn roa_status(status: Option<RoaStatus>) -> v1::RoaStatus {
@@ -59,12 +59,12 @@ pub(super) fn reputation(reputation: Option<Reputation>) -> v1::Reputation {
     }
 }
 
-fn phase(phase: Phase) -> v1::LeasePhase {
+fn phase(phase: TermPhase) -> v1::LeasePhase {
     match phase {
-        Phase::Unrecorded => v1::LeasePhase::Unspecified,
-        Phase::Upcoming => v1::LeasePhase::Upcoming,
-        Phase::InForce => v1::LeasePhase::InForce,
-        Phase::Expired => v1::LeasePhase::Expired,
+        TermPhase::Unrecorded => v1::LeasePhase::Unspecified,
+        TermPhase::Upcoming => v1::LeasePhase::Upcoming,
+        TermPhase::InForce => v1::LeasePhase::InForce,
+        TermPhase::Expired => v1::LeasePhase::Expired,
     }
 }
 
@@ -72,20 +72,21 @@ fn named(named: &NamedRef) -> v1::NamedRef {
     v1::NamedRef { id: named.id, name: named.name.to_string(), slug: named.slug.to_string() }
 }
 
-fn vrf(index: &Index, table: Table) -> Option<v1::Vrf> {
-    let id = table.vrf()?;
-    // A VRF that the cache does not hold yet still has its id.
+fn vrf(index: &Index, scope: VrfScope) -> Option<v1::Vrf> {
+    let id = scope.vrf()?;
+    // A record can be in the cache before its VRF is. Then only the id of the VRF is known.
     Some(match index.vrf(id) {
         Some(vrf) => v1::Vrf { id: id.0, name: vrf.name.clone(), rd: vrf.rd.clone().unwrap_or_default() },
         None => v1::Vrf { id: id.0, ..v1::Vrf::default() },
     })
 }
 
+/// A lease and the prefix that carries it. Its phase and days left are those of `today`.
 pub(super) fn lease(prefix: &Prefix, lease: &Lease, today: Date) -> v1::Lease {
     v1::Lease {
         prefix_id: prefix.id.0,
         prefix: prefix.network.to_string(),
-        vrf_id: prefix.table.number(),
+        vrf_id: prefix.scope.number(),
         owner: lease.owner.clone().unwrap_or_default(),
         start: lease.term.start.map(date),
         expiry: lease.term.expiry.map(date),
@@ -105,7 +106,7 @@ pub(super) fn lease(prefix: &Prefix, lease: &Lease, today: Date) -> v1::Lease {
     }
 }
 
-/// The lease that a prefix itself carries.
+/// The lease that a prefix itself carries. Its phase and days left are those of `today`.
 pub(super) fn own_lease(prefix: &Prefix, today: Date) -> Option<v1::Lease> {
     prefix.lease.as_deref().map(|carried| lease(prefix, carried, today))
 }
@@ -114,7 +115,7 @@ pub(super) fn prefix(index: &Index, prefix: &Prefix, today: Date) -> v1::Prefix 
     v1::Prefix {
         id: prefix.id.0,
         prefix: prefix.network.to_string(),
-        vrf: vrf(index, prefix.table),
+        vrf: vrf(index, prefix.scope),
         status: prefix.status.clone(),
         is_pool: prefix.is_pool,
         mark_utilized: prefix.mark_utilized,
@@ -133,7 +134,7 @@ pub(super) fn address(index: &Index, address: &Address) -> v1::Address {
     v1::Address {
         id: address.id.0,
         address: address.interface.to_string(),
-        vrf: vrf(index, address.table),
+        vrf: vrf(index, address.scope),
         status: address.status.clone(),
         role: address.role.clone().unwrap_or_default(),
         tenant: address.tenant.as_ref().map(named),
@@ -146,6 +147,7 @@ pub(super) fn address(index: &Index, address: &Address) -> v1::Address {
     }
 }
 
+/// How old answers from the cache are at the instant `now`.
 pub(super) fn cache_state(cache: &Cache, now: Timestamp) -> v1::CacheState {
     let freshness = cache.freshness();
     let synced_at = freshness.synced_at();
@@ -190,13 +192,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_etag_reads_back(micros in 0i64..4_000_000_000_000_000) {
+        fn an_etag_is_parsed_back(micros in 0i64..4_000_000_000_000_000) {
             let revision = Revision(Timestamp::from_microsecond(micros).ok());
             prop_assert_eq!(self::revision(&etag(&revision)).unwrap(), Some(revision));
         }
 
         #[test]
-        fn no_etag_makes_it_panic(text in ".*") {
+        fn no_etag_causes_a_panic(text in ".*") {
             let _ = revision(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! EventService: the log, watched, listed, and walked back.
+//! EventService.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,30 +8,25 @@ use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use super::parse::Violations;
+use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::event_service_server::EventService;
-use super::status::Problem;
-use super::watch::{Item, Wanted, Watcher, token};
+use super::watch::{EventFilterFields, StreamItem, StreamOpener, parse_resume_token};
 use super::{convert, event_convert};
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::events::{EventLog, Historian};
-use crate::model::Table;
+use crate::events::{EventLog, Historian, ResumeToken};
+use crate::model::VrfScope;
 
-/// How many events of the log one call looks at, at most, while it fills a page.
-const LOOKED_AT: usize = 20_000;
-/// How many it reads at once.
-const AT_ONCE: u32 = 500;
-
-/// Answers from the event log.
+/// Handles EventService from the event log; the historian answers for single addresses.
 #[derive(Clone)]
-pub struct Events {
-    watcher: Watcher,
+pub struct EventHandler {
+    streams: StreamOpener,
     historian: Arc<Historian>,
 }
 
-impl Events {
-    /// Answers from this log; a quiet stream gets a bookmark as often as this.
+impl EventHandler {
+    /// A handler over this event log. A quiet stream sends a bookmark after each `bookmarks`.
     pub fn new(
         cache: Arc<Cache>,
         log: Arc<EventLog>,
@@ -39,77 +34,22 @@ impl Events {
         clock: Arc<dyn Clock>,
         bookmarks: Duration,
     ) -> Self {
-        Self { watcher: Watcher { cache, log, clock, bookmarks }, historian }
-    }
-
-    async fn list(&self, request: &v1::ListEventsRequest) -> Result<v1::ListEventsResponse, Problem> {
-        let mut violations = Violations::default();
-        let filter = Wanted {
-            types: &request.types,
-            owner: &request.owner,
-            tenant: &request.tenant,
-            tag: &request.tag,
-            within: &request.within,
-            vrf_id: request.vrf_id,
-            horizon_days: None,
-        }
-        .filter(&mut violations);
-        let size = violations.page_size(request.page_size);
-        // The token of a page is the log's own: the event before which it starts.
-        let before = match request.page_token.as_str() {
-            "" => None,
-            text => violations.take("page_token", text.parse::<crate::events::Token>()),
-        };
-        violations.finish()?;
-        let log = &self.watcher.log;
-        let today = self.watcher.clock.today();
-        let index = self.watcher.cache.snapshot();
-        let mut before = match before {
-            Some(token) => log.resume(&token).await?,
-            None => u64::MAX,
-        };
-        let newest = log.last();
-        let (mut events, mut looked_at) = (Vec::new(), 0);
-        let more = loop {
-            let page = log.journal().read_back(before, AT_ONCE).await.map_err(Problem::from)?;
-            let Some(last) = page.last().map(|event| event.sequence) else { break false };
-            looked_at += page.len();
-            let mut full = false;
-            for event in &page {
-                if events.len() == size {
-                    full = true;
-                    break;
-                }
-                before = event.sequence;
-                if filter.wants(&event.happening, today) {
-                    events.push(event_convert::event(&index, event, today));
-                }
-            }
-            if full || looked_at >= LOOKED_AT {
-                break true;
-            }
-            before = last;
-        };
-        Ok(v1::ListEventsResponse {
-            events,
-            next_page_token: if more { log.token(before).to_string() } else { String::new() },
-            resume_token: log.token(newest).to_string(),
-        })
+        Self { streams: StreamOpener { cache, log, clock, bookmarks }, historian }
     }
 }
 
 #[tonic::async_trait]
-impl EventService for Events {
+impl EventService for EventHandler {
     type WatchEventsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchEventsResponse, Status>> + Send>>;
 
     async fn watch_events(
         &self,
         request: Request<v1::WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        use v1::watch_events_response::Item as Message;
+        use v1::watch_events_response::Item;
         let request = request.into_inner();
         let mut violations = Violations::default();
-        let filter = Wanted {
+        let fields = EventFilterFields {
             types: &request.types,
             owner: &request.owner,
             tenant: &request.tenant,
@@ -117,18 +57,18 @@ impl EventService for Events {
             within: &request.within,
             vrf_id: request.vrf_id,
             horizon_days: request.horizon_days,
-        }
-        .filter(&mut violations);
-        let token = token(&mut violations, &request.resume_token);
+        };
+        let filter = fields.parse(&mut violations);
+        let token = parse_resume_token(&mut violations, &request.resume_token);
         violations.finish()?;
-        let items = self.watcher.open(filter, token, !request.skip_snapshot).await?;
+        let items = self.streams.open(filter, token, !request.skip_snapshot).await?;
         let messages = items.map(|item| {
             let (item, resume_token) = item?;
             let item = match item {
-                Item::Lease(lease) => Message::Lease(*lease),
-                Item::Synced => Message::Synced(v1::Synced {}),
-                Item::Event(event) => Message::Event(*event),
-                Item::Bookmark => Message::Bookmark(v1::Bookmark {}),
+                StreamItem::Lease(lease) => Item::Lease(*lease),
+                StreamItem::Synced => Item::Synced(v1::Synced {}),
+                StreamItem::Event(event) => Item::Event(*event),
+                StreamItem::Bookmark => Item::Bookmark(v1::Bookmark {}),
             };
             Ok(v1::WatchEventsResponse { item: Some(item), resume_token })
         });
@@ -139,7 +79,33 @@ impl EventService for Events {
         &self,
         request: Request<v1::ListEventsRequest>,
     ) -> Result<Response<v1::ListEventsResponse>, Status> {
-        Ok(Response::new(self.list(request.get_ref()).await?))
+        let request = request.get_ref();
+        let mut violations = Violations::default();
+        let fields = EventFilterFields {
+            types: &request.types,
+            owner: &request.owner,
+            tenant: &request.tenant,
+            tag: &request.tag,
+            within: &request.within,
+            vrf_id: request.vrf_id,
+            horizon_days: None,
+        };
+        let filter = fields.parse(&mut violations);
+        let size = violations.page_size(request.page_size);
+        // The page token is a resume token of the log: the page begins before its event.
+        let before = match request.page_token.as_str() {
+            "" => None,
+            text => violations.take("page_token", text.parse::<ResumeToken>()),
+        };
+        violations.finish()?;
+        let page = self.streams.log.search(&filter, before.as_ref(), size).await.map_err(Problem::from)?;
+        let (index, today) = (self.streams.cache.snapshot(), self.streams.clock.today());
+        let events = page.events.iter().map(|event| event_convert::event(&index, event, today));
+        Ok(Response::new(v1::ListEventsResponse {
+            events: events.collect(),
+            next_page_token: page.next.map(|token| token.to_string()).unwrap_or_default(),
+            resume_token: page.newest.to_string(),
+        }))
     }
 
     async fn get_address_history(
@@ -150,24 +116,17 @@ impl EventService for Events {
         let mut violations = Violations::default();
         let host = violations.host("address", &request.address);
         let host = violations.finish_with(host)?;
-        if !self.watcher.cache.is_ready() {
-            return Err(Problem::cache_empty(&self.watcher.cache.freshness().trouble()).into());
-        }
-        let table = Table::from_number(request.vrf_id);
-        let history = self.historian.history(table, host).await.map_err(Problem::from)?;
-        let today = self.watcher.clock.today();
-        let index = self.watcher.cache.snapshot();
+        self.streams.cache.ready_read().map(drop).map_err(Problem::from)?;
+        let scope = VrfScope::from_number(request.vrf_id);
+        let history = self.historian.history(scope, host).await.map_err(Problem::from)?;
+        let (index, today) = (self.streams.cache.snapshot(), self.streams.clock.today());
         let recorded = history.recorded.iter().map(|event| event_convert::event(&index, event, today));
-        let earlier = history.earlier.iter().map(|entry| event_convert::happening(&index, entry, today));
+        let earlier = history.earlier.iter().map(|event| event_convert::domain_event(&index, event, today));
+        let chain = index.lookup(scope, host).chain;
         Ok(Response::new(v1::GetAddressHistoryResponse {
             events: recorded.chain(earlier).collect(),
             known_since: Some(convert::timestamp(history.known_since)),
-            chain: index
-                .lookup(table, host)
-                .chain
-                .iter()
-                .map(|p| convert::prefix(&index, p, today))
-                .collect(),
+            chain: chain.iter().map(|prefix| convert::prefix(&index, prefix, today)).collect(),
         }))
     }
 }

@@ -1,22 +1,22 @@
-//! Events to messages.
+//! Events as messages.
 
 use jiff::civil::Date;
 
 use super::convert;
 use super::proto::v1;
 use crate::cache::Index;
-use crate::model::{Event, EventKind, Happening, Subject};
+use crate::model::{DomainEvent, Event, EventKind, Subject};
 
 macro_rules! event_types {
     ($($kind:ident),+ $(,)?) => {
-        /// The kind as its message's.
+        /// The message's value for a kind of event.
         pub(super) fn event_type(kind: EventKind) -> v1::EventType {
             match kind {
                 $(EventKind::$kind => v1::EventType::$kind,)+
             }
         }
 
-        /// The message's type as a kind; `None` for what is none.
+        /// The kind of event for a number of the message; `None` for UNSPECIFIED and for unknown numbers.
         pub(super) fn event_kind(kind: i32) -> Option<EventKind> {
             match v1::EventType::try_from(kind) {
                 $(Ok(v1::EventType::$kind) => Some(EventKind::$kind),)+
@@ -51,19 +51,19 @@ event_types!(
     ReputationChanged,
 );
 
-/// An event of the log.
+/// An event of the event log. The phase and days left of leases are those of `today`.
 pub(super) fn event(index: &Index, event: &Event, today: Date) -> v1::Event {
     v1::Event {
         sequence: event.sequence,
         record_time: Some(convert::timestamp(event.recorded)),
-        ..happening(index, &event.happening, today)
+        ..domain_event(index, &event.domain_event, today)
     }
 }
 
-/// Something that happened and stands in no log of ours.
-pub(super) fn happening(index: &Index, happening: &Happening, today: Date) -> v1::Event {
+/// An event that is not in the event log, and so has neither a sequence nor a time of recording.
+pub(super) fn domain_event(index: &Index, domain_event: &DomainEvent, today: Date) -> v1::Event {
     use v1::event::Subject as Message;
-    let subject = match &happening.subject {
+    let subject = match &domain_event.subject {
         Subject::Prefix(change) => Message::Prefix(v1::PrefixChange {
             before: change.before.as_ref().map(|prefix| convert::prefix(index, prefix, today)),
             after: change.after.as_ref().map(|prefix| convert::prefix(index, prefix, today)),
@@ -90,10 +90,10 @@ pub(super) fn happening(index: &Index, happening: &Happening, today: Date) -> v1
     };
     v1::Event {
         sequence: 0,
-        r#type: event_type(happening.kind).into(),
-        time: Some(convert::timestamp(happening.time)),
+        r#type: event_type(domain_event.kind).into(),
+        time: Some(convert::timestamp(domain_event.time)),
         record_time: None,
-        owner: happening.owner().unwrap_or_default().to_owned(),
+        owner: domain_event.owner().unwrap_or_default().to_owned(),
         subject: Some(subject),
     }
 }

@@ -1,10 +1,10 @@
-//! What happens to a request before a handler sees it, outermost first:
+//! What happens to a request before its handler sees it, the outermost layer first:
 //!
-//! 1. **count and time** every call by method and status: what is refused counts too;
-//! 2. **deadline**: a client's `grpc-timeout` ends in DEADLINE_EXCEEDED (tonic's own would say CANCELLED). A write goes on as a
-//!    task of its own, so that a deadline never cuts one short: the same request id finds out what became of it.
+//! 1. **Metrics**: every call is counted and timed by method and outcome, refused calls included.
+//! 2. **Deadline**: a call that outlasts its `grpc-timeout` answers DEADLINE_EXCEEDED. (tonic's own deadline would answer
+//!    CANCELLED.) A write is a task of its own and goes on after the deadline; repeating the request id shows its result.
 //!
-//! Who may ask is not known yet: until identity exists, the server refuses to listen outside loopback unless told plainly.
+//! There is no authentication yet. Until there is, the server refuses to listen outside loopback unless a setting allows it.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -16,41 +16,43 @@ use metrics::{Counter, Histogram, counter, histogram};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-/// The largest request that is read: a list of 1000 IPv6 addresses takes about 45 kB.
+/// The size of the largest request that is read. A list of 1000 IPv6 addresses takes about 45 kB.
 pub const MAX_REQUEST_BYTES: usize = 1 << 20;
 
-/// The whole stack.
+/// The layers around every gRPC service.
 #[derive(Clone, Debug)]
 pub struct Layers {
-    /// By path.
-    methods: Arc<HashMap<&'static str, Arc<Method>>>,
+    /// The metrics of each method, by path.
+    methods: Arc<HashMap<String, Arc<MethodMetrics>>>,
     longest: Duration,
 }
 
-/// A method's handles, made once: looking one up by its labels would cost more than the call.
+/// The metrics of one method. The handles are made once, because finding them by their labels would cost more than the call.
 #[derive(Debug)]
-struct Method {
+struct MethodMetrics {
     ok: Counter,
     failed: Counter,
     seconds: Histogram,
 }
 
 impl Layers {
-    /// Layers for these methods (`/package.Service/Method`). No call lasts longer than `longest`, whatever it asks for.
+    /// Layers for the methods with these paths (`/package.Service/Method`). A client cannot set a deadline beyond `longest`.
     pub fn new(paths: impl IntoIterator<Item = String>, longest: Duration) -> Self {
-        // Known once at start and for as long as the process lives.
-        let leaked = paths.into_iter().map(|path| &*Box::leak(path.into_boxed_str()));
-        let methods = leaked.map(|path| (path, Arc::new(Method::new(path)))).collect();
-        Self { methods: Arc::new(methods), longest }
+        let methods = paths.into_iter().map(|path| {
+            let metrics = MethodMetrics::new(&path);
+            (path, Arc::new(metrics))
+        });
+        Self { methods: Arc::new(methods.collect()), longest }
     }
 }
 
-impl Method {
-    fn new(path: &'static str) -> Self {
+impl MethodMetrics {
+    fn new(path: &str) -> Self {
+        let calls = |outcome: &'static str| counter!("leasehold_grpc_calls_total", "method" => path.to_owned(), "outcome" => outcome);
         Self {
-            ok: counter!("leasehold_grpc_calls_total", "method" => path, "outcome" => "ok"),
-            failed: counter!("leasehold_grpc_calls_total", "method" => path, "outcome" => "error"),
-            seconds: histogram!("leasehold_grpc_call_seconds", "method" => path),
+            ok: calls("ok"),
+            failed: calls("error"),
+            seconds: histogram!("leasehold_grpc_call_seconds", "method" => path.to_owned()),
         }
     }
 }
@@ -63,7 +65,7 @@ impl<S> Layer<S> for Layers {
     }
 }
 
-/// A service with the stack around it.
+/// A service with the layers around it.
 #[derive(Clone, Debug)]
 pub struct Layered<S> {
     inner: S,
@@ -88,8 +90,8 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let started = Instant::now();
         let method = self.layers.methods.get(request.uri().path()).cloned();
-        let asked = request.headers().get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
-        let limit = asked.map(|asked| asked.min(self.layers.longest));
+        let requested = request.headers().get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
+        let limit = requested.map(|requested| requested.min(self.layers.longest));
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = match limit {
@@ -97,12 +99,12 @@ where
                 Some(limit) => match tokio::time::timeout(limit, answer).await {
                     Ok(answer) => answer?,
                     Err(_) => {
-                        Status::new(Code::DeadlineExceeded, "the deadline of the call has passed").into_http()
+                        Status::new(Code::DeadlineExceeded, "the deadline of the call has passed; a write goes on, and its request_id shows the result").into_http()
                     }
                 },
             };
             if let Some(method) = method {
-                // A call that ends well says so in its trailers; a refusal stands in the headers.
+                // A successful call sends its status in the trailers; a refusal is in the headers.
                 let failed = response.headers().get("grpc-status").is_some_and(|status| status != "0");
                 if failed {
                     method.failed.increment(1);
@@ -116,7 +118,7 @@ where
     }
 }
 
-/// Reads `grpc-timeout`: up to eight digits and a unit.
+/// Parses a `grpc-timeout` header: up to eight digits and a unit. `None` if it is malformed.
 fn timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 {
@@ -140,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn every_unit_of_grpc_timeout_is_read() {
+    fn every_unit_of_grpc_timeout_is_parsed() {
         assert_eq!(timeout("2S"), Some(Duration::from_secs(2)));
         assert_eq!(timeout("1500m"), Some(Duration::from_millis(1500)));
         assert_eq!(timeout("99999999H"), Some(Duration::from_hours(99_999_999)));
@@ -151,7 +153,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_makes_it_panic(text in ".*") {
+        fn no_header_causes_a_panic(text in ".*") {
             let _ = timeout(&text);
         }
     }

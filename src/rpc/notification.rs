@@ -1,68 +1,69 @@
-//! NotificationService: where events are sent to, and what became of it.
+//! NotificationService.
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use tonic::{Code, Request, Response, Status};
 
 use super::parse::Violations;
+use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::notification_service_server::NotificationService;
-use super::status::Problem;
-use super::{convert, event_convert, page};
-use crate::cache::Cache;
+use super::{convert, event_convert, page, status};
+use crate::cache::{Cache, Index};
 use crate::clock::Clock;
 use crate::ledger::{Delivery, DeliveryState, ListDeliveries};
-use crate::notify::Notifier;
-use crate::notify::message::Note;
+use crate::notify::{Notification, Notifier};
 
-/// Answers from the outbox.
+/// Handles NotificationService: the sinks of the settings, and the deliveries of the outbox.
 #[derive(Clone)]
-pub struct Notifications {
+pub struct NotificationHandler {
     notifier: Arc<Notifier>,
     cache: Arc<Cache>,
     clock: Arc<dyn Clock>,
 }
 
-impl Notifications {
-    /// Answers for this notifier.
+impl NotificationHandler {
+    /// A handler over this notifier.
     pub fn new(notifier: Arc<Notifier>, cache: Arc<Cache>, clock: Arc<dyn Clock>) -> Self {
         Self { notifier, cache, clock }
     }
 
-    fn render(&self, delivery: Delivery) -> v1::Delivery {
-        let event = event_convert::event(&self.cache.snapshot(), &delivery.event, self.clock.today());
-        let waiting = delivery.state == DeliveryState::Waiting;
-        let state = match delivery.state {
-            DeliveryState::Waiting => v1::DeliveryState::Waiting,
-            DeliveryState::Sent => v1::DeliveryState::Sent,
-            DeliveryState::Dead => v1::DeliveryState::Dead,
-        };
-        v1::Delivery {
-            id: delivery.id.clone(),
-            sink: delivery.sink.clone(),
-            state: state.into(),
-            attempts: delivery.attempts,
-            due_time: waiting.then(|| convert::timestamp(delivery.due)),
-            create_time: Some(convert::timestamp(delivery.created)),
-            update_time: Some(convert::timestamp(delivery.updated)),
-            error: delivery.error.clone(),
-            summary: Note::from(delivery).line(),
-            event: Some(event),
-        }
-    }
-
-    fn names(&self) -> String {
+    /// The names of the sinks, as the end of a message.
+    fn sink_names(&self) -> String {
         let names: Vec<String> = self.notifier.sinks().into_iter().map(|sink| sink.name).collect();
         if names.is_empty() {
             "no sink is configured".to_owned()
         } else {
-            format!("there are {}", names.join(", "))
+            format!("the sinks are {}", names.join(", "))
         }
     }
 }
 
+fn render(index: &Index, delivery: Delivery, today: Date) -> v1::Delivery {
+    let event = event_convert::event(index, &delivery.event, today);
+    let waiting = delivery.state == DeliveryState::Waiting;
+    let state = match delivery.state {
+        DeliveryState::Waiting => v1::DeliveryState::Waiting,
+        DeliveryState::Sent => v1::DeliveryState::Sent,
+        DeliveryState::Dead => v1::DeliveryState::Dead,
+    };
+    v1::Delivery {
+        id: delivery.id.clone(),
+        sink: delivery.sink.clone(),
+        state: state.into(),
+        attempts: delivery.attempts,
+        due_time: waiting.then(|| convert::timestamp(delivery.due)),
+        create_time: Some(convert::timestamp(delivery.created)),
+        update_time: Some(convert::timestamp(delivery.updated)),
+        error: delivery.error.clone(),
+        summary: Notification::from(delivery).summary(),
+        event: Some(event),
+    }
+}
+
 #[tonic::async_trait]
-impl NotificationService for Notifications {
+impl NotificationService for NotificationHandler {
     async fn list_sinks(
         &self,
         _: Request<v1::ListSinksRequest>,
@@ -70,7 +71,7 @@ impl NotificationService for Notifications {
         let sinks = self.notifier.sinks().into_iter().map(|sink| v1::Sink {
             name: sink.name,
             kind: sink.kind.to_owned(),
-            trouble: sink.trouble.unwrap_or_default(),
+            trouble: sink.last_error.unwrap_or_default(),
         });
         Ok(Response::new(v1::ListSinksResponse { sinks: sinks.collect() }))
     }
@@ -81,14 +82,14 @@ impl NotificationService for Notifications {
     ) -> Result<Response<v1::TestSinkResponse>, Status> {
         let name = &request.get_ref().sink;
         if name.is_empty() {
-            return Err(Problem::invalid(vec![("sink".to_owned(), "is required".to_owned())]).into());
+            return Err(Problem::invalid_field("sink", "is required").into());
         }
         match self.notifier.test(name).await {
             Some(Ok(())) => Ok(Response::new(v1::TestSinkResponse {})),
-            Some(Err(failure)) => Err(Problem::sink(name, &failure).into()),
+            Some(Err(failure)) => Err(status::sink_failed(name, &failure).into()),
             None => {
-                let words = format!("no sink {name:?}; {}", self.names());
-                Err(Problem::new(Code::NotFound, "SINK_NOT_FOUND", words).into())
+                let message = format!("no sink is named {name:?}; {}", self.sink_names());
+                Err(Problem::new(Code::NotFound, "SINK_NOT_FOUND", message).into())
             }
         }
     }
@@ -106,24 +107,25 @@ impl NotificationService for Notifications {
             Ok(v1::DeliveryState::Sent) => Some(DeliveryState::Sent),
             Ok(v1::DeliveryState::Dead) => Some(DeliveryState::Dead),
             Err(_) => {
-                violations.add("state", format!("{} is no value of DeliveryState", request.state));
+                violations.add("state", format!("{} is not a value of DeliveryState", request.state));
                 None
             }
         };
-        let after = page::read_newest(&mut violations, &request.page_token, |id| Some(id.to_owned()));
+        let after = page::parse_time_token(&mut violations, &request.page_token, |id| Some(id.to_owned()));
         violations.finish()?;
-        let limit = u32::try_from(size).unwrap_or(100) + 1;
-        let wanted = ListDeliveries { state, sink: request.sink, after, limit };
+        let limit = u32::try_from(size).unwrap_or(u32::MAX).saturating_add(1);
+        let list = ListDeliveries { state, sink: request.sink, after, limit };
         let outbox = self.notifier.outbox();
-        let mut found = outbox.deliveries(&wanted).await.map_err(Problem::from)?;
+        let mut found = outbox.deliveries(&list).await.map_err(Problem::from)?;
         let (waiting, dead) = outbox.backlog().await.map_err(Problem::from)?;
         let more = found.len() > size;
         found.truncate(size);
         let next_page_token = match found.last() {
-            Some(last) if more => page::newest_token(last.created, &last.id),
+            Some(last) if more => page::time_token(last.created, &last.id),
             _ => String::new(),
         };
-        let deliveries = found.into_iter().map(|delivery| self.render(delivery)).collect();
+        let (index, today) = (self.cache.snapshot(), self.clock.today());
+        let deliveries = found.into_iter().map(|delivery| render(&index, delivery, today)).collect();
         Ok(Response::new(v1::ListDeliveriesResponse { deliveries, next_page_token, waiting, dead }))
     }
 
@@ -134,10 +136,10 @@ impl NotificationService for Notifications {
         let request = request.get_ref();
         let mut violations = Violations::default();
         if request.sink.is_empty() && request.ids.is_empty() {
-            violations.add("ids", "is required where sink is not set");
+            violations.add("ids", "is required if sink is not set");
         }
         if request.ids.len() > 1000 {
-            violations.add("ids", format!("{} are more than 1000", request.ids.len()));
+            violations.add("ids", format!("{} given, at most 1000 are allowed", request.ids.len()));
         }
         violations.finish()?;
         let replayed = self.notifier.replay(&request.sink, &request.ids).await.map_err(Problem::from)?;

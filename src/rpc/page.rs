@@ -1,7 +1,8 @@
-//! Page tokens (AIP-158): opaque to callers, right though records come and go between pages.
+//! Page tokens (AIP-158): opaque to clients, and right although records come and go between two pages.
 //!
-//! A token holds what the last row shown was ordered by, not how many rows came before: the next page is what sorts after
-//! it, whether or not that row still stands.
+//! A token of a list of prefixes or leases holds the values by which the last row shown was ordered, and not how many rows came
+//! before it. The next page is what sorts after these values, whether or not that row still exists. Tokens outlive the
+//! server: their bytes are the same in every version (tests/golden/tokens.json).
 
 use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -12,63 +13,49 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::parse::Violations;
-use crate::model::{Lease, Network, Prefix, PrefixId, Table, Term};
+use crate::model::{Lease, Network, Prefix, PrefixId, Term, VrfScope};
 
-/// What a row of prefixes or leases can be ordered by.
+/// Every value by which a list of prefixes or leases can be ordered, of the last row of a page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Anchor {
-    table: Table,
+pub(super) struct SortKey {
+    #[serde(rename = "table")]
+    scope: VrfScope,
     network: Network,
     id: PrefixId,
     owner: Option<String>,
     expiry: Option<Date>,
-    /// Digest of the filters, so that a token is not used with others than it was made for.
+    /// The digest of the filters and the order of the list: a token is refused with other ones.
     filters: u64,
 }
 
-fn digest(filters: &str) -> u64 {
+fn filter_digest(filters: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     filters.hash(&mut hasher);
     hasher.finish()
 }
 
-impl Anchor {
+impl SortKey {
     fn of(row: &Prefix, filters: &str) -> Self {
         let lease = row.lease.as_deref();
         Self {
-            table: row.table,
+            scope: row.scope,
             network: row.network,
             id: row.id,
             owner: lease.and_then(|lease| lease.owner.clone()),
             expiry: lease.and_then(|lease| lease.term.expiry),
-            filters: digest(filters),
+            filters: filter_digest(filters),
         }
     }
 
-    /// A row that sorts where the last one shown did.
+    /// A prefix that sorts exactly where the last row did.
     fn row(&self) -> Prefix {
         let term = Term { expiry: self.expiry, ..Term::default() };
         let lease = Lease { owner: self.owner.clone(), term, ..Lease::default() };
-        Prefix {
-            id: self.id,
-            network: self.network,
-            table: self.table,
-            status: String::new(),
-            is_pool: false,
-            mark_utilized: false,
-            tenant: None,
-            role: None,
-            tags: Vec::new(),
-            description: String::new(),
-            lease: Some(Box::new(lease)),
-            allocation: None,
-            custom_fields: serde_json::Map::new(),
-            revision: crate::model::Revision::default(),
-        }
+        Prefix { lease: Some(Box::new(lease)), ..Prefix::bare(self.id, self.network, self.scope) }
     }
 
     fn token(&self) -> String {
-        // An anchor is numbers and texts, which always serialise.
+        // Numbers and texts always serialise.
         hex::encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
@@ -77,56 +64,52 @@ impl Anchor {
     }
 }
 
-/// Reads a token; `None` for the first page.
-pub(super) fn read(violations: &mut Violations, token: &str, filters: &str) -> Option<Anchor> {
+/// Parses a token of a list with these filters; `None` for the first page.
+pub(super) fn parse_token(violations: &mut Violations, token: &str, filters: &str) -> Option<SortKey> {
     if token.is_empty() {
         return None;
     }
-    match Anchor::parse(token) {
-        Some(anchor) if anchor.filters == digest(filters) => Some(anchor),
+    match SortKey::parse(token) {
+        Some(key) if key.filters == filter_digest(filters) => Some(key),
         Some(_) => {
-            violations.add("page_token", "belongs to a call with other filters or another order");
+            violations.add("page_token", "belongs to a list with other filters or another order");
             None
         }
         None => {
-            violations.add("page_token", "is not a token of this server");
+            violations.add("page_token", "is not a page token of this server");
             None
         }
     }
 }
 
-/// Cuts a page out of rows that stand in the order of `compare`; with it the token of the next one, empty if there is none.
+/// Cuts a page out of rows that are ordered by `compare`. Returns it with the token of the next page, which is empty if there is
+/// none.
 pub(super) fn cut<'a>(
     rows: &'a [Arc<Prefix>],
-    after: Option<&Anchor>,
+    after: Option<&SortKey>,
     size: usize,
     filters: &str,
     compare: impl Fn(&Prefix, &Prefix) -> Ordering,
 ) -> (&'a [Arc<Prefix>], String) {
     let from = after
-        .map(Anchor::row)
-        .map_or(0, |anchor| rows.partition_point(|row| compare(row, &anchor) != Ordering::Greater));
+        .map(SortKey::row)
+        .map_or(0, |last| rows.partition_point(|row| compare(row, &last) != Ordering::Greater));
     let to = from.saturating_add(size).min(rows.len());
     let page = rows.get(from..to).unwrap_or_default();
     let token = match page.last() {
-        Some(last) if to < rows.len() => Anchor::of(last, filters).token(),
+        Some(last) if to < rows.len() => SortKey::of(last, filters).token(),
         _ => String::new(),
     };
     (page, token)
 }
 
-/// The order of prefixes: by table, then IPv4 before IPv6, by first address, the shorter before the longer, by id.
-pub(super) fn by_prefix(a: &Prefix, b: &Prefix) -> Ordering {
-    (a.table, a.network, a.id).cmp(&(b.table, b.network, b.id))
-}
-
-/// Token of a list that gives the newest first.
-pub(super) fn newest_token(at: Timestamp, id: impl std::fmt::Display) -> String {
+/// The token of a list that is ordered by time, the newest first: the time and the id of the last row.
+pub(super) fn time_token(at: Timestamp, id: impl std::fmt::Display) -> String {
     format!("{:x}.{id}", at.as_microsecond())
 }
 
-/// Reads such a token; `None` for the first page.
-pub(super) fn read_newest<T>(
+/// Parses a token of [`time_token`]; `None` for the first page.
+pub(super) fn parse_time_token<T>(
     violations: &mut Violations,
     token: &str,
     id: impl FnOnce(&str) -> Option<T>,
@@ -139,7 +122,7 @@ pub(super) fn read_newest<T>(
         Some((Timestamp::from_microsecond(micros).ok()?, id(text)?))
     });
     if parsed.is_none() {
-        violations.add("page_token", "is not a token of this server");
+        violations.add("page_token", "is not a page token of this server");
     }
     parsed
 }
@@ -147,28 +130,29 @@ pub(super) fn read_newest<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::prefix_order;
     use proptest::prelude::*;
 
     fn rows(ids: impl IntoIterator<Item = u64>) -> Vec<Arc<Prefix>> {
         let network: Network = "203.0.113.0/24".parse().unwrap();
-        let anchor = |id| Anchor {
-            table: Table::Global,
+        let key = |id| SortKey {
+            scope: VrfScope::Global,
             network,
             id: PrefixId(id),
             owner: Some("ACME-LIR".to_owned()),
             expiry: None,
             filters: 0,
         };
-        ids.into_iter().map(|id| Arc::new(anchor(id).row())).collect()
+        ids.into_iter().map(|id| Arc::new(key(id).row())).collect()
     }
 
     fn walk(all: Vec<Arc<Prefix>>, size: usize, victim: Option<u64>) -> Vec<u64> {
         let (mut seen, mut token, mut rows) = (Vec::new(), String::new(), all);
         loop {
             let mut violations = Violations::default();
-            let after = read(&mut violations, &token, "f");
+            let after = parse_token(&mut violations, &token, "f");
             violations.finish().unwrap();
-            let (page, next) = cut(&rows, after.as_ref(), size, "f", by_prefix);
+            let (page, next) = cut(&rows, after.as_ref(), size, "f", prefix_order);
             seen.extend(page.iter().map(|row| row.id.0));
             if next.is_empty() {
                 return seen;
@@ -180,30 +164,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pages_give_every_row_once(count in 0u64..200, size in 1usize..50) {
+        fn pages_show_every_row_once(count in 0u64..200, size in 1usize..50) {
             prop_assert_eq!(walk(rows(1..=count), size, None), (1..=count).collect::<Vec<_>>());
         }
 
         #[test]
-        fn rows_that_stay_are_given_once_though_others_go(size in 1usize..20, victim in 1u64..100) {
+        fn rows_that_stay_are_shown_once_although_others_go(size in 1usize..20, victim in 1u64..100) {
             let seen = walk(rows(1..=100), size, Some(victim));
             let stayed: Vec<u64> = seen.into_iter().filter(|row| *row != victim).collect();
             prop_assert_eq!(stayed, (1..=100).filter(|row| *row != victim).collect::<Vec<_>>());
         }
 
         #[test]
-        fn no_token_makes_it_panic(token in ".*") {
+        fn no_token_causes_a_panic(token in ".*") {
             let mut violations = Violations::default();
-            let after = read(&mut violations, &token, "f");
-            let _ = cut(&rows(1..4), after.as_ref(), 2, "f", by_prefix);
+            let after = parse_token(&mut violations, &token, "f");
+            let _ = cut(&rows(1..4), after.as_ref(), 2, "f", prefix_order);
         }
     }
 
     #[test]
     fn a_token_is_refused_with_other_filters() {
-        let (_, token) = cut(&rows(1..4), None, 2, "owner=ACME-LIR", by_prefix);
+        let (_, token) = cut(&rows(1..4), None, 2, "owner=ACME-LIR", prefix_order);
         let mut violations = Violations::default();
-        read(&mut violations, &token, "owner=OTHER-LIR");
+        parse_token(&mut violations, &token, "owner=OTHER-LIR");
         assert!(violations.finish().is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! Requests into types that cannot be wrong; every violation at once, each with its field named.
+//! Fields of requests, parsed into types that cannot hold a wrong value. Every violation is noted with its field, so that a
+//! client learns all of them at once.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -6,11 +7,22 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::problem::Problem;
 use super::proto;
-use super::status::Problem;
-use crate::model::{Network, RequestId, parse_host};
+use crate::cache::PrefixKey;
+use crate::model::{Network, PrefixId, RequestId, VrfScope, parse_host};
 
-/// Violations of a request, gathered while it is parsed.
+/// The longest description that NetBox takes, in characters. Owners and LOA references keep to it as well.
+pub(super) const DESCRIPTION: usize = 200;
+
+/// How a request names a prefix: the same oneof in several messages.
+pub(super) enum NamedPrefix {
+    Id(u64),
+    Prefix(String),
+}
+
+/// The violations of one request, collected while it is parsed. A method that notes a violation returns `None` or a stand-in;
+/// [`Violations::finish`] then refuses the request.
 #[derive(Debug, Default)]
 pub(super) struct Violations {
     found: Vec<(String, String)>,
@@ -22,23 +34,24 @@ impl Violations {
         self.found.push((field.into(), why.to_string()));
     }
 
-    /// The value, or a note.
+    /// The value, or `None` and a note with the text of the error.
     pub(super) fn take<T, E: Display>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|why| self.add(field, why)).ok()
     }
 
-    /// Nothing was wrong, or all that was.
+    /// Refuses the request if anything was noted.
     pub(super) fn finish(self) -> Result<(), Problem> {
         if self.found.is_empty() { Ok(()) } else { Err(Problem::invalid(self.found)) }
     }
 
-    /// The parsed request, if nothing was wrong.
+    /// The parsed request, unless anything was noted.
     pub(super) fn finish_with<T>(self, parsed: Option<T>) -> Result<T, Problem> {
         self.finish()?;
-        // Whoever could not parse has noted why, so this is a defect of ours and said as one.
+        // A parser that returns `None` has noted why. Otherwise the defect is ours.
         parsed.ok_or_else(|| Problem::internal("a request was neither parsed nor refused"))
     }
 
+    /// A required prefix.
     pub(super) fn network(&mut self, field: &str, text: &str) -> Option<Network> {
         if text.is_empty() {
             self.add(field, "is required: a prefix in CIDR notation such as 203.0.113.0/24");
@@ -47,6 +60,12 @@ impl Violations {
         self.take(field, text.parse::<Network>())
     }
 
+    /// A prefix that may be left out.
+    pub(super) fn optional_network(&mut self, field: &str, text: &str) -> Option<Network> {
+        if text.is_empty() { None } else { self.network(field, text) }
+    }
+
+    /// A required address without a mask.
     pub(super) fn host(&mut self, field: &str, text: &str) -> Option<IpAddr> {
         if text.is_empty() {
             self.add(field, "is required: an address such as 203.0.113.5");
@@ -55,7 +74,13 @@ impl Violations {
         self.take(field, parse_host(text))
     }
 
-    /// Prefixes or single addresses.
+    /// A list of addresses without masks. Empty texts are violations.
+    pub(super) fn hosts(&mut self, field: &str, texts: &[String]) -> Vec<IpAddr> {
+        let hosts = texts.iter().enumerate();
+        hosts.filter_map(|(index, text)| self.host(&format!("{field}[{index}]"), text)).collect()
+    }
+
+    /// A list of prefixes and single addresses.
     pub(super) fn networks(&mut self, field: &str, texts: &[String]) -> Vec<Network> {
         let mut found = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
@@ -68,7 +93,25 @@ impl Violations {
         found
     }
 
-    /// A date that may be absent.
+    /// A required prefix, named by its id (field `prefix_id`) or by scope and CIDR (field `prefix`).
+    pub(super) fn prefix_key(&mut self, named: Option<NamedPrefix>, vrf_id: u64) -> Option<PrefixKey> {
+        match named {
+            Some(NamedPrefix::Id(0)) => {
+                self.add("prefix_id", "is required and must not be 0");
+                None
+            }
+            Some(NamedPrefix::Id(id)) => Some(PrefixKey::Id(PrefixId(id))),
+            Some(NamedPrefix::Prefix(text)) => self
+                .network("prefix", &text)
+                .map(|network| PrefixKey::Network(VrfScope::from_number(vrf_id), network)),
+            None => {
+                self.add("key", "prefix_id or prefix is required");
+                None
+            }
+        }
+    }
+
+    /// A date that may be left out.
     pub(super) fn date(&mut self, field: &str, date: Option<proto::Date>) -> Option<Date> {
         let date = date?;
         let part = |value: i32| i16::try_from(value).ok();
@@ -87,11 +130,7 @@ impl Violations {
         parsed
     }
 
-    /// An instant.
-    pub(super) fn instant(&mut self, field: &str, at: prost_types::Timestamp) -> Option<Timestamp> {
-        self.take(field, Timestamp::new(at.seconds, at.nanos).map_err(|_| "is no instant"))
-    }
-
+    /// A required date.
     pub(super) fn required_date(&mut self, field: &str, date: Option<proto::Date>) -> Option<Date> {
         if date.is_none() {
             self.add(field, "is required");
@@ -99,11 +138,17 @@ impl Violations {
         self.date(field, date)
     }
 
-    /// A request id, or a new one of ours where none was given.
+    /// An instant.
+    pub(super) fn instant(&mut self, field: &str, at: prost_types::Timestamp) -> Option<Timestamp> {
+        self.take(field, Timestamp::new(at.seconds, at.nanos).map_err(|_| "is not a valid timestamp"))
+    }
+
+    /// The request id of a write. Without one the server makes a new one.
     pub(super) fn request_id(&mut self, field: &str, text: &str) -> Option<RequestId> {
         if text.is_empty() { Some(RequestId::random()) } else { self.take(field, text.parse::<RequestId>()) }
     }
 
+    /// A required request id.
     pub(super) fn required_request_id(&mut self, field: &str, text: &str) -> Option<RequestId> {
         if text.is_empty() {
             self.add(field, "is required");
@@ -112,7 +157,7 @@ impl Violations {
         self.take(field, text.parse::<RequestId>())
     }
 
-    /// A text that may not be longer than NetBox allows.
+    /// A text of at most `longest` characters.
     pub(super) fn text(&mut self, field: &str, text: String, longest: usize) -> String {
         let length = text.chars().count();
         if length > longest {
@@ -121,7 +166,7 @@ impl Violations {
         text
     }
 
-    /// A slug that may be absent.
+    /// A slug that may be left out.
     pub(super) fn slug(&mut self, field: &str, text: String) -> Option<String> {
         if text.is_empty() {
             return None;
@@ -132,6 +177,7 @@ impl Violations {
         Some(text)
     }
 
+    /// A list of slugs. Empty texts are violations.
     pub(super) fn slugs(&mut self, field: &str, texts: Vec<String>) -> Vec<String> {
         texts
             .into_iter()
@@ -145,7 +191,7 @@ impl Violations {
             .collect()
     }
 
-    /// NetBox's status value; empty means active.
+    /// NetBox's status value; `active` if it is left out.
     pub(super) fn status(&mut self, text: String) -> String {
         if text.is_empty() {
             return "active".to_owned();
@@ -153,16 +199,16 @@ impl Violations {
         self.slug("status", text).unwrap_or_default()
     }
 
-    /// A DNS name as NetBox takes it.
+    /// A DNS name in the characters that NetBox takes.
     pub(super) fn dns_name(&mut self, text: String) -> String {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '*');
         if let Some(other) = text.chars().find(|c| !allowed(*c)) {
-            self.add("dns_name", format!("{other:?} cannot stand in a DNS name"));
+            self.add("dns_name", format!("{other:?} is not allowed in a DNS name"));
         }
         self.text("dns_name", text, 255)
     }
 
-    /// A page size; 0 means 100.
+    /// The rows of a page: 1 to 1000; 100 if it is left out.
     pub(super) fn page_size(&mut self, size: i32) -> usize {
         match size {
             0 => 100,
@@ -173,4 +219,9 @@ impl Violations {
             }
         }
     }
+}
+
+/// A text that may be left out.
+pub(super) fn given(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }

@@ -1,17 +1,17 @@
-//! The types generated from proto/, and their descriptors for reflection.
+//! The types that proto/build.rs generates from proto/, and their descriptors for reflection.
 
-/// google.type.
+/// Google's common types.
 pub mod google {
-    /// google.type.
+    /// The package google.type.
     #[allow(missing_docs, clippy::pedantic, unreachable_pub)]
     pub mod r#type {
         include!(concat!(env!("OUT_DIR"), "/google.r#type.rs"));
     }
 }
 
-/// leasehold.
+/// The packages of Leasehold's API, one a version.
 pub mod leasehold {
-    /// Version 1 of the API.
+    /// The package leasehold.v1: messages, clients and server traits.
     #[allow(
         missing_docs,
         unreachable_pub,

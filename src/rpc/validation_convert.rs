@@ -1,4 +1,4 @@
-//! What checks found, to messages.
+//! The results of checks, as messages.
 
 use jiff::Timestamp;
 
@@ -6,11 +6,11 @@ use super::convert;
 use super::proto::v1;
 use crate::irr::{self, IrrVerdict};
 use crate::model::{
-    Class, CouldNotCheck, InvalidReason, Network, Observed, Route, RouteState, RouteVerdict, Vrp,
+    CouldNotCheck, InvalidReason, ListingClass, Network, Observed, Route, RouteState, RouteVerdict, Vrp,
 };
-use crate::validation::preflight::{Actor, Aspect, Finding, Severity};
-use crate::validation::reputation::{BlockReputation, Coverage, Listed};
-use crate::validation::words;
+use crate::validation::preflight::{FindingActor, FindingSeverity, PreflightAspect, PreflightFinding};
+use crate::validation::reasons;
+use crate::validation::reputation::{AddressListing, BlockReputation, ZoneProgress};
 
 fn causes(could_not: CouldNotCheck) -> Vec<v1::CheckCause> {
     could_not
@@ -28,37 +28,37 @@ fn invalid_reason(reason: InvalidReason) -> v1::InvalidReason {
     }
 }
 
-fn vrp(vrp: Vrp, fails: Option<InvalidReason>) -> v1::Vrp {
+fn vrp(vrp: Vrp, mismatch: Option<InvalidReason>) -> v1::Vrp {
     v1::Vrp {
         prefix: vrp.prefix.to_string(),
         max_length: vrp.max_length.into(),
         asn: vrp.asn.map_or(0, Into::into),
-        fails: fails.map_or(v1::InvalidReason::Unspecified, invalid_reason).into(),
+        fails: mismatch.map_or(v1::InvalidReason::Unspecified, invalid_reason).into(),
     }
 }
 
-/// What the RPKI says of a route.
+/// What the RPKI says about a route, or why it could not be checked.
 pub(super) fn route(
     route: Route,
-    seen: Result<Observed<RouteVerdict>, CouldNotCheck>,
+    checked: Result<Observed<RouteVerdict>, CouldNotCheck>,
 ) -> v1::ValidateRouteResponse {
-    let asked = v1::ValidateRouteResponse {
+    let route_only = v1::ValidateRouteResponse {
         prefix: route.prefix.to_string(),
         origin_asn: route.origin.number(),
         ..v1::ValidateRouteResponse::default()
     };
-    let seen = match seen {
-        Ok(seen) => seen,
+    let observed = match checked {
+        Ok(observed) => observed,
         Err(could_not) => {
             return v1::ValidateRouteResponse {
                 state: v1::RouteState::CouldNotCheck.into(),
                 reason: could_not.to_string(),
                 causes: causes(could_not),
-                ..asked
+                ..route_only
             };
         }
     };
-    let (state, reason) = match seen.value.state {
+    let (state, reason) = match observed.value.state {
         RouteState::Valid => (v1::RouteState::Valid, v1::InvalidReason::Unspecified),
         RouteState::Invalid(reason) => (v1::RouteState::Invalid, invalid_reason(reason)),
         RouteState::NotFound => (v1::RouteState::NotFound, v1::InvalidReason::Unspecified),
@@ -66,36 +66,39 @@ pub(super) fn route(
     v1::ValidateRouteResponse {
         state: state.into(),
         invalid_reason: reason.into(),
-        reason: words::roa_reason(route, &seen.value),
-        roa_status: convert::roa_status(Some(words::roa_status(seen.value.state))).into(),
-        matching: seen.value.matching.iter().map(|found| vrp(*found, None)).collect(),
-        failing: seen.value.failing.iter().map(|(found, why)| vrp(*found, Some(*why))).collect(),
-        loose: seen.value.loose().map(|found| vrp(found, None)),
-        source: seen.source,
-        observe_time: Some(convert::timestamp(seen.time)),
-        ..asked
+        reason: reasons::roa_reason(route, &observed.value),
+        roa_status: convert::roa_status(Some(reasons::roa_status(observed.value.state))).into(),
+        matching: observed.value.matching.iter().map(|found| vrp(*found, None)).collect(),
+        failing: observed.value.failing.iter().map(|(found, why)| vrp(*found, Some(*why))).collect(),
+        loose: observed.value.loose_vrp().map(|found| vrp(found, None)),
+        source: observed.source,
+        observe_time: Some(convert::timestamp(observed.time)),
+        ..route_only
     }
 }
 
-/// Where a route stands in the registries.
-pub(super) fn irr(route: Route, seen: Result<Observed<IrrVerdict>, CouldNotCheck>) -> v1::CheckIrrResponse {
-    let asked = v1::CheckIrrResponse {
+/// What the IRR says about a route, or why it could not be checked.
+pub(super) fn irr(
+    route: Route,
+    checked: Result<Observed<IrrVerdict>, CouldNotCheck>,
+) -> v1::CheckIrrResponse {
+    let route_only = v1::CheckIrrResponse {
         prefix: route.prefix.to_string(),
         origin_asn: route.origin.number(),
         ..v1::CheckIrrResponse::default()
     };
-    let seen = match seen {
-        Ok(seen) => seen,
+    let observed = match checked {
+        Ok(observed) => observed,
         Err(could_not) => {
             return v1::CheckIrrResponse {
                 state: v1::IrrState::CouldNotCheck.into(),
                 reason: could_not.to_string(),
                 causes: causes(could_not),
-                ..asked
+                ..route_only
             };
         }
     };
-    let state = match seen.value.state {
+    let state = match observed.value.state {
         irr::IrrState::Registered => v1::IrrState::Registered,
         irr::IrrState::OtherOrigin => v1::IrrState::OtherOrigin,
         irr::IrrState::LessSpecific => v1::IrrState::LessSpecificOnly,
@@ -108,80 +111,80 @@ pub(super) fn irr(route: Route, seen: Result<Observed<IrrVerdict>, CouldNotCheck
         registry: object.source.clone(),
         hidden,
     };
-    let shown = seen.value.objects.iter().map(|found| object(found, false));
-    let hidden = seen.value.hidden.iter().map(|found| object(found, true));
+    let shown = observed.value.objects.iter().map(|found| object(found, false));
+    let hidden = observed.value.hidden.iter().map(|found| object(found, true));
     v1::CheckIrrResponse {
         state: state.into(),
-        authoritative: seen.value.authoritative,
-        reason: words::irr_reason(route, &seen.value),
+        authoritative: observed.value.authoritative,
+        reason: reasons::irr_reason(route, &observed.value),
         objects: shown.chain(hidden).collect(),
-        source: seen.source,
-        observe_time: Some(convert::timestamp(seen.time)),
-        ..asked
+        source: observed.source,
+        observe_time: Some(convert::timestamp(observed.time)),
+        ..route_only
     }
 }
 
-/// A block as the lists see it.
-pub(super) fn reputation(block: Network, judged: BlockReputation, now: Timestamp) -> v1::BlockReputation {
+/// What the blocklists say about a block. `now` is the time of the answer.
+pub(super) fn reputation(block: Network, found: BlockReputation, now: Timestamp) -> v1::BlockReputation {
     v1::BlockReputation {
         prefix: block.to_string(),
-        reputation: convert::reputation(judged.verdict.as_ref().ok().copied()).into(),
-        reason: judged.reason,
-        listings: judged.listed.into_iter().map(listing).collect(),
-        zones: judged.zones.into_iter().map(coverage).collect(),
-        causes: judged.verdict.err().map(causes).unwrap_or_default(),
+        reputation: convert::reputation(found.verdict.as_ref().ok().copied()).into(),
+        reason: found.reason,
+        listings: found.listed.into_iter().map(listing).collect(),
+        zones: found.zones.into_iter().map(zone_coverage).collect(),
+        causes: found.verdict.err().map(causes).unwrap_or_default(),
         observe_time: Some(convert::timestamp(now)),
     }
 }
 
-fn listing(row: Listed) -> v1::Listing {
-    let class = match row.seen.listing.class {
-        Class::Informational => v1::ListingClass::Informational,
-        Class::Policy => v1::ListingClass::Policy,
-        Class::Abuse => v1::ListingClass::Abuse,
+fn listing(row: AddressListing) -> v1::Listing {
+    let class = match row.known.listing.class {
+        ListingClass::Informational => v1::ListingClass::Informational,
+        ListingClass::Policy => v1::ListingClass::Policy,
+        ListingClass::Abuse => v1::ListingClass::Abuse,
     };
     v1::Listing {
         address: row.address.to_string(),
         zone: row.zone,
         listing_class: class.into(),
-        codes: row.seen.listing.codes.iter().map(ToString::to_string).collect(),
-        reason: row.seen.listing.reason,
-        since_time: Some(convert::timestamp(row.seen.since)),
+        codes: row.known.listing.codes.iter().map(ToString::to_string).collect(),
+        reason: row.known.listing.reason,
+        since_time: Some(convert::timestamp(row.known.since)),
         inherited: row.inherited,
     }
 }
 
-fn coverage(zone: Coverage) -> v1::ZoneCoverage {
+fn zone_coverage(zone: ZoneProgress) -> v1::ZoneCoverage {
     v1::ZoneCoverage {
         zone: zone.zone,
         complete_time: zone.complete.map(convert::timestamp),
         failed: zone.failed as u64,
-        trouble: zone.trouble.unwrap_or_default(),
+        trouble: zone.zone_error.unwrap_or_default(),
     }
 }
 
 /// One finding of a preflight.
-pub(super) fn finding(found: Finding) -> v1::PreflightFinding {
+pub(super) fn finding(found: PreflightFinding) -> v1::PreflightFinding {
     let aspect = match found.aspect {
-        Aspect::Term => v1::PreflightAspect::Term,
-        Aspect::Loa => v1::PreflightAspect::Loa,
-        Aspect::Roa => v1::PreflightAspect::Roa,
-        Aspect::Irr => v1::PreflightAspect::Irr,
-        Aspect::Bgp => v1::PreflightAspect::Bgp,
-        Aspect::Reputation => v1::PreflightAspect::Reputation,
-        Aspect::Geofeed => v1::PreflightAspect::Geofeed,
+        PreflightAspect::Term => v1::PreflightAspect::Term,
+        PreflightAspect::Loa => v1::PreflightAspect::Loa,
+        PreflightAspect::Roa => v1::PreflightAspect::Roa,
+        PreflightAspect::Irr => v1::PreflightAspect::Irr,
+        PreflightAspect::Bgp => v1::PreflightAspect::Bgp,
+        PreflightAspect::Reputation => v1::PreflightAspect::Reputation,
+        PreflightAspect::Geofeed => v1::PreflightAspect::Geofeed,
     };
     let severity = match found.severity {
-        Severity::Pass => v1::FindingSeverity::Pass,
-        Severity::Note => v1::FindingSeverity::Note,
-        Severity::Warning => v1::FindingSeverity::Warning,
-        Severity::Blocking => v1::FindingSeverity::Blocking,
+        FindingSeverity::Pass => v1::FindingSeverity::Pass,
+        FindingSeverity::Note => v1::FindingSeverity::Note,
+        FindingSeverity::Warning => v1::FindingSeverity::Warning,
+        FindingSeverity::Blocking => v1::FindingSeverity::Blocking,
     };
     let actor = match found.actor {
-        Actor::Nobody => v1::FindingActor::Unspecified,
-        Actor::Holder => v1::FindingActor::Holder,
-        Actor::Lessee => v1::FindingActor::Lessee,
-        Actor::Operator => v1::FindingActor::Operator,
+        FindingActor::Nobody => v1::FindingActor::Unspecified,
+        FindingActor::Holder => v1::FindingActor::Holder,
+        FindingActor::Lessee => v1::FindingActor::Lessee,
+        FindingActor::Operator => v1::FindingActor::Operator,
     };
     v1::PreflightFinding {
         aspect: aspect.into(),
@@ -192,6 +195,6 @@ pub(super) fn finding(found: Finding) -> v1::PreflightFinding {
         source: found.source,
         observe_time: found.observed.map(convert::timestamp),
         actor: actor.into(),
-        ask: found.ask,
+        ask: found.advice,
     }
 }

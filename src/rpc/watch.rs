@@ -1,5 +1,6 @@
-//! What WatchEvents and WatchExpiry share: from a request's filters to a stream of items.
+//! What WatchEvents and WatchExpiry share: the filters of a request, and the stream of items.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,17 +8,17 @@ use std::time::Duration;
 use futures::{Stream, StreamExt as _, stream};
 use tonic::Status;
 
-use super::event_convert;
-use super::parse::Violations;
+use super::parse::{Violations, given};
+use super::problem::Problem;
 use super::proto::v1;
-use super::status::Problem;
+use super::{convert, event_convert, status};
 use crate::cache::{Cache, Index};
 use crate::clock::Clock;
-use crate::events::{EventLog, Filter, Token, Told, Watch};
-use crate::model::{PrefixId, Table};
+use crate::events::{EventFilter, EventLog, ResumeToken, Watch, WatchItem};
+use crate::model::{PrefixId, VrfScope};
 
-/// The filters that every request for events has.
-pub(super) struct Wanted<'a> {
+/// The filter fields that every request for events has.
+pub(super) struct EventFilterFields<'a> {
     pub(super) types: &'a [i32],
     pub(super) owner: &'a str,
     pub(super) tenant: &'a str,
@@ -27,118 +28,125 @@ pub(super) struct Wanted<'a> {
     pub(super) horizon_days: Option<i32>,
 }
 
-impl Wanted<'_> {
-    /// Reads them; what is wrong is noted.
-    pub(super) fn filter(&self, violations: &mut Violations) -> Filter {
-        let mut filter = Filter::default();
-        for (nth, number) in self.types.iter().enumerate() {
+impl EventFilterFields<'_> {
+    /// Parses the fields. Violations are noted.
+    pub(super) fn parse(&self, violations: &mut Violations) -> EventFilter {
+        let mut kinds = BTreeSet::new();
+        for (index, number) in self.types.iter().enumerate() {
             match event_convert::event_kind(*number) {
                 Some(kind) => {
-                    filter.kinds.insert(kind);
+                    kinds.insert(kind);
                 }
-                None => violations.add(format!("types[{nth}]"), "is no type of event"),
+                None => {
+                    violations.add(format!("types[{index}]"), format!("{number} is not a type of event"));
+                }
             }
         }
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        filter.owner = some(self.owner);
-        filter.tenant = some(self.tenant);
-        filter.tag = some(self.tag);
-        filter.within = if self.within.is_empty() { None } else { violations.network("within", self.within) };
-        filter.table = self.vrf_id.map(Table::from_number);
+        let within = violations.optional_network("within", self.within);
         if self.horizon_days.is_some_and(|days| days < 0) {
-            violations.add("horizon_days", "is negative");
+            violations.add("horizon_days", "must not be negative");
         }
-        filter.horizon = self.horizon_days;
-        filter
+        EventFilter {
+            kinds,
+            owner: given(self.owner),
+            tenant: given(self.tenant),
+            tag: given(self.tag),
+            within,
+            scope: self.vrf_id.map(VrfScope::from_number),
+            horizon: self.horizon_days,
+            terms_only: false,
+        }
     }
 }
 
-/// Reads a token that may be absent.
-pub(super) fn token(violations: &mut Violations, text: &str) -> Option<Token> {
-    if text.is_empty() { None } else { violations.take("resume_token", text.parse::<Token>()) }
+/// Parses a resume token that may be left out.
+pub(super) fn parse_resume_token(violations: &mut Violations, text: &str) -> Option<ResumeToken> {
+    if text.is_empty() { None } else { violations.take("resume_token", text.parse::<ResumeToken>()) }
 }
 
-/// What a stream sends, before it is put into its own message.
-pub(super) enum Item {
+/// The content of one message of a stream, before it is put into the message of its method.
+pub(super) enum StreamItem {
     Lease(Box<v1::Lease>),
     Synced,
     Event(Box<v1::Event>),
     Bookmark,
 }
 
-/// Opens streams over one log and one cache.
+/// Items, each with the token to resume from after it. The token is empty within a snapshot.
+pub(super) type ItemStream = Pin<Box<dyn Stream<Item = Result<(StreamItem, String), Status>> + Send>>;
+
+/// Opens streams over one event log and one cache.
 #[derive(Clone)]
-pub(super) struct Watcher {
+pub(super) struct StreamOpener {
     pub(super) cache: Arc<Cache>,
     pub(super) log: Arc<EventLog>,
     pub(super) clock: Arc<dyn Clock>,
+    /// How long a stream may be quiet before it sends a bookmark.
     pub(super) bookmarks: Duration,
 }
 
-/// Items with the token that each leaves its reader at; empty within a snapshot.
-pub(super) type Items = Pin<Box<dyn Stream<Item = Result<(Item, String), Status>> + Send>>;
-
-impl Watcher {
-    /// A stream from a token, or from now on; with a snapshot first if `snapshot` is set and there is no token.
+impl StreamOpener {
+    /// Opens a stream of the events after a token, or from now on if there is none; then it begins with a snapshot if `snapshot`
+    /// is set, and sends `Synced` before the first event.
     pub(super) async fn open(
         &self,
-        filter: Filter,
-        token: Option<Token>,
+        filter: EventFilter,
+        token: Option<ResumeToken>,
         snapshot: bool,
-    ) -> Result<Items, Problem> {
+    ) -> Result<ItemStream, Problem> {
         if let Some(token) = token {
             let sequence = self.log.resume(&token).await?;
             return Ok(self.live(sequence, filter));
         }
         if !snapshot {
             let sequence = self.log.last();
-            let first = (Item::Synced, self.log.token(sequence).to_string());
-            return Ok(stream::once(std::future::ready(Ok(first)))
-                .chain(self.live(sequence, filter))
-                .boxed());
+            let synced = (StreamItem::Synced, self.log.token(sequence).to_string());
+            let synced = stream::once(std::future::ready(Ok(synced)));
+            return Ok(synced.chain(self.live(sequence, filter)).boxed());
         }
-        if !self.cache.is_ready() {
-            return Err(Problem::cache_empty(&self.cache.freshness().trouble()));
-        }
+        self.cache.ready_read().map(drop)?;
+        // The snapshot contains exactly the changes up to this sequence, so the events after it miss and repeat nothing.
         let log = self.log.clone();
-        let (index, sequence) = self.cache.with_witness(move || log.last()).await;
-        let synced = (Item::Synced, self.log.token(sequence).to_string());
+        let (index, sequence) = self.cache.snapshot_with(move || log.last()).await;
+        let synced = (StreamItem::Synced, self.log.token(sequence).to_string());
         let leases = self.leases(index, filter.clone());
-        let rest = self.live(sequence, filter);
-        Ok(leases.chain(stream::once(std::future::ready(Ok(synced)))).chain(rest).boxed())
+        let live = self.live(sequence, filter);
+        Ok(leases.chain(stream::once(std::future::ready(Ok(synced)))).chain(live).boxed())
     }
 
-    /// The leases of a snapshot, by id. Holds the snapshot, which shares what has not changed, and nothing else.
-    fn leases(&self, index: Arc<Index>, filter: Filter) -> Items {
+    /// The leases of a snapshot, ordered by prefix id. Each is rendered when it is sent, so that a slow reader costs no memory
+    /// beyond the snapshot itself.
+    fn leases(&self, index: Arc<Index>, filter: EventFilter) -> ItemStream {
         let clock = self.clock.clone();
         stream::unfold(PrefixId(0), move |after| {
             let today = clock.today();
             let next = index.leased_after(after).find(|prefix| filter.wants_prefix(prefix, today));
             let next = next.and_then(|prefix| {
-                let lease = super::convert::own_lease(prefix, today)?;
-                Some((Ok((Item::Lease(Box::new(lease)), String::new())), prefix.id))
+                let lease = convert::own_lease(prefix, today)?;
+                Some((Ok((StreamItem::Lease(Box::new(lease)), String::new())), prefix.id))
             });
             std::future::ready(next)
         })
         .boxed()
     }
 
-    fn live(&self, sequence: u64, filter: Filter) -> Items {
+    /// The events after a sequence that pass the filter, and bookmarks. The stream ends with the first error.
+    fn live(&self, sequence: u64, filter: EventFilter) -> ItemStream {
         let watch = Watch::after(self.log.clone(), sequence, filter, self.bookmarks);
         let (cache, clock) = (self.cache.clone(), self.clock.clone());
         stream::unfold(Some(watch), move |watch| {
             let (cache, clock) = (cache.clone(), clock.clone());
             async move {
                 let mut watch = watch?;
-                let told = watch.next().await;
+                let item = watch.next().await;
                 let token = watch.token();
-                Some(match told {
-                    Ok(Told::Event(event)) => {
+                Some(match item {
+                    Ok(WatchItem::Event(event)) => {
                         let event = event_convert::event(&cache.read(), &event, clock.today());
-                        (Ok((Item::Event(Box::new(event)), token.to_string())), Some(watch))
+                        (Ok((StreamItem::Event(Box::new(event)), token.to_string())), Some(watch))
                     }
-                    Ok(Told::Bookmark) => (Ok((Item::Bookmark, token.to_string())), Some(watch)),
-                    Err(closed) => (Err(Problem::watch_closed(closed, &token).into()), None),
+                    Ok(WatchItem::Bookmark) => (Ok((StreamItem::Bookmark, token.to_string())), Some(watch)),
+                    Err(closed) => (Err(status::watch_closed(closed, &token).into()), None),
                 })
             }
         })

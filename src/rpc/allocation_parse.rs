@@ -1,0 +1,220 @@
+//! Requests of AllocationService, parsed into commands.
+
+use super::parse::{DESCRIPTION, Violations, given};
+use super::problem::Problem;
+use super::proto::v1;
+use crate::allocation::requirement::Requirement;
+use crate::allocation::{
+    AllocateAddresses, AllocatePrefix, AllocationFilter, AllocationState, AssignAddress, ParentSelector,
+    Purpose, RecordText, ReleaseAddresses,
+};
+use crate::model::{PrefixId, RequestId, VrfScope};
+
+/// The oneof `source`, which is the same in two messages.
+enum Source {
+    Prefix(String),
+    Id(u64),
+    Requirement(v1::BlockRequirement),
+}
+
+/// Parses AllocateAddressesRequest.
+pub(super) fn allocate_addresses(
+    request: v1::AllocateAddressesRequest,
+) -> Result<AllocateAddresses, Problem> {
+    use v1::allocate_addresses_request::Source as S;
+    let mut violations = Violations::default();
+    let source = request.source.map(|source| match source {
+        S::Prefix(text) => Source::Prefix(text),
+        S::PrefixId(id) => Source::Id(id),
+        S::Requirement(requirement) => Source::Requirement(requirement),
+    });
+    let parent = parent(&mut violations, source, request.vrf_id);
+    let count = match request.count {
+        0 => 1,
+        1..=1000 => request.count.unsigned_abs(),
+        other => {
+            violations.add("count", format!("{other} is not between 1 and 1000"));
+            1
+        }
+    };
+    let text = RecordText {
+        status: violations.status(request.status),
+        description: violations.text("description", request.description, DESCRIPTION),
+        dns_name: violations.dns_name(request.dns_name),
+        tenant: violations.slug("tenant", request.tenant),
+        role: None,
+        tags: violations.slugs("tags", request.tags),
+    };
+    let exclude = violations.networks("exclude", &request.exclude);
+    let purpose = purpose(&mut violations, request.purpose);
+    let id = violations.request_id("request_id", &request.request_id);
+    let parsed = parent.zip(id).map(|(parent, request_id)| AllocateAddresses {
+        parent,
+        count,
+        text,
+        exclude,
+        include_children: request.include_child_prefixes,
+        purpose,
+        include_quarantined: request.include_resting,
+        request: request_id,
+    });
+    violations.finish_with(parsed)
+}
+
+/// Parses AllocatePrefixRequest.
+pub(super) fn allocate_prefix(request: v1::AllocatePrefixRequest) -> Result<AllocatePrefix, Problem> {
+    use v1::allocate_prefix_request::Source as S;
+    let mut violations = Violations::default();
+    let source = request.source.map(|source| match source {
+        S::Prefix(text) => Source::Prefix(text),
+        S::PrefixId(id) => Source::Id(id),
+        S::Requirement(requirement) => Source::Requirement(requirement),
+    });
+    let parent = parent(&mut violations, source, request.vrf_id);
+    let length = match u8::try_from(request.prefix_length) {
+        Ok(length @ 1..=128) => Some(length),
+        _ => {
+            violations.add("prefix_length", format!("{} is not between 1 and 128", request.prefix_length));
+            None
+        }
+    };
+    let text = RecordText {
+        status: violations.status(request.status),
+        description: violations.text("description", request.description, DESCRIPTION),
+        dns_name: String::new(),
+        tenant: violations.slug("tenant", request.tenant),
+        role: violations.slug("role", request.role),
+        tags: violations.slugs("tags", request.tags),
+    };
+    let exclude = violations.networks("exclude", &request.exclude);
+    let purpose = purpose(&mut violations, request.purpose);
+    let id = violations.request_id("request_id", &request.request_id);
+    let parsed = parent.zip(length).zip(id).map(|((parent, length), request_id)| AllocatePrefix {
+        parent,
+        length,
+        text,
+        exclude,
+        purpose,
+        request: request_id,
+    });
+    violations.finish_with(parsed)
+}
+
+/// Parses AssignAddressRequest.
+pub(super) fn assign_address(request: v1::AssignAddressRequest) -> Result<AssignAddress, Problem> {
+    let mut violations = Violations::default();
+    let address = violations.host("address", &request.address);
+    let text = RecordText {
+        status: violations.status(request.status),
+        description: violations.text("description", request.description, DESCRIPTION),
+        dns_name: violations.dns_name(request.dns_name),
+        tenant: violations.slug("tenant", request.tenant),
+        role: None,
+        tags: violations.slugs("tags", request.tags),
+    };
+    let id = violations.request_id("request_id", &request.request_id);
+    let scope = VrfScope::from_number(request.vrf_id);
+    let parsed = address.zip(id);
+    let parsed =
+        parsed.map(|(address, request_id)| AssignAddress { address, scope, text, request: request_id });
+    violations.finish_with(parsed)
+}
+
+/// Parses ReleaseAddressesRequest. Listed addresses are sorted and each is kept once, so that their order does not make a retry
+/// another request.
+pub(super) fn release_addresses(
+    request: &v1::ReleaseAddressesRequest,
+) -> Result<(ReleaseAddresses, RequestId), Problem> {
+    let mut violations = Violations::default();
+    let by_request = !request.allocation_request_id.is_empty();
+    let by_address = !request.addresses.is_empty();
+    if by_request == by_address {
+        violations
+            .add("allocation_request_id", "exactly one of allocation_request_id and addresses is required");
+    }
+    if request.addresses.len() > 1000 {
+        violations.add("addresses", format!("{} given, at most 1000 are allowed", request.addresses.len()));
+    }
+    let command = if by_request {
+        violations
+            .required_request_id("allocation_request_id", &request.allocation_request_id)
+            .map(ReleaseAddresses::Allocation)
+    } else {
+        let mut addresses = violations.hosts("addresses", &request.addresses);
+        addresses.sort_unstable();
+        addresses.dedup();
+        let scope = VrfScope::from_number(request.vrf_id);
+        Some(ReleaseAddresses::Addresses { scope, addresses, allow_foreign: request.allow_foreign })
+    };
+    let id = violations.request_id("request_id", &request.request_id);
+    violations.finish_with(command.zip(id))
+}
+
+/// Parses the filters of ListAllocationsRequest.
+pub(super) fn filter(violations: &mut Violations, request: &v1::ListAllocationsRequest) -> AllocationFilter {
+    let state = match v1::AllocationState::try_from(request.state) {
+        Ok(v1::AllocationState::Unspecified) => None,
+        Ok(v1::AllocationState::Pending) => Some(AllocationState::Pending),
+        Ok(v1::AllocationState::Done) => Some(AllocationState::Done),
+        Ok(v1::AllocationState::Failed) => Some(AllocationState::Failed),
+        Ok(v1::AllocationState::Released) => Some(AllocationState::Released),
+        Err(_) => {
+            violations.add("state", format!("{} is not a value of AllocationState", request.state));
+            None
+        }
+    };
+    let parent = (request.parent_prefix_id != 0).then_some(PrefixId(request.parent_prefix_id));
+    AllocationFilter { state, parent }
+}
+
+fn parent(violations: &mut Violations, source: Option<Source>, vrf_id: u64) -> Option<ParentSelector> {
+    match source {
+        Some(Source::Prefix(text)) => violations
+            .network("prefix", &text)
+            .map(|network| ParentSelector::Prefix(VrfScope::from_number(vrf_id), network)),
+        Some(Source::Id(0)) => {
+            violations.add("prefix_id", "is required and must not be 0");
+            None
+        }
+        Some(Source::Id(id)) => Some(ParentSelector::Id(PrefixId(id))),
+        Some(Source::Requirement(block)) => Some(ParentSelector::Any(requirement(violations, block))),
+        None => {
+            violations.add("source", "prefix, prefix_id or requirement is required");
+            None
+        }
+    }
+}
+
+fn requirement(violations: &mut Violations, block: v1::BlockRequirement) -> Requirement {
+    if block.min_days_left < 0 {
+        violations.add("requirement.min_days_left", "must not be negative");
+    }
+    let ipv6 = match block.family {
+        0 | 4 => false,
+        6 => true,
+        other => {
+            violations.add("requirement.family", format!("{other} is neither 4 nor 6"));
+            false
+        }
+    };
+    Requirement {
+        owner: given(&block.owner),
+        tag: violations.slug("requirement.tag", block.tag),
+        role: violations.slug("requirement.role", block.role),
+        scope: block.vrf_id.map(VrfScope::from_number),
+        min_days_left: (block.min_days_left > 0).then_some(block.min_days_left),
+        clean: block.clean_reputation,
+        ipv6,
+    }
+}
+
+fn purpose(violations: &mut Violations, number: i32) -> Purpose {
+    match v1::AllocationPurpose::try_from(number) {
+        Ok(v1::AllocationPurpose::Unspecified | v1::AllocationPurpose::General) => Purpose::General,
+        Ok(v1::AllocationPurpose::Mail) => Purpose::Mail,
+        Err(_) => {
+            violations.add("purpose", format!("{number} is not a value of AllocationPurpose"));
+            Purpose::General
+        }
+    }
+}

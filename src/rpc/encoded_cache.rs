@@ -1,0 +1,284 @@
+//! Encoded records, kept between lookups so that a record is encoded once and not once a call.
+//!
+//! The invariant: an entry is used only if encoding the record now would give the same bytes. The bytes depend on three things,
+//! and an entry remembers all of them: the version of the record, the version of its VRF (whose name and RD it shows), and the
+//! day (from which the phase and the days left of a lease follow). Records of the cache are never changed in place: a new
+//! version is a new allocation. So two versions are told apart by their address in memory, and the entry holds a [`Weak`] to
+//! the record, which keeps the allocation from being reused for another record while the entry exists.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwapOption;
+use jiff::civil::Date;
+
+use super::answer::{EncodedRecord, LookupAnswer};
+use crate::cache::Index;
+use crate::model::{Address, Prefix, Vrf, VrfScope};
+
+/// Slots for each kind of record. It bounds the memory, whatever is looked up.
+const SLOTS: usize = 1 << 16;
+
+/// The encoded records of recent lookups. Readers and writers take no lock: an entry is replaced as a whole, and of two calls
+/// that encode the same record at once the later one wins, with the same bytes.
+#[derive(Debug)]
+pub(super) struct EncodedCache {
+    prefixes: Slots<Prefix>,
+    addresses: Slots<Address>,
+}
+
+impl EncodedCache {
+    /// A cache without entries.
+    pub(super) fn new() -> Self {
+        Self { prefixes: Slots::new(), addresses: Slots::new() }
+    }
+
+    /// The answer to a lookup in one snapshot, for the day `today`.
+    pub(super) fn answer(&self, index: &Index, scope: VrfScope, host: IpAddr, today: Date) -> LookupAnswer {
+        let found = index.lookup(scope, host);
+        // Every record that a lookup finds belongs to the scope of the lookup, so this is the VRF of all of them.
+        let vrf = scope.vrf().and_then(|id| index.vrf(id));
+        LookupAnswer::of(
+            host,
+            found.chain.iter().map(|prefix| {
+                let encode = || EncodedRecord::prefix(index, prefix, today);
+                self.prefixes.get_or_encode(prefix.id.0, prefix, vrf, today, encode)
+            }),
+            found.records.iter().map(|address| {
+                let encode = || EncodedRecord::address(index, address);
+                self.addresses.get_or_encode(address.id.0, address, vrf, today, encode)
+            }),
+        )
+    }
+}
+
+/// The entries of one kind of record. The slot of a record is its id modulo [`SLOTS`]; records that share a slot replace each
+/// other.
+#[derive(Debug)]
+struct Slots<T> {
+    slots: Box<[ArcSwapOption<Entry<T>>]>,
+}
+
+/// Encoded bytes, and what they were made of.
+#[derive(Debug)]
+struct Entry<T> {
+    record: Weak<T>,
+    vrf: Option<Weak<Vrf>>,
+    day: Date,
+    encoded: EncodedRecord,
+}
+
+impl<T> Entry<T> {
+    /// Whether the bytes are those of this version of the record and of its VRF, on this day.
+    fn is_of(&self, record: &Arc<T>, vrf: Option<&Arc<Vrf>>, day: Date) -> bool {
+        let same_vrf = match (&self.vrf, vrf) {
+            (None, None) => true,
+            (Some(held), Some(vrf)) => std::ptr::eq(held.as_ptr(), Arc::as_ptr(vrf)),
+            _ => false,
+        };
+        same_vrf && self.day == day && std::ptr::eq(self.record.as_ptr(), Arc::as_ptr(record))
+    }
+}
+
+impl<T> Slots<T> {
+    fn new() -> Self {
+        Self { slots: std::iter::repeat_with(ArcSwapOption::empty).take(SLOTS).collect() }
+    }
+
+    /// The encoded record: from its slot if the entry there is of the same versions and day, otherwise from `encode`, which
+    /// then fills the slot.
+    fn get_or_encode(
+        &self,
+        id: u64,
+        record: &Arc<T>,
+        vrf: Option<&Arc<Vrf>>,
+        day: Date,
+        encode: impl FnOnce() -> EncodedRecord,
+    ) -> EncodedRecord {
+        let slot = usize::try_from(id).ok().and_then(|id| self.slots.get(id % SLOTS));
+        let held = slot.map(ArcSwapOption::load);
+        if let Some(entry) = held.as_deref().and_then(Option::as_ref)
+            && entry.is_of(record, vrf, day)
+        {
+            return entry.encoded.clone();
+        }
+        let encoded = encode();
+        if let Some(slot) = slot {
+            slot.store(Some(Arc::new(Entry {
+                record: Arc::downgrade(record),
+                vrf: vrf.map(Arc::downgrade),
+                day,
+                encoded: encoded.clone(),
+            })));
+        }
+        encoded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::{Batch, Cache};
+    use crate::model::{AddressId, Lease, NamedRef, PrefixId, Revision, Term, VrfId};
+    use crate::rpc::convert;
+    use crate::rpc::proto::v1;
+    use jiff::civil::date;
+    use jiff::{Timestamp, ToSpan as _};
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    const CUSTOMERS: VrfScope = VrfScope::Vrf(VrfId(7));
+    const HOST: &str = "203.0.113.5";
+
+    /// A change between two lookups.
+    #[derive(Clone, Debug)]
+    enum Step {
+        PutPrefix(Box<Prefix>),
+        DeletePrefix(u64),
+        PutAddress(Box<Address>),
+        DeleteAddress(u64),
+        NameVrf(String),
+        DeleteVrf,
+        Midnight,
+        Nothing,
+    }
+
+    fn prefix(id: u64, network: &str, scope: VrfScope, lease: Option<Lease>) -> Prefix {
+        Prefix { lease: lease.map(Box::new), ..Prefix::bare(PrefixId(id), network.parse().unwrap(), scope) }
+    }
+
+    fn lease(owner: &str, days: i64) -> Lease {
+        let expiry = Some(date(2026, 6, 1) + days.days());
+        Lease { owner: Some(owner.into()), term: Term { expiry, ..Term::default() }, ..Lease::default() }
+    }
+
+    /// Ids of which two share a slot.
+    fn id() -> impl Strategy<Value = u64> {
+        prop::sample::select(vec![1, 2, 3, 1 + SLOTS as u64])
+    }
+
+    fn tenant() -> impl Strategy<Value = Option<NamedRef>> {
+        prop::option::of("[a-z]{1,3}").prop_map(|name| {
+            name.map(|name| NamedRef { id: 12, name: name.as_str().into(), slug: "example-hosting".into() })
+        })
+    }
+
+    fn scope() -> impl Strategy<Value = VrfScope> {
+        prop::sample::select(vec![VrfScope::Global, CUSTOMERS])
+    }
+
+    fn revision() -> impl Strategy<Value = Revision> {
+        prop::option::of(0i64..2)
+            .prop_map(|second| Revision(second.map(|at| Timestamp::from_second(at).unwrap())))
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let networks = vec!["203.0.0.0/16", "203.0.113.0/24", "203.0.113.4/30", "203.0.113.5/32"];
+        let leases = prop::option::of(("[A-Z]{0,3}", -3i64..4).prop_map(|(owner, days)| lease(&owner, days)));
+        let prefixes =
+            (id(), prop::sample::select(networks), scope(), leases, tenant(), "[a-z]{0,2}", revision());
+        let addresses = (id(), scope(), tenant(), "[a-z]{0,2}", revision());
+        prop_oneof![
+            4 => prefixes.prop_map(|(id, network, scope, lease, tenant, field, revision)| {
+                let mut put = Prefix { tenant, revision, ..prefix(id, network, scope, lease) };
+                put.custom_fields.insert("rack".to_owned(), field.into());
+                Step::PutPrefix(Box::new(put))
+            }),
+            1 => id().prop_map(Step::DeletePrefix),
+            2 => addresses.prop_map(|(id, scope, tenant, dns_name, revision)| {
+                Step::PutAddress(Box::new(Address {
+                    id: AddressId(id),
+                    interface: "203.0.113.5/24".parse().unwrap(),
+                    scope,
+                    status: "active".into(),
+                    role: None,
+                    tenant,
+                    tags: vec![],
+                    dns_name,
+                    description: String::new(),
+                    allocation: None,
+                    custom_fields: serde_json::Map::new(),
+                    revision,
+                }))
+            }),
+            1 => id().prop_map(Step::DeleteAddress),
+            1 => "[a-z]{0,2}".prop_map(Step::NameVrf),
+            1 => Just(Step::DeleteVrf),
+            1 => Just(Step::Midnight),
+            1 => Just(Step::Nothing),
+        ]
+    }
+
+    fn batch(step: Step) -> Batch {
+        match step {
+            Step::PutPrefix(prefix) => Batch::from(vec![*prefix]),
+            Step::DeletePrefix(id) => Batch { deleted_prefixes: vec![id], ..Batch::default() },
+            Step::PutAddress(address) => Batch::from(vec![*address]),
+            Step::DeleteAddress(id) => Batch { deleted_addresses: vec![id], ..Batch::default() },
+            Step::NameVrf(name) => {
+                let rd = Some("64500:7".to_owned());
+                let vrf = Vrf { id: VrfId(7), name, rd, enforce_unique: true, revision: Revision(None) };
+                Batch { vrfs: vec![vrf], ..Batch::default() }
+            }
+            Step::DeleteVrf => Batch { deleted_vrfs: vec![7], ..Batch::default() },
+            Step::Midnight | Step::Nothing => Batch::default(),
+        }
+    }
+
+    /// The same answer as a message of the generated types.
+    fn rendered(index: &Index, scope: VrfScope, host: IpAddr, today: Date) -> v1::LookupAddressResponse {
+        let found = index.lookup(scope, host);
+        v1::LookupAddressResponse {
+            address: host.to_string(),
+            chain: found.chain.iter().map(|held| convert::prefix(index, held, today)).collect(),
+            lease: found.covering().map(|(prefix, lease)| convert::lease(prefix, lease, today)),
+            records: found.records.iter().map(|record| convert::address(index, record)).collect(),
+            ..v1::LookupAddressResponse::default()
+        }
+    }
+
+    async fn empty() -> Cache {
+        Cache::in_memory().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_record_is_encoded_once_while_nothing_changes() {
+        let (cache, encoded_cache, host) = (empty().await, EncodedCache::new(), HOST.parse().unwrap());
+        let leased = prefix(1, "203.0.113.0/24", VrfScope::Global, Some(lease("ACME-LIR", 0)));
+        cache.apply(Batch::from(vec![leased])).await.unwrap();
+        let ask = |today| encoded_cache.answer(&cache.snapshot(), VrfScope::Global, host, today);
+        let first = ask(date(2026, 6, 1));
+        let again = ask(date(2026, 6, 1));
+        assert_eq!(again, first);
+        assert_eq!(again.chain[0].as_ptr(), first.chain[0].as_ptr());
+        let days =
+            |answer: &LookupAnswer| v1::Lease::decode(answer.lease.clone().unwrap()).unwrap().days_left;
+        assert_eq!((days(&first), days(&ask(date(2026, 6, 2)))), (Some(0), Some(-1)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn an_answer_has_the_bytes_of_the_generated_message_whatever_changed_before(
+            steps in prop::collection::vec(step(), 1..40),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let (cache, encoded_cache) = (runtime.block_on(empty()), EncodedCache::new());
+            let host: IpAddr = HOST.parse().unwrap();
+            let mut today = date(2026, 6, 1);
+            for step in steps {
+                if matches!(step, Step::Midnight) {
+                    today = today.tomorrow().unwrap();
+                }
+                runtime.block_on(cache.apply(batch(step))).unwrap();
+                let index = cache.snapshot();
+                for scope in [VrfScope::Global, CUSTOMERS] {
+                    let wanted = rendered(&index, scope, host, today).encode_to_vec();
+                    prop_assert_eq!(encoded_cache.answer(&index, scope, host, today).encode_to_vec(), wanted.clone());
+                    let past = LookupAnswer::of_the_past(&index, host, &index.lookup(scope, host), today);
+                    prop_assert_eq!(past.encode_to_vec(), wanted);
+                }
+            }
+        }
+    }
+}
