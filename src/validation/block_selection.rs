@@ -14,8 +14,8 @@ pub enum BlockSelection {
     New,
 }
 
-/// The leased blocks for which a check is wanted. Blocks whose lease has ended are left out; blocks whose lease begins in the
-/// future are not.
+/// The leased blocks for which a check is wanted. Blocks whose lease has ended are left out, but those whose lease begins in
+/// the future are checked already.
 pub(super) fn leased_blocks(
     index: &Index,
     clock: &dyn Clock,

@@ -38,12 +38,12 @@ impl CoverageStore {
 
     /// The prefixes that any zone was asked about.
     pub(super) async fn prefixes(&self) -> Result<Vec<PrefixId>, Error> {
-        self.observations.prefixes(ObservationKind::Sweep).await
+        self.observations.prefixes(ObservationKind::ZoneCoverage).await
     }
 
     /// The coverage of a block by each zone that is configured for its address family.
     pub(super) async fn load(&self, lists: &Blocklists, prefix: &Prefix) -> Result<CoverageByZone, Error> {
-        let rows = self.observations.load(ObservationKind::Sweep, Some(prefix.id)).await?;
+        let rows = self.observations.load(ObservationKind::ZoneCoverage, Some(prefix.id)).await?;
         let mut stored: BTreeMap<String, ZoneCoverage> = BTreeMap::new();
         for row in &rows {
             let coverage: ZoneCoverage = row.read()?;
@@ -65,7 +65,7 @@ impl CoverageStore {
         let zones = coverage.iter().filter_map(|(zone, coverage)| Some((zone, coverage.as_ref()?)));
         let rows: Result<Vec<Observation>, Error> =
             zones.map(|(zone, coverage)| Observation::of(prefix, zone, coverage)).collect();
-        self.observations.put(ObservationKind::Sweep, &rows?, now).await
+        self.observations.put(ObservationKind::ZoneCoverage, &rows?, now).await
     }
 
     /// What was listed when the prefix's present lease began; `None` if that is not known.
@@ -115,5 +115,19 @@ impl CoverageStore {
         let recorded = index.addresses_within(prefix.scope, prefix.network).count();
         let addresses = query_plan::address_count(prefix.network, recorded);
         reputation::judge(addresses, coverage, baseline, &self.policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_baseline_is_that_of_version_0_1() {
+        let golden = include_str!("../../tests/golden/baseline.json").trim_end();
+        let stored: StoredBaseline = serde_json::from_str(golden).unwrap();
+        assert_eq!(stored.lease, "ACME-LIR 2025-06-01");
+        assert!(stored.baseline.holds("zen.example", "203.0.113.9".parse().unwrap()));
+        assert_eq!(serde_json::to_string(&stored).unwrap(), golden);
     }
 }

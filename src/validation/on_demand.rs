@@ -14,8 +14,8 @@ use crate::irr::IrrVerdict;
 use crate::ledger::Observations;
 use crate::model::{Asn, CouldNotCheck, Network, Observed, Route, RouteVerdict, VrfScope};
 
-/// Blocks that are checked against the blocklists at the same time. Blocklists limit queries by who asks, and the timed rounds need
-/// their share.
+/// Blocks that are checked against the blocklists at the same time. It is low because a list limits the queries of this server
+/// as a whole, and the timed rounds need their share of them.
 const BLOCKS_AT_ONCE: usize = 2;
 
 /// Answers requests for checks. The requests for blocklist checks and for a preflight are in files of their own.
@@ -68,7 +68,7 @@ impl OnDemandChecks {
         self.sources.validator.validate(route).await
     }
 
-    /// Looks for a route's objects in the IRR.
+    /// Asks the IRR for the objects of a route.
     pub async fn irr(&self, route: Route) -> Result<Observed<IrrVerdict>, CouldNotCheck> {
         self.sources.irr.check(route, self.clock.now()).await
     }

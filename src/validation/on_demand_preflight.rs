@@ -105,7 +105,7 @@ impl OnDemandChecks {
         if !self.sources.lists.is_configured() {
             return Ok(Err(CouldNotCheck::not_configured()));
         }
-        let unknown = |why| Err(CouldNotCheck::one("blocklists", why));
+        let unknown = |why| Err(CouldNotCheck::from_source("blocklists", why));
         let Some(prefix) = leased else { return Ok(unknown("only leased blocks are checked")) };
         let rows = self.observations.load(ObservationKind::Verdict, Some(prefix.id)).await?;
         let row = rows.iter().find(|row| row.subject == Check::Reputation.as_str());

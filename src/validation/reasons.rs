@@ -110,7 +110,7 @@ mod tests {
         let vrp = |(prefix, most, asn): &(&str, u8, u32)| {
             Vrp::new(prefix.parse().unwrap(), Some(*most), *asn).unwrap()
         };
-        roa_reason(route, &RouteVerdict::of(route, vrps.iter().map(vrp)))
+        roa_reason(route, &RouteVerdict::validate(route, vrps.iter().map(vrp)))
     }
 
     #[test]

@@ -125,7 +125,9 @@ fn progress(zone: &str, coverage: Option<&ZoneCoverage>) -> ZoneProgress {
         zone: zone.to_owned(),
         complete: coverage.and_then(|coverage| coverage.complete),
         failed: coverage.map_or(0, |coverage| coverage.failed.len()),
-        zone_error: coverage.and_then(|coverage| coverage.zone_error.as_ref()).map(|(reason, _)| reason.clone()),
+        zone_error: coverage
+            .and_then(|coverage| coverage.zone_error.as_ref())
+            .map(|(reason, _)| reason.clone()),
     }
 }
 

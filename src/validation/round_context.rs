@@ -14,7 +14,7 @@ use crate::cache::{Cache, Index};
 use crate::clock::Clock;
 use crate::model::Check;
 
-/// Pause between two looks at whether the cache holds records yet.
+/// Pause before the cache is asked again whether it holds records yet.
 const CACHE_POLL: Duration = Duration::from_millis(100);
 
 /// What every round needs. Shared by all rounds; holds no state of a single one.

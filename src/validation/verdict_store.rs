@@ -43,7 +43,7 @@ impl VerdictStore {
     /// Deletes everything that was observed of prefixes without a lease.
     pub(super) async fn forget_ended_leases(&self, cache: &Cache) -> Result<(), Error> {
         let mut observed: BTreeSet<PrefixId> = BTreeSet::new();
-        for kind in [ObservationKind::Verdict, ObservationKind::Sweep] {
+        for kind in [ObservationKind::Verdict, ObservationKind::ZoneCoverage] {
             observed.extend(self.observations.prefixes(kind).await?);
         }
         // The snapshot is taken last: a lease that was registered and checked meanwhile must not look like an ended one.

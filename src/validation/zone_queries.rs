@@ -24,8 +24,8 @@ pub(super) struct CheckTarget {
     pub(super) budget: usize,
 }
 
-/// Continues the coverage of a block by one zone with one run. Calls `on_answer` for every answer and returns how much of the
-/// budget was spent.
+/// Continues the coverage of a block by one zone with one run. Calls `on_answer` for every answer, and returns how many queries
+/// were charged to the budget.
 pub(super) async fn advance(
     lists: &Blocklists,
     zone: &str,

@@ -34,8 +34,7 @@ pub struct RouteEvidence {
     pub irr: Result<Observed<IrrVerdict>, CouldNotCheck>,
 }
 
-/// The findings about a block, in the order of [`PreflightAspect::ALL`](super::PreflightAspect::ALL). No two of them give the
-/// same advice.
+/// The findings about a block, in the order of [`PreflightAspect::ALL`](super::PreflightAspect::ALL). No advice is given twice.
 pub fn assess(review: &AnnouncementReview<'_>, evidence: &Evidence) -> Vec<PreflightFinding> {
     let mut findings = vec![review.term(evidence.today), review.loa()];
     let (mut roa, mut irr) = (Vec::new(), Vec::new());
@@ -85,7 +84,7 @@ mod tests {
     use crate::model::{Cause, InvalidReason, Lease, Reputation, RouteState};
 
     fn down(source: &str) -> CouldNotCheck {
-        CouldNotCheck::one(source, "no answer")
+        CouldNotCheck::from_source(source, "no answer")
     }
 
     /// No source gives an answer: each is down, or none is configured.

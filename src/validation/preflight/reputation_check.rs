@@ -19,7 +19,7 @@ impl AnnouncementReview<'_> {
             Ok(state @ VerdictState { verdict: Verdict::Reputation(reputation), .. }) => (state, *reputation),
             Ok(state) => {
                 let other = format!("the recorded verdict is about {}", state.verdict.check());
-                return self.unchecked(aspect, self.block, &CouldNotCheck::one("blocklists", other));
+                return self.unchecked(aspect, self.block, &CouldNotCheck::from_source("blocklists", other));
             }
             Err(could_not) => return self.unchecked_reputation(could_not),
         };

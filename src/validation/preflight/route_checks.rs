@@ -55,7 +55,7 @@ impl AnnouncementReview<'_> {
         match answer.value.state {
             RouteState::Valid => {
                 let mut findings = vec![found(FindingSeverity::Pass, "ROA_VALID", message)];
-                findings.extend(answer.value.loose().map(|loose| PreflightFinding {
+                findings.extend(answer.value.loose_vrp().map(|loose| PreflightFinding {
                     actor: FindingActor::Holder,
                     advice: format!("Ask {holder} for {roa}, and to withdraw the one that authorises more."),
                     ..found(
@@ -152,7 +152,7 @@ mod tests {
             Vrp::new(prefix.parse().unwrap(), Some(*max_length), *asn).unwrap()
         };
         let route = route(announced);
-        let verdict = RouteVerdict::of(route, vrps.iter().map(vrp));
+        let verdict = RouteVerdict::validate(route, vrps.iter().map(vrp));
         let lease = lease();
         review(Some(&lease), true, |review| {
             review.roa(route, &Ok(observed(verdict))).iter().map(shown).collect()
