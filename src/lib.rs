@@ -1,17 +1,18 @@
 //! Leasehold: a gRPC sidecar to NetBox for leased IPv4 space.
 //!
-//! The house, from the top; a room knows the rooms below it and none above it (tests/architecture.rs):
+//! The rooms, from the top floor down. A room imports only rooms on lower floors (tests/architecture.rs), and
+//! docs/architecture.md walks through them:
 //!
-//! - [`cli`]: one file a subcommand; every one but serve, demo, setup and emulate-netbox is a gRPC client.
-//! - [`server`]: wires it all.
-//! - [`rpc`], [`http`]: the edge. Parse, call, render; every error to one status.
-//! - [`lease`], [`allocation`], [`validation`], [`sync`], [`events`], [`expiry`], [`notify`]: the capabilities, policy apart
-//!   from doing.
-//! - [`cache`], [`ledger`], [`netbox`], [`rpki`], [`irr`], [`bgp`], [`dnsbl`], [`geofeed`]: what it talks to, one room a peer.
+//! - [`cli`]: one file for each subcommand. All but `serve`, `demo`, `setup` and `emulate-netbox` are gRPC clients.
+//! - [`server`]: starts and stops a server.
+//! - [`rpc`], [`http`]: the edge. Handlers parse, call and render; every error becomes a status in one place.
+//! - [`lease`], [`allocation`], [`validation`], [`sync`], [`events`], [`expiry`], [`notify`]: the capabilities, with pure
+//!   policy apart from what acts on it.
+//! - [`cache`], [`ledger`], [`netbox`], [`rpki`], [`irr`], [`bgp`], [`dnsbl`], [`geofeed`]: one room for each peer.
 //! - [`model`]: the nouns. No I/O, no clock.
 //!
-//! Beside it: [`emulator`] (an in-process NetBox, knows nothing of the rest), [`config`], [`telemetry`], [`jobs`], [`clock`], [`web`]
-//! (one GET of a document), [`ripestat`] (which two rooms ask).
+//! Beside them: [`config`], [`telemetry`], [`jobs`], [`clock`], [`web`] (bounded GETs), [`ripestat`] (used by two rooms), and
+//! [`emulator`] (a NetBox inside the process, for the demo and the tests).
 
 pub mod allocation;
 pub mod bgp;

@@ -1,4 +1,4 @@
-//! Logs and metrics.
+//! Logs and metrics of this process.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
-/// Starts logging to standard error. A filter that does not parse falls back to `info`, and says so.
+/// Starts logging to standard error. If the filter does not parse, the level is `info` and a warning says so.
 pub fn start_logging(level: &str, format: LogFormat) {
     let (filter, bad) = match EnvFilter::try_new(level) {
         Ok(filter) => (filter, false),
@@ -16,17 +16,17 @@ pub fn start_logging(level: &str, format: LogFormat) {
     let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color).with_writer(std::io::stderr);
-    // A second start in one process (tests) keeps the first.
+    // Tests start several servers in one process; the first one decides.
     let started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     if started.is_ok() && bad {
-        tracing::warn!(level, "log.level is not a filter; logging at info");
+        tracing::warn!(level, "log.level is not a valid filter, so the level is info");
     }
 }
 
-/// The metrics of this process, in Prometheus' text format. `None` if another recorder was installed before.
+/// Renders the metrics in the text format of Prometheus. `None` if this process had installed another recorder before.
 pub fn metrics() -> Option<&'static PrometheusHandle> {
     static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let install = || {
