@@ -14,8 +14,8 @@ use crate::model::PrefixId;
 pub enum ObservationKind {
     /// The verdict that is held; its subject is the check.
     Verdict,
-    /// Which addresses of the block a blocklist was asked about; its subject is the zone.
-    Sweep,
+    /// Which addresses of the block a blocklist was asked about; its subject is the zone. Stored as `sweep`, a former name.
+    ZoneCoverage,
     /// What was listed when the lease began.
     Baseline,
 }
@@ -25,7 +25,7 @@ impl ObservationKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Verdict => "verdict",
-            Self::Sweep => "sweep",
+            Self::ZoneCoverage => "sweep",
             Self::Baseline => "baseline",
         }
     }

@@ -22,7 +22,7 @@ const RAISED_FOR_DAYS: i64 = 120;
 const CLOCK_SKEW: Duration = Duration::from_mins(1);
 
 /// An Alertmanager as a sink.
-pub struct Alertmanager {
+pub(super) struct Alertmanager {
     http: Client,
     url: Url,
     token: Option<SecretString>,
@@ -30,7 +30,7 @@ pub struct Alertmanager {
 
 impl Alertmanager {
     /// The Alertmanager at a base URL.
-    pub fn new(
+    pub(super) fn new(
         url: &Url,
         token: Option<&SecretString>,
         allow_private: bool,

@@ -19,7 +19,7 @@ use crate::model::digest;
 use crate::web::guard;
 
 /// Mailboxes that are reached through an SMTP server.
-pub struct Email {
+pub(super) struct Email {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Vec<Mailbox>,
@@ -31,7 +31,7 @@ pub struct Email {
 impl Email {
     /// Mailboxes behind an SMTP server. Fails if a mailbox cannot be parsed or there is no recipient, or if the server is a private
     /// address that is not allowed.
-    pub fn new(settings: &MailSettings, allow_private: bool) -> Result<Self, NotifySettingsError> {
+    pub(super) fn new(settings: &MailSettings, allow_private: bool) -> Result<Self, NotifySettingsError> {
         let mailbox =
             |text: &str| text.parse::<Mailbox>().map_err(|_| NotifySettingsError::Mailbox(text.to_owned()));
         if let Ok(address) = settings.host.parse::<IpAddr>()

@@ -23,7 +23,7 @@ const MAX_SECTION: usize = 2900;
 const MAX_HEADER: usize = 150;
 
 /// A channel that an incoming webhook writes to.
-pub struct Slack {
+pub(super) struct Slack {
     http: Client,
     /// A secret: anybody who knows it can write to the channel.
     url: SecretString,
@@ -31,7 +31,7 @@ pub struct Slack {
 
 impl Slack {
     /// The channel behind an incoming webhook.
-    pub fn new(url: &SecretString, allow_private: bool) -> Result<Self, NotifySettingsError> {
+    pub(super) fn new(url: &SecretString, allow_private: bool) -> Result<Self, NotifySettingsError> {
         let parsed: Url = url.expose_secret().parse().map_err(|_| NotifySettingsError::Url)?;
         Ok(Self { http: http::client(&parsed, allow_private)?, url: url.clone() })
     }

@@ -23,7 +23,7 @@ use crate::model::Subject;
 use crate::web::guard;
 
 /// A tracker as a sink.
-pub struct Ticket {
+pub(super) struct Ticket {
     http: Client,
     /// The sink's name, under which the ledger keeps its open tickets.
     name: String,
@@ -35,7 +35,7 @@ pub struct Ticket {
 impl Ticket {
     /// A tracker. `name` is the name of the sink. Fails if the template of `open` does not give a URL, or gives one with a
     /// private address that is not allowed.
-    pub fn new(
+    pub(super) fn new(
         name: &str,
         settings: &TicketSettings,
         allow_private: bool,

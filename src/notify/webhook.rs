@@ -14,7 +14,7 @@ use super::notification::Notification;
 use super::sink::{DeliveryFailure, Sink};
 
 /// The receiver of a webhook.
-pub struct Webhook {
+pub(super) struct Webhook {
     http: Client,
     url: Url,
     /// One for each secret, the newest first. Every message carries all of their signatures.
@@ -25,7 +25,7 @@ pub struct Webhook {
 
 impl Webhook {
     /// A receiver at a URL. `secrets` sign the messages (`whsec_…`); `epoch` is the epoch of the event log.
-    pub fn new(
+    pub(super) fn new(
         url: &Url,
         secrets: &[SecretString],
         allow_private: bool,
