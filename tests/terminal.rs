@@ -1,5 +1,6 @@
 //! Texts that people wrote into NetBox must not control the terminal of whoever runs a command.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -106,6 +107,23 @@ async fn json_keeps_the_text_of_netbox() {
     let message: Value = serde_json::from_str(&line).unwrap();
     assert!(message.to_string().contains(&json!(HOSTILE).to_string()), "{line}");
     watch.kill().await.unwrap();
+}
+
+#[test]
+fn nothing_in_the_command_line_prints_past_the_escaping() {
+    fn sources(directory: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+    }
+    let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
+    let files = sources(&room);
+    assert!(files.len() > 30, "only {} files found: the test looks in the wrong place", files.len());
+    for file in files.iter().filter(|file| !file.ends_with("terminal.rs")) {
+        let text = std::fs::read_to_string(file).unwrap();
+        for bypass in ["print!", "println!", "stdout()", "stderr()", "comfy_table"] {
+            assert!(!text.contains(bypass), "{} uses {bypass}; use src/cli/terminal.rs", file.display());
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::exit::CommandResult;
-use super::terminal::outln;
+use super::terminal::{outln, print_script};
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
@@ -23,7 +23,9 @@ pub(crate) struct ManArgs {
 
 /// Prints the completion script of a command line.
 pub(crate) fn complete(args: &CompletionsArgs, mut command: clap::Command) -> ExitCode {
-    clap_complete::generate(args.shell, &mut command, "leasehold", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "leasehold", &mut script);
+    print_script(&String::from_utf8_lossy(&script));
     ExitCode::SUCCESS
 }
 

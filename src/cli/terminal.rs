@@ -6,6 +6,8 @@
 //! lines or reorder text become `\n`, `\u{1b}`, `\u{202e}` and so on. Lines are escaped as a whole, tables cell by cell
 //! ([`TextCell`] can only be made by escaping).
 //!
+//! tests/terminal.rs holds that no other file of the room writes to standard output or standard error.
+//!
 //! JSON is for programs and keeps its text. On a terminal, the characters that JSON would pass through unescaped are
 //! written as `\u009b`, which is the same JSON value.
 
@@ -93,6 +95,11 @@ pub(crate) fn print_json(json: &str) {
     } else {
         write_out(json);
     }
+}
+
+/// Prints a generated script as it is. Nothing in it may come from outside of this program.
+pub(crate) fn print_script(script: &str) {
+    write_out(script.trim_end());
 }
 
 /// The same JSON value with every unsafe character of its strings as a `\u` escape. JSON itself requires that for the
