@@ -11,7 +11,6 @@ use axum::body::Bytes;
 use axum::http::HeaderMap;
 use leasehold::cache::{Cache, Opened, StoreIdentity};
 use leasehold::clock::SystemClock;
-use leasehold::clock::SystemClock;
 use leasehold::config::Settings;
 use leasehold::ledger::{self, LedgerSettings};
 use leasehold::notify::{NotifySettings, SinkSettings, SinkTarget};
@@ -508,7 +507,7 @@ async fn deliveries_that_waited_are_sent_after_the_upgrade() {
 async fn execute(file: &Path, statement: &'static str) {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
     let pool = sqlx::sqlite::SqlitePool::connect_with(options).await.unwrap();
-    sqlx::query(statement).execute(&pool).await.unwrap();
+    sqlx::raw_sql(statement).execute(&pool).await.unwrap();
     pool.close().await;
 }
 
@@ -529,32 +528,41 @@ async fn a_ledger_that_cannot_be_read_is_an_error_and_stays_as_it_is() {
     assert!(matches!(error, ledger::Error::Schema(_)), "{error}");
 }
 
-/// The cache file of the old server is of this NetBox.
+/// The NetBox that the old cache file is of.
 const OLD_IDENTITY: &str = "http://127.0.0.1:40871/";
+
+/// A copy of the old cache file after a change, opened: how it was opened, whether anything is served, and how the file is
+/// opened the next time.
+async fn open_cache(statement: &'static str) -> (Opened, bool, Opened) {
+    let (_guard, directory) = directory();
+    let file = directory.join("cache.db");
+    std::fs::copy(golden("cache-0.1.db"), &file).unwrap();
+    execute(&file, statement).await;
+    let identity = StoreIdentity(OLD_IDENTITY.to_owned());
+    let clock = SystemClock::new(jiff::tz::TimeZone::UTC);
+    let (cache, opened) = Cache::open(&file, &identity, &clock).await.unwrap();
+    let served = cache.is_ready();
+    drop(cache);
+    let (_, next) = Cache::open(&file, &identity, &clock).await.unwrap();
+    (opened, served, next)
+}
 
 #[tokio::test]
 async fn a_cache_file_of_another_version_is_rebuilt_and_never_misread() {
-    let spoilt = [
+    // The record format of this version is part of the identity. With it, the rest of the old file is read.
+    const THIS_FORMAT: &str = "UPDATE cache SET identity = identity || ' (record format 2)'";
+    assert_eq!(open_cache(THIS_FORMAT).await.0, Opened::Loaded);
+    for statement in [
         "SELECT 1",
-        "UPDATE record SET body = '{\"id\":'",
-        "UPDATE record SET body = '{}'",
-        "UPDATE cache SET position = 'garbage'",
+        "UPDATE cache SET identity = identity || ' (record format 2)'; UPDATE record SET body = '{\"id\":'",
+        "UPDATE cache SET identity = identity || ' (record format 2)'; UPDATE record SET body = '{}'",
+        "UPDATE cache SET identity = identity || ' (record format 2)', position = 'garbage'",
         "INSERT INTO _sqlx_migrations VALUES (9999, 'newer', '2027-01-01', true, x'00', 0)",
-        "DROP TABLE record",
-    ];
-    for statement in spoilt {
-        let (_guard, directory) = directory();
-        let file = directory.join("cache.db");
-        std::fs::copy(golden("cache-0.1.db"), &file).unwrap();
-        execute(&file, statement).await;
-        let identity = StoreIdentity(OLD_IDENTITY.to_owned());
-        let clock = SystemClock::new(jiff::tz::TimeZone::UTC);
-        let clock = SystemClock::new(jiff::tz::TimeZone::UTC);
-        let (cache, opened) = Cache::open(&file, &identity, &clock).await.unwrap();
+        "DROP TABLE record; UPDATE cache SET identity = identity || ' (record format 2)'",
+    ] {
+        let (opened, served, next) = open_cache(statement).await;
         assert!(matches!(opened, Opened::SetAside { .. }), "{statement}: {opened:?}");
-        assert!(!cache.is_ready(), "{statement}: nothing of it is served");
-        drop(cache);
-        let (_, opened) = Cache::open(&file, &identity, &clock).await.unwrap();
-        assert_eq!(opened, Opened::Empty, "{statement}: a new file took its place");
+        assert!(!served, "{statement}: nothing of the old file is served");
+        assert_eq!(next, Opened::Empty, "{statement}: a new file took its place");
     }
 }

@@ -233,14 +233,14 @@ fn observations() {
         reason: "no zone lists any of it".to_owned(),
         source: "dnsbl".to_owned(),
         candidate: None,
-        last_last_failure: None,
+        last_failure: None,
         unpublished: None,
     };
     pinned("verdict-state.json", &steady);
     let changing = VerdictState {
         verdict: Verdict::Irr(true),
         candidate: Some((Verdict::Irr(false), 2)),
-        last_last_failure: Some(("whois.example: no answer".to_owned(), at(3))),
+        last_failure: Some(("whois.example: no answer".to_owned(), at(3))),
         unpublished: Some(verdict_change()),
         ..steady
     };
