@@ -1,10 +1,10 @@
-//! `cargo bench --bench vrps`: 800,000 VRPs, loaded and asked.
+//! `cargo bench --bench vrps`: loads 800,000 VRPs and validates routes against them.
 //!
-//! An RTR cache in a process of its own serves them over loopback; a second process loads them as the server does, and says how
-//! long that took, what it added to its memory at the most, and how many routes a second it validates, with the evidence that
-//! an answer carries, on one core. A third does the same from a JSON file. Exit 1 where a goal is not met. It stops by itself.
+//! One process serves the VRPs as an RTR cache over loopback. A second process loads them as the server does and measures how long
+//! that takes, how much memory it adds at its peak, and how many routes a second one core validates, evidence included. A third
+//! process does the same with a JSON file. The exit code is 1 if a goal is not met.
 
-// It is a program for developers: what it cannot do, it says by ending.
+// A bench may panic: it has no user to report to.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -40,7 +40,7 @@ const LOAD: Duration = Duration::from_secs(10);
 const MEMORY: f64 = 300.0;
 const RATE: f64 = 1_000_000.0;
 
-/// About what the world's ROAs look like: one in five is IPv6, lengths around /24 and /48, some with a maxLength.
+/// VRPs that resemble the world's: one in five is IPv6, the lengths are around /24 and /48, and some have a maxLength.
 fn vrps() -> Vec<Vrp> {
     let mut random = StdRng::seed_from_u64(6811);
     let mut vrps = Vec::with_capacity(VRPS);
@@ -64,7 +64,7 @@ fn network(random: &mut StdRng) -> Network {
     }
 }
 
-/// Half of them are those of a VRP, and half are anything.
+/// Half of the routes match a VRP, and the others are random.
 fn routes() -> Vec<Route> {
     let (known, mut random) = (vrps(), StdRng::seed_from_u64(6907));
     let any = |random: &mut StdRng| Route {
@@ -75,7 +75,7 @@ fn routes() -> Vec<Route> {
     (0..100_000).map(|nth| if nth % 2 == 0 { of(&known[nth * 7]) } else { any(&mut random) }).collect()
 }
 
-/// The most memory that this process ever used, or uses now, in MiB.
+/// Memory of this process in MiB: `VmHWM` is its peak, `VmRSS` its present use.
 fn memory(which: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(which)).unwrap();
@@ -86,7 +86,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Serves until it is killed.
+/// Serves the VRPs until the process is killed.
 fn serve() {
     runtime().block_on(async {
         let (_cache, port, serving) = rtr::Cache::start(&vrps(), 7200).await;
@@ -96,7 +96,7 @@ fn serve() {
     });
 }
 
-/// Loads, asks, prints one line of figures.
+/// Loads the VRPs, validates routes and prints one line of figures.
 fn load(source: RpkiSource) {
     let runtime = runtime();
     let before = memory("VmRSS");

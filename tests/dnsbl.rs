@@ -1,6 +1,7 @@
-//! Blocklists: a real rbldnsd with each class of answer, and resolvers that fail.
+//! Blocklists (RFC 5782): a real rbldnsd with each class of answer, and resolvers that fail.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use crate::support::process::{Spawned, free_port};
 
 const SELF_TEST: &str = "127.0.0.2\n";
 
-/// A real rbldnsd with these zones.
+/// A real rbldnsd that serves some zones.
 pub struct Rbldnsd {
     _process: Spawned,
     pub at: SocketAddr,
@@ -33,7 +34,7 @@ impl Rbldnsd {
             "-c",
             "1s",
         ]);
-        // As root it wants to become another user, who must be able to read the zones.
+        // Started as root, rbldnsd switches to another user, who must be able to read the zones.
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
         for (zone, kind, text) in zones {
@@ -43,7 +44,7 @@ impl Rbldnsd {
         Self { _process: Spawned::start(&mut command), at: format!("127.0.0.1:{port}").parse().unwrap() }
     }
 
-    /// The same, once it answers: a self-test that came too early would count for a minute.
+    /// Starts rbldnsd and waits until it answers. A self-test before that would fail, and its outcome is kept for a minute.
     pub async fn up(program: &str, directory: &Path, zones: &[(&str, &str, &str)]) -> Self {
         let server = Self::start(program, directory, zones);
         crate::support::process::until("rbldnsd", true, || async {
@@ -55,11 +56,15 @@ impl Rbldnsd {
     }
 }
 
+fn rate(queries_per_second: u32) -> NonZeroU32 {
+    NonZeroU32::new(queries_per_second).unwrap()
+}
+
 pub fn zone(name: &str) -> Zone {
     Zone {
         name: name.to_owned(),
         codes: Zone::default_codes(),
-        queries_per_second: 2000,
+        queries_per_second: rate(2000),
         ipv4: true,
         ipv6: false,
     }
@@ -106,12 +111,8 @@ async fn each_class_of_answer_of_a_real_list() {
     assert_eq!(check(&lists, "bl.test", "203.0.113.7").await, Err(LookupFailure::PublicResolver));
     assert!(matches!(check(&lists, "bl.test", "203.0.113.8").await, Err(LookupFailure::UnknownCode(_))));
     assert!(matches!(check(&lists, "bl.test", "203.0.113.9").await, Err(LookupFailure::Outside(_))));
-    assert_eq!(
-        check(&lists, "bl.test", "203.0.113.10").await,
-        Ok(None),
-        "a true NXDOMAIN, and nothing else, is clean"
-    );
-    // Zones that fail their self-test say nothing, neither that it is listed nor that it is not.
+    assert_eq!(check(&lists, "bl.test", "203.0.113.10").await, Ok(None), "only NXDOMAIN means not listed");
+    // A zone that fails its self-test gives no answer, neither listed nor not listed.
     for wrong in ["untested.test", "everything.test", "unserved.test"] {
         for address in ["203.0.113.5", "203.0.113.10"] {
             let answer = check(&lists, wrong, address).await;
@@ -136,7 +137,7 @@ async fn resolver(code: Option<u8>) -> SocketAddr {
             let mut answer = query[..length].to_vec();
             answer[2] |= 0x80;
             answer[3] = 0x80 | code;
-            // No additional records: the query's EDNS is not answered.
+            // The answer has no additional records, because it does not answer the EDNS option of the query.
             let question = 12 + answer[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
             answer.truncate(question);
             answer[10..12].fill(0);
@@ -147,23 +148,23 @@ async fn resolver(code: Option<u8>) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_resolver_that_fails_says_nothing_about_an_address() {
-    // SERVFAIL, REFUSED, silence; and one that answers NXDOMAIN to everything, which the self-test finds out.
+async fn a_failing_resolver_is_neither_listed_nor_clean() {
+    // The self-test detects a resolver that answers NXDOMAIN to everything (3), or nothing (0).
     for (code, words) in [
         (Some(2), "SERVFAIL"),
         (Some(5), "REFUSED"),
         (None, "in time"),
-        (Some(3), "must be"),
-        (Some(0), "no address"),
+        (Some(3), "is not listed"),
+        (Some(0), "without an address"),
     ] {
         let lists = lists(resolver(code).await, vec![zone("bl.test")]);
         let answer = check(&lists, "bl.test", "203.0.113.5").await.unwrap_err();
-        let told = answer
+        let text = answer
             .to_string()
             .to_lowercase()
             .replace("server failure", "servfail")
             .replace("query refused", "refused");
-        assert!(told.contains(&words.to_lowercase()), "{code:?}: {answer}");
+        assert!(text.contains(&words.to_lowercase()), "{code:?}: {answer}");
     }
 }
 
@@ -196,17 +197,19 @@ async fn a_slash_24_over_five_lists_takes_less_than_two_seconds() {
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
-/// Twenty addresses at ten a second, after a self-test of two queries and a reason.
+/// Asks about twenty addresses at ten queries a second, after a self-test of two queries and one for the reason.
 #[tokio::test]
-async fn a_rate_is_kept() {
-    let Some(rbldnsd) = variable("a_rate_is_kept", "LEASEHOLD_TEST_RBLDNSD", "rbldnsd") else { return };
+async fn the_rate_of_a_zone_is_kept() {
+    let Some(rbldnsd) = variable("the_rate_of_a_zone_is_kept", "LEASEHOLD_TEST_RBLDNSD", "rbldnsd") else {
+        return;
+    };
     let directory = tempfile::tempdir().unwrap();
     let server = Rbldnsd::start(&rbldnsd, directory.path(), &[("bl.test", "ip4set", SELF_TEST)]);
     crate::support::process::until("rbldnsd", true, || async {
         lists(server.at, vec![zone("bl.test")]).self_test("bl.test").await.is_ok()
     })
     .await;
-    let lists = lists(server.at, vec![Zone { queries_per_second: 10, ..zone("bl.test") }]);
+    let lists = lists(server.at, vec![Zone { queries_per_second: rate(10), ..zone("bl.test") }]);
     let began = Instant::now();
     let answers = futures::future::join_all((0..20).map(|host| {
         let lists = &lists;

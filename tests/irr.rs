@@ -1,4 +1,6 @@
-//! The registries: a real IRRd with objects loaded, and servers that misbehave.
+//! IRR clients against a real IRRd with objects loaded, and against servers that misbehave.
+
+use std::num::NonZeroUsize;
 
 use leasehold::irr::{IrrClient, IrrProtocol, IrrServerSettings, IrrSettings, IrrState, IrrVerdict};
 use leasehold::model::{Asn, CouldNotCheck, Observed, Route};
@@ -9,7 +11,12 @@ use crate::support::peers::variable;
 
 fn server(server: &str, protocol: IrrProtocol, sources: &[&str]) -> IrrServerSettings {
     let sources = sources.iter().map(|source| (*source).to_owned()).collect();
-    IrrServerSettings { server: server.to_owned(), protocol, sources, connections: 2 }
+    IrrServerSettings {
+        server: server.to_owned(),
+        protocol,
+        sources,
+        connections: NonZeroUsize::MIN.saturating_add(1),
+    }
 }
 
 fn registry(servers: Vec<IrrServerSettings>) -> IrrClient {
@@ -29,10 +36,10 @@ async fn state(registry: &IrrClient, prefix: &str, origin: u32) -> IrrState {
     check(registry, prefix, origin).await.unwrap().value.state
 }
 
-/// The objects stand in tests/peers/routing.py.
+/// The objects are loaded by tests/peers/routing.py.
 #[tokio::test]
-async fn a_real_irrd_says_where_a_route_stands() {
-    let Some(irrd) = variable("a_real_irrd_says_where_a_route_stands", "LEASEHOLD_TEST_IRRD", "IRRd") else {
+async fn a_real_irrd_gives_every_state() {
+    let Some(irrd) = variable("a_real_irrd_gives_every_state", "LEASEHOLD_TEST_IRRD", "IRRd") else {
         return;
     };
     let registry = registry(vec![server(&irrd, IrrProtocol::Irrd, &[])]);
@@ -44,18 +51,17 @@ async fn a_real_irrd_says_where_a_route_stands() {
     assert_eq!(state(&registry, "203.0.114.0/24", 64501).await, IrrState::Absent);
     assert_eq!(state(&registry, "10.0.0.0/24", 64500).await, IrrState::Absent);
     assert_eq!(state(&registry, "2001:db8::/32", 64500).await, IrrState::Registered);
-    // Its ROA names another AS, so IRRd shows it only to those who do not filter.
+    // A ROA for another AS makes this object invalid, so IRRd shows it only without the RPKI filter.
     let hidden = check(&registry, "198.51.100.0/24", 64501).await.unwrap();
     assert_eq!(hidden.value.state, IrrState::Hidden);
     assert!(hidden.value.hidden[0].rpki_invalid, "{:?}", hidden.value.hidden);
-    // IRRd shows the ROA as an object of the source RPKI, which is no registration.
+    // IRRd shows the ROA as an object of the source RPKI, which is not a registration.
     assert_eq!(state(&registry, "198.51.100.0/24", 64500).await, IrrState::Absent);
 }
 
 #[tokio::test]
-async fn only_the_sources_that_are_wanted_are_asked() {
-    let Some(irrd) = variable("only_the_sources_that_are_wanted_are_asked", "LEASEHOLD_TEST_IRRD", "IRRd")
-    else {
+async fn only_the_configured_sources_are_asked() {
+    let Some(irrd) = variable("only_the_configured_sources_are_asked", "LEASEHOLD_TEST_IRRD", "IRRd") else {
         return;
     };
     let other = registry(vec![server(&irrd, IrrProtocol::Irrd, &["OTHER"])]);
@@ -66,8 +72,8 @@ async fn only_the_sources_that_are_wanted_are_asked() {
 }
 
 #[tokio::test]
-async fn many_questions_share_few_connections() {
-    let Some(irrd) = variable("many_questions_share_few_connections", "LEASEHOLD_TEST_IRRD", "IRRd") else {
+async fn many_queries_share_few_connections() {
+    let Some(irrd) = variable("many_queries_share_few_connections", "LEASEHOLD_TEST_IRRD", "IRRd") else {
         return;
     };
     let registry = registry(vec![server(&irrd, IrrProtocol::Irrd, &[])]);
@@ -83,7 +89,7 @@ async fn many_questions_share_few_connections() {
     assert_eq!(states.iter().filter(|state| **state == IrrState::Absent).count(), 20);
 }
 
-/// A server that answers each connection with this, whatever it is asked, and hangs up.
+/// A server that answers every connection with the same text and hangs up.
 async fn stand_in(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap().to_string();
@@ -100,7 +106,7 @@ async fn stand_in(answer: &'static str) -> String {
     at
 }
 
-/// As RIPE's database documents its answers.
+/// The answers are those that the RIPE database documents.
 #[tokio::test]
 async fn a_ripe_server_is_read_until_it_hangs_up() {
     let found = stand_in(
@@ -116,7 +122,7 @@ async fn a_ripe_server_is_read_until_it_hangs_up() {
 }
 
 #[tokio::test]
-async fn the_registry_s_reference_to_a_geofeed_is_found_rfc_9632() {
+async fn the_geofeed_of_an_inetnum_is_found() {
     let found = stand_in(
         "% Information related to '203.0.113.0 - 203.0.113.255'\n\ninetnum:        203.0.113.0 - 203.0.113.255\n\
          geofeed:        https://acme-lir.example/geofeed.csv\nsource:         RIPE\n\n",
@@ -125,7 +131,7 @@ async fn the_registry_s_reference_to_a_geofeed_is_found_rfc_9632() {
     let prefix = "203.0.113.0/24".parse().unwrap();
     let named = registry(vec![server(&found, IrrProtocol::Ripe, &[])]);
     assert_eq!(named.geofeed(prefix).await.unwrap().as_deref(), Some("https://acme-lir.example/geofeed.csv"));
-    // IRRd holds no such objects, and nobody at all knows none.
+    // IRRd holds no inetnum objects, and without servers there is no geofeed.
     let irrd = registry(vec![server("127.0.0.1:1", IrrProtocol::Irrd, &[])]);
     assert_eq!((irrd.geofeed(prefix).await, registry(vec![]).geofeed(prefix).await), (Ok(None), Ok(None)));
     let dead = registry(vec![server("127.0.0.1:1", IrrProtocol::Ripe, &[])]);
@@ -133,7 +139,7 @@ async fn the_registry_s_reference_to_a_geofeed_is_found_rfc_9632() {
 }
 
 #[tokio::test]
-async fn a_server_that_gives_no_answer_is_never_absence() {
+async fn a_server_that_gives_no_answer_never_means_absent() {
     let cases = [
         (IrrProtocol::Ripe, "%ERROR:201: access denied for 192.0.2.1\n"),
         (IrrProtocol::Ripe, ""),
@@ -158,9 +164,9 @@ async fn a_server_that_gives_no_answer_is_never_absence() {
     assert!(check(&registry(Vec::new()), "203.0.113.0/24", 64500).await.unwrap_err().is_not_configured());
 }
 
-/// What one server says is enough for "registered"; to say less takes the word of all.
+/// One server is enough for *registered*; *absent* needs the answers of all servers.
 #[tokio::test]
-async fn absence_takes_the_word_of_all() {
+async fn absent_needs_the_answers_of_all_servers() {
     let found = stand_in("route: 203.0.113.0/24\norigin: AS64500\nsource: RIPE\n").await;
     let dead = server("127.0.0.1:1", IrrProtocol::Ripe, &[]);
     let registry = registry(vec![dead, server(&found, IrrProtocol::Ripe, &[])]);

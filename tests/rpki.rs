@@ -1,4 +1,4 @@
-//! Origin validation: the RFCs' worked cases, an implementation that is not ours, and RTR with peers that misbehave.
+//! Origin validation: the worked cases of RFC 6811, RFC 6907 and RFC 9319, a comparison with rtrlib, and RTR caches that misbehave.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -60,13 +60,13 @@ fn rfc_6811_section_2() {
     let nobody = vrp("192.0.2.0/24", 32, 0);
     assert_eq!(state(&[nobody], route("192.0.2.0/24", 64500)), AS0);
     assert_eq!(state(&[nobody, covering], route("192.0.2.0/24", 64500)), RouteState::Valid);
-    // Of another address family nothing is covered.
+    // A VRP of the other address family covers nothing.
     assert_eq!(state(&[vrp("0.0.0.0/0", 32, 64500)], route("::/0", 64500)), RouteState::NotFound);
     assert_eq!(state(&[vrp("::/0", 128, 64500)], route("2001:db8::/128", 64500)), RouteState::Valid);
     assert_eq!(state(&[vrp("0.0.0.0/0", 32, 64500)], route("203.0.113.9/32", 64500)), RouteState::Valid);
 }
 
-/// Sections 7.1.8 to 7.1.12 are of routes whose path ends in an AS_SET: those have no origin (RFC 6811), and a `Route` has one.
+/// Sections 7.1.8 to 7.1.12 are about routes whose path ends in an AS_SET. Those have no origin (RFC 6811), but a `Route` has one.
 #[test]
 fn rfc_6907_section_7_1() {
     let quarters = ["10.1.0.0/18", "10.1.64.0/18", "10.1.128.0/18", "10.1.192.0/18"];
@@ -85,7 +85,7 @@ fn rfc_6907_section_7_1() {
     }
 }
 
-/// Revocation (7.2.1 to 7.2.4) and expiry (7.2.5 to 7.2.8) both reach us as a VRP that is withdrawn.
+/// Both revocation (7.2.1 to 7.2.4) and expiry (7.2.5 to 7.2.8) arrive as a withdrawn VRP.
 #[test]
 fn rfc_6907_section_7_2() {
     let asked = route("10.1.3.0/24", 64496);
@@ -123,14 +123,14 @@ fn rfc_9319_sections_4_and_5() {
     // Section 4: the forged-origin hijack of a sub-prefix that nobody announces is Valid by the loose ROA ...
     let hijack = route("192.168.0.0/24", 64496);
     assert_eq!(state(&[loose], hijack), RouteState::Valid);
-    let verdict = |vrps: &[Vrp], asked| RouteVerdict::of(asked, vrps.iter().copied());
-    assert_eq!(verdict(&[loose], hijack).loose(), Some(loose));
-    assert_eq!(verdict(&[loose], route("192.168.0.0/16", 64496)).loose(), Some(loose));
-    // ... and Invalid by the minimal one, by which what is announced is still Valid, and nothing is to be warned of.
+    let verdict = |vrps: &[Vrp], asked| RouteVerdict::validate(asked, vrps.iter().copied());
+    assert_eq!(verdict(&[loose], hijack).loose_vrp(), Some(loose));
+    assert_eq!(verdict(&[loose], route("192.168.0.0/16", 64496)).loose_vrp(), Some(loose));
+    // ... and Invalid by the minimal ROAs, while what is announced stays Valid and needs no warning.
     assert_eq!(state(&minimal, hijack), LENGTH);
     for announced in ["192.168.0.0/16", "192.168.225.0/24"] {
         let verdict = verdict(&minimal, route(announced, 64496));
-        assert_eq!((verdict.state, verdict.loose()), (RouteState::Valid, None), "{announced}");
+        assert_eq!((verdict.state, verdict.loose_vrp()), (RouteState::Valid, None), "{announced}");
     }
     // Section 5.1: a mitigation service needs a ROA of its own.
     assert_eq!(state(&minimal, route("192.168.0.0/22", 64500)), ORIGIN);
@@ -142,7 +142,7 @@ fn rfc_9319_sections_4_and_5() {
 }
 
 fn random_prefix(random: &mut StdRng) -> Network {
-    // A narrow space, so that prefixes lie in each other and ASes meet.
+    // The space is narrow, so that many prefixes contain each other and share ASes.
     let net = if random.random_bool(0.7) {
         let length = random.random_range(16..=28);
         ipnet::IpNet::new(
@@ -156,10 +156,10 @@ fn random_prefix(random: &mut StdRng) -> Network {
     Network::containing(net.unwrap())
 }
 
-/// rtrlib, which routers are built with, over the same VRPs, by way of a real StayRTR.
+/// Compares with rtrlib, which routers use, over the same VRPs served by a real StayRTR.
 #[tokio::test]
-async fn an_implementation_that_is_not_ours_agrees_on_120_000_routes() {
-    let name = "an_implementation_that_is_not_ours_agrees_on_120_000_routes";
+async fn rtrlib_agrees_on_120_000_routes() {
+    let name = "rtrlib_agrees_on_120_000_routes";
     let Some(stayrtr) = variable(name, "LEASEHOLD_TEST_STAYRTR", "StayRTR") else { return };
     let Some(rov) = variable(name, "LEASEHOLD_TEST_RPKI_ROV", "rtrlib's rpki-rov") else { return };
     let directory = tempfile::tempdir().unwrap();
@@ -257,7 +257,7 @@ fn rtr(port: u16) -> RpkiSource {
     RpkiSource::Rtr(RtrSettings { server: format!("127.0.0.1:{port}"), expire: None, read_timeout })
 }
 
-/// The state of the one route that these tests ask for; `Err` with the first cause if it could not be checked.
+/// The state of the route of these tests; `Err` with the first cause if it could not be checked.
 async fn asked(validator: &Validator) -> Result<RouteState, String> {
     let found = validator.validate(route("203.0.113.0/24", 64500)).await;
     found.map(|observed| observed.value.state).map_err(|CouldNotCheck { causes }| causes[0].why.clone())
@@ -274,8 +274,8 @@ fn roas(asns: &[u32]) -> String {
 }
 
 #[tokio::test]
-async fn a_real_cache_is_followed_restarted_and_outlived() {
-    let name = "a_real_cache_is_followed_restarted_and_outlived";
+async fn a_real_cache_is_followed_through_updates_and_a_restart() {
+    let name = "a_real_cache_is_followed_through_updates_and_a_restart";
     let Some(stayrtr) = variable(name, "LEASEHOLD_TEST_STAYRTR", "StayRTR") else { return };
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("vrps.json");
@@ -288,7 +288,7 @@ async fn a_real_cache_is_followed_restarted_and_outlived() {
     // A serial update.
     std::fs::write(&file, roas(&[64501, 64502])).unwrap();
     becomes(&validator, ORIGIN).await;
-    // A restart: another session, which begins with other data.
+    // After a restart the cache has another session id and other data.
     drop(cache);
     std::fs::write(&file, roas(&[64500])).unwrap();
     assert_eq!(asked(&validator).await, Ok(ORIGIN), "data outlives the connection until it expires");
@@ -298,21 +298,21 @@ async fn a_real_cache_is_followed_restarted_and_outlived() {
 }
 
 #[tokio::test]
-async fn a_cache_that_resets_or_begins_a_new_session_is_reloaded_whole() {
+async fn a_cache_that_resets_or_begins_a_new_session_is_reloaded() {
     let (mine, other) = (vrp("203.0.113.0/24", None, 64500), vrp("203.0.113.0/24", None, 64501));
     let (cache, port, _task) = Cache::start(&[mine], 600).await;
     let validator = validator(vec![rtr(port)]);
     becomes(&validator, RouteState::Valid).await;
-    // It knows the difference.
+    // The cache knows the difference and sends a delta.
     cache.change(7, 2, &[mine, other], Some(vec![(other, Action::Announce)]));
     until("two VRPs", Some(2), || async { validator.states()[0].vrps }).await;
-    // It no longer knows it: Cache Reset, and all again.
+    // The cache no longer knows the difference: Cache Reset, then all data.
     cache.change(7, 9, &[other], None);
     becomes(&validator, ORIGIN).await;
-    // Another session.
+    // The cache begins another session.
     cache.change(8, 1, &[mine], None);
     becomes(&validator, RouteState::Valid).await;
-    // A withdrawal of what was never announced: we are not of one mind, and all is asked for again.
+    // A withdrawal of a VRP that was never announced: the sets differ, so all data are requested again.
     let third = vrp("203.0.113.0/24", None, 64502);
     cache.change(8, 2, &[third], Some(vec![(other, Action::Withdraw)]));
     becomes(&validator, ORIGIN).await;
@@ -325,16 +325,16 @@ async fn data_past_its_expiry_is_not_used() {
     let validator = validator(vec![rtr(port)]);
     becomes(&validator, RouteState::Valid).await;
     cache.lose_everything();
-    assert_eq!(asked(&validator).await, Ok(RouteState::Valid), "until it expires, it is used");
+    assert_eq!(asked(&validator).await, Ok(RouteState::Valid), "data is used until it expires");
     until("expired", true, || async {
         asked(&validator).await.is_err_and(|why| why.contains("have expired"))
     })
     .await;
 }
 
-/// Caches that say what no cache says. After each, a good source further down the list answers.
+/// Each cache violates the protocol; none of them may lead to a verdict.
 #[tokio::test]
-async fn a_cache_that_talks_nonsense_answers_nothing() {
+async fn a_cache_that_violates_the_protocol_gives_no_verdict() {
     // Cache Response of version 1, session 7; an IPv4 Prefix PDU: announce 203.0.113.0/24-24 AS64500.
     let response = [1, 3, 0, 7, 0, 0, 0, 8];
     let prefix = [1, 4, 0, 0, 0, 0, 0, 20, 1, 24, 24, 0, 203, 0, 113, 0, 0, 0, 0xfb, 0xf4];
@@ -366,24 +366,24 @@ async fn a_cache_that_talks_nonsense_answers_nothing() {
         });
         let validator = validator(vec![rtr(port)]);
         let silent = what == "silence from the beginning";
-        // There the protocol library's own ten seconds hold.
+        // Before an answer the ten seconds of the protocol library apply.
         let patience = if silent { Duration::from_millis(300) } else { Duration::from_secs(20) };
-        let told = tokio::time::timeout(patience, async {
+        let reported = tokio::time::timeout(patience, async {
             loop {
-                let trouble = validator.states()[0].last_error.clone();
-                if trouble.starts_with("127.0.0.1") {
-                    break trouble;
+                let error = validator.states()[0].last_error.clone();
+                if error.starts_with("127.0.0.1") {
+                    break error;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        assert_eq!(told.await.is_ok(), !silent, "{what}: {:?}", validator.states());
-        assert!(asked(&validator).await.is_err(), "{what}: half an answer is none");
+        assert_eq!(reported.await.is_ok(), !silent, "{what}: {:?}", validator.states());
+        assert!(asked(&validator).await.is_err(), "{what}: half an answer gives no verdict");
     }
 }
 
 #[tokio::test]
-async fn a_collapse_is_an_alarm_and_no_news() {
+async fn a_collapse_raises_an_alarm_and_keeps_the_current_set() {
     let many: Vec<Vrp> = (0..2000u32)
         .map(|nth| vrp(&format!("10.{}.{}.0/24", nth / 256, nth % 256), None, 64501))
         .chain([vrp("203.0.113.0/24", None, 64500)])
@@ -394,9 +394,9 @@ async fn a_collapse_is_an_alarm_and_no_news() {
     cache.change(7, 2, &many[..100], None);
     until("the alarm", true, || async { validator.states()[0].last_error.contains("only 100 are left") })
         .await;
-    assert_eq!(asked(&validator).await, Ok(RouteState::Valid), "what stood stays");
+    assert_eq!(asked(&validator).await, Ok(RouteState::Valid), "the current set stays");
     assert_eq!(validator.states()[0].vrps, Some(2001));
-    // It comes back, with what really changed.
+    // Once the cache has recovered, the real change is applied.
     cache.change(7, 3, &many[..2000], None);
     becomes(&validator, RouteState::NotFound).await;
     assert_eq!(validator.states()[0].last_error, "");
@@ -419,7 +419,7 @@ async fn a_file_is_read_again_when_it_changes() {
     let count = *validator.changed().borrow();
     validator.refresh().await.unwrap();
     assert_eq!(*validator.changed().borrow(), count, "an unchanged file is no change");
-    // Half a file, an empty one: what stood stays, and the trouble is told.
+    // A truncated or empty document is an error, and the current set stays.
     for wrong in ["{\"roas\": [{\"asn\": 1, \"prefix\"", "{\"roas\": []}"] {
         std::fs::write(&file, wrong).unwrap();
         validator.refresh().await.unwrap_err();
@@ -428,7 +428,7 @@ async fn a_file_is_read_again_when_it_changes() {
     std::fs::write(&file, roas(&[64501, 64502])).unwrap();
     validator.refresh().await.unwrap();
     assert_eq!(asked(&validator).await, Ok(ORIGIN));
-    // Data that was made too long ago answers nothing.
+    // Data that was made too long ago is not used.
     let old = json!({ "metadata": { "generated": 1_500_000_000 }, "roas": [] }).to_string();
     std::fs::write(&file, old).unwrap();
     assert!(validator.refresh().await.unwrap_err().contains("too old"));
@@ -442,14 +442,14 @@ async fn the_first_source_that_can_answer_does() {
     let file = directory.path().join("vrps.json");
     std::fs::write(&file, roas(&[64500])).unwrap();
     let cache = StayRtr::start(&stayrtr, &file, free_port());
-    // StayRTR's own export is the URL, with its ETag.
+    // The URL is StayRTR's own export, which has an ETag.
     let url = format!("http://127.0.0.1:{}/rpki.json", cache.http).parse().unwrap();
     let validator = validator(vec![rtr(free_port()), feed(VrpLocation::Url(url))]);
     until("the export", true, || async { validator.refresh().await.is_ok() }).await;
     let observed = validator.validate(route("203.0.113.0/24", 64500)).await.unwrap();
     assert_eq!(observed.value.state, RouteState::Valid);
     assert_eq!(observed.source, "vrps 127.0.0.1/rpki.json");
-    // Nobody to ask: every source says why.
+    // No source can answer, so each gives its cause.
     let nobody = self::validator(vec![rtr(free_port()), RpkiSource::RipeStat]);
     let causes = nobody.validate(route("203.0.113.0/24", 64500)).await.unwrap_err().causes;
     let sources: Vec<&str> = causes.iter().map(|cause| cause.source.split(' ').next().unwrap()).collect();

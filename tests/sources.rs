@@ -1,4 +1,4 @@
-//! RIPEstat, Routinator and geofeeds against a local server that gives their documented answers, and odd ones.
+//! RIPEstat, Routinator and geofeeds against a local server that gives their documented answers and undocumented ones.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,10 +15,10 @@ use leasehold::ripestat::{RipeStat, RipeStatSettings};
 use leasehold::rpki::{RpkiSettings, RpkiSource, Validator};
 use serde_json::{Value, json};
 
-/// Status, headers and body.
+/// Status, headers and body of an answer.
 type Answer = (u16, Vec<(&'static str, String)>, String);
 
-/// Answers by path; and every request that came.
+/// A local server: the answer of each path, and the requests that it received.
 #[derive(Clone, Default)]
 struct StandIn {
     answers: Arc<Mutex<HashMap<String, Answer>>>,
@@ -92,7 +92,7 @@ async fn ripestat_validates_as_it_documents() {
     let (server, url) = StandIn::start().await;
     let validator = validator(RpkiSource::RipeStat, &url);
     let roa = |origin: Value, max_length: u8| json!([{ "origin": origin, "prefix": "203.0.113.0/24", "max_length": max_length, "validity": "valid" }]);
-    // ASNs come as texts and as numbers.
+    // RIPEstat writes AS numbers as strings and as numbers.
     for origin in [json!("64500"), json!(64500), json!("AS64500")] {
         server.set(VALIDATION, 200, &[], validation("valid", roa(origin, 24)));
         let observed = validator.validate(route()).await.unwrap();
@@ -108,7 +108,7 @@ async fn ripestat_validates_as_it_documents() {
         ("invalid_asn", 0, RouteState::Invalid(InvalidReason::As0)),
         ("invalid_length", 64500, RouteState::Invalid(InvalidReason::Length)),
     ] {
-        // The evidence of a length that does not do is a ROA for a shorter prefix.
+        // A ROA for a shorter prefix is the evidence of a wrong length.
         let evidence = json!([{ "origin": origin, "prefix": "203.0.112.0/22", "max_length": 22 }]);
         server.set(VALIDATION, 200, &[], validation(status, evidence));
         assert_eq!(state(&validator).await, Ok(expected));
@@ -120,7 +120,7 @@ async fn ripestat_validates_as_it_documents() {
 }
 
 #[tokio::test]
-async fn what_ripestat_does_not_say_is_no_verdict() {
+async fn an_undocumented_answer_of_ripestat_is_no_verdict() {
     let (server, url) = StandIn::start().await;
     for odd in [
         validation("pending", json!([])),
@@ -140,7 +140,7 @@ async fn what_ripestat_does_not_say_is_no_verdict() {
 }
 
 #[tokio::test]
-async fn ripestat_is_left_alone_when_it_asks_for_it() {
+async fn ripestat_is_not_asked_during_a_pause_that_it_requested() {
     let (server, url) = StandIn::start().await;
     for (status, headers) in [(429, vec![("retry-after", "120")]), (503, vec![]), (500, vec![])] {
         server.set(VALIDATION, status, &headers, "busy");
@@ -154,7 +154,7 @@ async fn ripestat_is_left_alone_when_it_asks_for_it() {
             assert_eq!(again, Ok(RouteState::Valid));
         } else {
             assert!(again.unwrap_err().contains("asked for a pause"), "{status}");
-            assert_eq!(server.asked(), [""; 0], "it is not asked meanwhile");
+            assert_eq!(server.asked(), [""; 0], "no request is sent during the pause");
         }
     }
 }
@@ -206,7 +206,7 @@ async fn routinator_validates_as_it_documents() {
 }
 
 #[tokio::test]
-async fn the_routing_table_is_seen_through_two_calls() {
+async fn ripestat_shows_the_routing_table_through_two_calls() {
     let (server, url) = StandIn::start().await;
     let watch = RipeStatCollector::new(stat(&url));
     let prefix = "203.0.113.0/24".parse().unwrap();
@@ -241,7 +241,7 @@ async fn the_routing_table_is_seen_through_two_calls() {
 }
 
 #[tokio::test]
-async fn a_geofeed_is_fetched_kept_and_kept_off_the_inside() {
+async fn a_geofeed_is_fetched_cached_and_never_from_a_private_address() {
     let (server, url) = StandIn::start().await;
     server.set("/geofeed.csv", 200, &[("etag", "\"1\"")], "203.0.113.0/24,DE,DE-BE,Berlin,\n");
     let feeds = GeofeedClient::new(true).unwrap();
@@ -251,7 +251,7 @@ async fn a_geofeed_is_fetched_kept_and_kept_off_the_inside() {
         let feed = feeds.get(at.as_str(), now).await.unwrap();
         assert!(feed.value.location_of("203.0.113.0/25".parse().unwrap()).covered);
     }
-    assert_eq!(server.asked().len(), 1, "it is kept");
+    assert_eq!(server.asked().len(), 1, "it is cached");
     assert!(feeds.get("nonsense", now).await.is_err());
     assert!(feeds.get("file:///etc/passwd", now).await.is_err());
     assert!(
@@ -262,7 +262,7 @@ async fn a_geofeed_is_fetched_kept_and_kept_off_the_inside() {
             .to_string()
             .contains("404")
     );
-    // Whoever may edit a record must not make us ask inside our own network.
+    // Somebody who may edit a record in NetBox must not be able to send requests into the server's own network.
     let careful = GeofeedClient::new(false).unwrap();
     for inside in [at.as_str(), "http://localhost:1/", "http://169.254.169.254/latest/meta-data"] {
         let error = careful.get(inside, now).await.unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,7 @@ impl Default for DnsblSection {
 #[serde(deny_unknown_fields, default)]
 struct ZoneEntry {
     name: String,
-    /// [`Zone::default_codes`] if empty.
+    /// If empty, [`Zone::default_codes`] holds.
     codes: Vec<CodesEntry>,
     queries_per_second: u32,
     ipv4: bool,
@@ -54,7 +55,7 @@ struct CodesEntry {
 const MAX_ZONE_NAME: usize = 180;
 
 impl ZoneEntry {
-    fn check(&self, at: &str, problems: &mut Problems) -> Zone {
+    fn check(&self, at: &str, problems: &mut Problems) -> Option<Zone> {
         let name = self.name.trim_end_matches('.').to_ascii_lowercase();
         let is_label = |label: &str| {
             (1..=63).contains(&label.len())
@@ -73,13 +74,13 @@ impl ZoneEntry {
         for (index, entry) in self.codes.iter().enumerate() {
             codes.extend(entry.check(&format!("{at}.codes[{index}]"), problems));
         }
-        Zone {
+        Some(Zone {
             codes: if self.codes.is_empty() { Zone::default_codes() } else { codes },
-            queries_per_second,
+            queries_per_second: NonZeroU32::new(queries_per_second)?,
             ipv4: self.ipv4,
             ipv6: self.ipv6,
             name,
-        }
+        })
     }
 }
 
@@ -100,7 +101,7 @@ impl DnsblSection {
         let mut names = BTreeSet::new();
         for (index, entry) in self.zones.iter().enumerate() {
             let at = format!("dnsbl.zones[{index}]");
-            let zone = entry.check(&at, problems);
+            let Some(zone) = entry.check(&at, problems) else { continue };
             if !names.insert(zone.name.clone()) {
                 problems.add(format!("{at}.name"), format!("there are two zones {}", zone.name));
             }

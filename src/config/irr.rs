@@ -1,5 +1,7 @@
 //! `[irr]`: the servers of the Internet Routing Registry.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::Problems;
@@ -62,7 +64,7 @@ impl IrrServerEntry {
                 ProtocolName::Ripe => IrrProtocol::Ripe,
             },
             sources: self.sources.clone(),
-            connections,
+            connections: NonZeroUsize::new(connections)?,
         })
     }
 }

@@ -13,7 +13,7 @@ const SEPARATOR: &str = "__";
 /// The file that is read if none is named and it exists.
 const SYSTEM_FILE: &str = "/etc/leasehold/leasehold.toml";
 
-/// The merged settings.
+/// The settings of file and environment, merged.
 pub(super) struct LoadedTable {
     pub(super) table: Table,
     /// Whether the file could be read and parsed. If not, only the environment is in the table.

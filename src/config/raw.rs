@@ -27,15 +27,15 @@ pub struct RawSettings {
 /// Command-line flags, which override the file and the environment. `None` overrides nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
-    /// Overrides `netbox.url`.
+    /// Takes the place of `netbox.url`.
     pub netbox_url: Option<String>,
-    /// Overrides `netbox.token_file` and `netbox.token`.
+    /// Takes the place of `netbox.token_file` and `netbox.token`.
     pub netbox_token_file: Option<PathBuf>,
-    /// Overrides `server.grpc_listen`.
+    /// Takes the place of `server.grpc_listen`.
     pub grpc_listen: Option<SocketAddr>,
-    /// Overrides `server.http_listen`.
+    /// Takes the place of `server.http_listen`.
     pub http_listen: Option<SocketAddr>,
-    /// Overrides `storage.directory`.
+    /// Takes the place of `storage.directory`.
     pub directory: Option<PathBuf>,
     /// Sets `server.allow_remote` if true.
     pub allow_remote: bool,

@@ -15,7 +15,7 @@ use crate::notify::{
     MailSettings, MailTls, RequestTemplate, SinkSettings, SinkTarget, TicketAuth, TicketSettings, trackers,
 };
 
-/// One sink.
+/// An entry of `[[notify.sinks]]`.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct SinkEntry {
     /// The full key of the entry, such as `notify.sinks[0]`.

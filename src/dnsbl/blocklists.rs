@@ -231,7 +231,7 @@ fn name_server(server: SocketAddr) -> NameServerConfig {
 
 /// Waits until the zone's rate allows the next query.
 async fn pace(list: &Blocklist) {
-    let gap = Duration::from_secs(1) / list.zone.queries_per_second.max(1);
+    let gap = Duration::from_secs(1) / list.zone.queries_per_second.get();
     let turn = {
         let mut next = list.next_query.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = (*next).max(Instant::now());

@@ -91,7 +91,7 @@ mod tests {
         let zone = Zone {
             name: "bl".into(),
             codes: Zone::default_codes(),
-            queries_per_second: 1,
+            queries_per_second: std::num::NonZeroU32::MIN,
             ipv4: true,
             ipv6: false,
         };
@@ -127,7 +127,7 @@ mod tests {
         let zone = Zone {
             name: "bl".into(),
             codes: Zone::default_codes(),
-            queries_per_second: 1,
+            queries_per_second: std::num::NonZeroU32::MIN,
             ipv4: true,
             ipv6: false,
         };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use crate::model::ListingClass;
@@ -73,14 +74,14 @@ pub(super) fn is_error(code: Ipv4Addr) -> bool {
     [a, b, c] == ERROR_CODES
 }
 
-/// A blocklist zone.
+/// A blocklist zone and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
     /// Without a dot at the end, such as zen.example.org.
     pub name: String,
     /// The meaning of the codes; the first range that contains a code counts. Any other code is an error.
     pub codes: Vec<(CodeRange, ListingClass)>,
-    pub queries_per_second: u32,
+    pub queries_per_second: NonZeroU32,
     /// Whether the zone lists IPv4 addresses.
     pub ipv4: bool,
     /// Whether the zone lists IPv6 addresses.
@@ -107,8 +108,8 @@ impl Zone {
         self.codes.iter().find(|(range, _)| range.contains(code)).map(|(_, class)| *class)
     }
 
-    /// The name to query for an address (RFC 5782, sections 2.1 and 2.4). It ends with a dot, so that the resolver does not append
-    /// a search domain.
+    /// The name to query for an address (RFC 5782, sections 2.1 and 2.4). Its last dot keeps the resolver from appending a search
+    /// domain to it.
     pub fn query_name(&self, address: IpAddr) -> String {
         let mut name = String::with_capacity(self.name.len() + 66);
         match address {
@@ -135,7 +136,7 @@ mod tests {
         Zone {
             name: "bl.example".into(),
             codes: Zone::default_codes(),
-            queries_per_second: 10,
+            queries_per_second: NonZeroU32::MIN,
             ipv4: true,
             ipv6: true,
         }

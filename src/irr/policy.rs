@@ -12,8 +12,8 @@ pub enum IrrState {
     OtherOrigin,
     /// Objects with this origin exist only for covering prefixes. Filters that require an exact match drop the route.
     LessSpecific,
-    /// There is an object with exactly this prefix and origin, but IRRd hides it from normal queries, because the RPKI says it
-    /// is invalid.
+    /// There is an object with exactly this prefix and origin, but IRRd hides it from normal queries, because it is invalid by
+    /// the RPKI.
     Hidden,
     /// There is no object for this prefix or for a covering one with this origin.
     Absent,
@@ -47,7 +47,7 @@ pub struct IrrVerdict {
 /// IRRd's pseudo-source, which holds copies of ROAs.
 const RPKI_PSEUDO_SOURCE: &str = "RPKI";
 
-/// Judges a route.
+/// Judges how a route is registered.
 ///
 /// `visible` are the objects of normal queries, `unfiltered` those of queries without IRRd's RPKI filter. `authoritative` names
 /// the registries that are responsible for address space.

@@ -1,9 +1,10 @@
-//! The two protocols of IRR servers on port 43: IRRd's (`!` queries on a connection that stays open) and RIPE's (one query on
-//! each connection).
+//! The two protocols of IRR servers on port 43. IRRd's has `!` queries on a connection that stays open; RIPE's has one query on
+//! each connection.
 //!
 //! Registries limit the connections of one client address, so the number of connections to a server is limited and idle ones
 //! are reused. Every answer is limited in time and size.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,16 +29,16 @@ pub enum IrrProtocol {
     Ripe,
 }
 
-/// One IRR server.
+/// How one IRR server is reached and asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IrrServerSettings {
-    /// `host:port`.
+    /// The address as `host:port`.
     pub server: String,
     pub protocol: IrrProtocol,
     /// Only objects of these sources; empty for the server's default.
     pub sources: Vec<String>,
-    /// The most connections at the same time, at least 1.
-    pub connections: usize,
+    /// The most connections at the same time.
+    pub connections: NonZeroUsize,
 }
 
 /// Why a server gave no answer.
@@ -75,7 +76,7 @@ pub struct WhoisServer {
 impl WhoisServer {
     /// Makes a client; it connects when it is first asked.
     pub fn new(settings: IrrServerSettings) -> Arc<Self> {
-        let slots = Semaphore::new(settings.connections.max(1));
+        let slots = Semaphore::new(settings.connections.get());
         Arc::new(Self { settings, slots, idle: Mutex::default() })
     }
 
@@ -186,7 +187,7 @@ impl WhoisServer {
     fn keep_idle(&self, unfiltered: bool, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // Idle connections count against the server's limit too.
-        if idle.len() >= self.settings.connections.max(1) {
+        if idle.len() >= self.settings.connections.get() {
             idle.remove(0);
         }
         idle.push((unfiltered, connection));
@@ -208,8 +209,8 @@ fn text_of(answer: IrrdAnswer) -> Result<String, Error> {
     }
 }
 
-/// Sends a query and reads the answer: `A` with a length, the data and `C`; `C` alone or `D` for no data; `E` or `F` with an
-/// error text.
+/// Sends a query and reads the answer. Data come as `A` with a length, the data and `C`; no data as `C` alone or `D`; an error
+/// as `E` or `F` with its text.
 async fn exchange(connection: &mut Connection, query: &str) -> Result<IrrdAnswer, Error> {
     connection.write_all(query.as_bytes()).await?;
     connection.write_all(b"\n").await?;

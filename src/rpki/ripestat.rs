@@ -17,7 +17,7 @@ pub async fn validate(client: &RipeStat, route: Route) -> Result<RouteVerdict, E
 fn parse(route: Route, data: &Value) -> Result<RouteVerdict, Error> {
     let roas = data.get("validating_roas").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     // The state is the answer; a VRP that cannot be read is only missing from the evidence.
-    let mut verdict = RouteVerdict::of(route, roas.iter().filter_map(parse_vrp));
+    let mut verdict = RouteVerdict::validate(route, roas.iter().filter_map(parse_vrp));
     verdict.state = match (data.get("status").and_then(Value::as_str), verdict.state) {
         (Some("valid"), _) => RouteState::Valid,
         (Some("invalid_asn" | "invalid_length" | "invalid"), known @ RouteState::Invalid(_)) => known,

@@ -67,7 +67,7 @@ fn parse(route: Route, answer: &Value) -> Result<(RouteVerdict, Option<Timestamp
         }
     }
     let reason = validity.get("reason").and_then(Value::as_str);
-    let mut verdict = RouteVerdict::of(route, vrps);
+    let mut verdict = RouteVerdict::validate(route, vrps);
     verdict.state = match (validity.get("state").and_then(Value::as_str), reason, verdict.state) {
         (Some("valid"), ..) => RouteState::Valid,
         (Some("invalid"), _, known @ RouteState::Invalid(_)) => known,

@@ -31,10 +31,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MIN_RECONNECT_WAIT: Duration = Duration::from_secs(1);
 const MAX_RECONNECT_WAIT: Duration = Duration::from_mins(10);
 
-/// One RTR cache.
+/// How one RTR cache is reached and used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RtrSettings {
-    /// `host:port`.
+    /// The address as `host:port`.
     pub server: String,
     /// The longest that data is used without an answer from the cache. The cache's own expire interval (RFC 8210, section 6)
     /// holds if it is shorter, or if this is `None`.

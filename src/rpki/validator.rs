@@ -190,13 +190,13 @@ impl Validator {
         let (value, time) = match api {
             RemoteApi::Routinator(routinator) => {
                 let answer = routinator.validate(route).await;
-                let (value, time) = answer.map_err(|error| CouldNotCheck::one(name, error))?;
+                let (value, time) = answer.map_err(|error| CouldNotCheck::from_source(name, error))?;
                 // If Routinator's clock is ahead, the verdicts of every other source would look old.
                 (value, time.unwrap_or(now).min(now))
             }
             RemoteApi::RipeStat(client) => {
                 let answer = ripestat::validate(client, route).await;
-                (answer.map_err(|error| CouldNotCheck::one(name, error))?, now)
+                (answer.map_err(|error| CouldNotCheck::from_source(name, error))?, now)
             }
         };
         Ok(Observed { value, source: name.to_owned(), time })

@@ -21,7 +21,7 @@ pub enum VrpJsonError {
     Json(String),
     #[error("roas[{row}]: {why}")]
     Row {
-        /// Counted from 0.
+        /// Index of the row, counted from 0.
         row: usize,
         why: String,
     },

@@ -121,11 +121,11 @@ impl VrpStore {
     pub fn validate(&self, route: Route) -> Result<Observed<RouteVerdict>, CouldNotCheck> {
         let installed = self.installed.load();
         let Some(set) = installed.as_ref() else {
-            return Err(CouldNotCheck::one(&self.source, self.last_error()));
+            return Err(CouldNotCheck::from_source(&self.source, self.last_error()));
         };
         if Instant::now() >= set.expires {
             let why = format!("its VRPs of {} have expired; {}", set.time, self.last_error());
-            return Err(CouldNotCheck::one(&self.source, why.trim_end_matches("; ")));
+            return Err(CouldNotCheck::from_source(&self.source, why.trim_end_matches("; ")));
         }
         let value = set.vrps.validate(route);
         Ok(Observed { value, source: self.source.clone(), time: set.time })

@@ -247,7 +247,7 @@ impl VrpSet {
 
     /// The validation state of a route, with the VRPs that decide it.
     pub fn validate(&self, route: Route) -> RouteVerdict {
-        RouteVerdict::of(route, self.covering(route.prefix))
+        RouteVerdict::validate(route, self.covering(route.prefix))
     }
 
     /// The set after a delta (RFC 8210, section 5.6): `true` announces a VRP, `false` withdraws it.
@@ -361,7 +361,7 @@ mod tests {
                 .collect();
             let set: VrpSet = vrps.iter().copied().collect();
             let asked = Route { prefix: asked, origin: Asn::try_from(origin).unwrap() };
-            let plain = RouteVerdict::of(asked, vrps);
+            let plain = RouteVerdict::validate(asked, vrps);
             let sorted = |mut vrps: Vec<Vrp>| { vrps.sort(); vrps.dedup(); vrps };
             let verdict = set.validate(asked);
             prop_assert_eq!(verdict.state, plain.state);
