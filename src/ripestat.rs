@@ -79,7 +79,7 @@ impl RipeStat {
         let body = match self.web.get(&url, None, MAX_BYTES).await {
             Ok(Fetched::Document { body, .. }) => body,
             Ok(Fetched::Unchanged) => {
-                return Err(Error::Undocumented("304 to a request without a tag".to_owned()));
+                return Err(Error::Undocumented("304 to a request without an ETag".to_owned()));
             }
             Err(error) => {
                 if let web::Error::Status { status: 429 | 503, retry_after, .. } = &error {

@@ -1,6 +1,7 @@
-//! One contract, two NetBoxes: what Leasehold rests on, asked of the emulator and of the real one, with the same answers
-//! demanded of both. So the emulator cannot lie, and a new NetBox that changes its mind is noticed here.
+//! One contract, two NetBoxes: each case states something that Leasehold relies on, and runs against the emulator and against
+//! a real NetBox. So the emulator stays true, and a new version of NetBox that behaves differently is noticed here.
 
+use leasehold::model::{VrfId, VrfScope};
 use serde_json::{Value, json};
 
 use crate::support::{NetBox, on_both};
@@ -12,19 +13,24 @@ on_both!(
     a_pool_hands_out_network_and_broadcast,
     available_ips_is_all_or_nothing,
     a_full_prefix_is_a_conflict,
-    an_allocation_id_is_taken_once,
+    an_allocation_id_can_be_used_once,
     an_allocation_id_is_not_checked_within_a_list,
-    of_twelve_at_once_with_one_identity_one_wins,
+    of_twelve_concurrent_requests_with_one_allocation_id_one_succeeds,
     a_duplicate_address_is_refused_where_uniqueness_is_enforced,
-    a_duplicate_address_is_taken_where_it_is_not,
+    a_duplicate_address_is_accepted_where_uniqueness_is_not_enforced,
+    the_language_of_errors_follows_accept_language,
+    duplicates_and_missing_fields_are_errors_of_their_own,
+    a_request_line_over_4094_bytes_is_refused,
+    questions_about_many_records_are_cut_to_fit_the_request_line,
+    an_answer_of_several_pages_is_read_to_its_end,
     a_list_of_addresses_is_all_or_nothing,
     a_write_with_an_old_etag_is_refused,
     the_etag_follows_from_last_updated,
     unknown_filters_are_ignored,
     ids_are_found_and_missing_ones_left_out,
     cursor_pages_give_every_record_once,
-    the_change_log_tells_create_update_and_delete,
-    the_change_log_holds_records_as_they_stood,
+    the_change_log_records_create_update_and_delete,
+    the_change_log_has_records_before_and_after_each_change,
     a_bulk_delete_with_a_missing_id_deletes_nothing,
     field_errors_name_their_fields,
     an_unknown_custom_field_is_refused,
@@ -32,8 +38,8 @@ on_both!(
     a_patch_of_custom_fields_merges,
     a_list_of_patches_is_all_or_nothing,
     a_wrong_token_is_refused_with_403,
-    what_is_not_there_is_404_with_a_detail,
-    a_vrf_that_is_not_there_is_a_bad_filter,
+    a_missing_record_is_404_with_a_detail,
+    an_unknown_vrf_is_an_invalid_filter_value,
     an_address_is_found_by_its_host,
     prefixes_are_found_within_another,
 );
@@ -119,7 +125,7 @@ fn identity(key: u64, index: u32) -> Value {
 
 const NOT_UNIQUE: &str = "Custom field 'allocation_id' must have a unique value.";
 
-async fn an_allocation_id_is_taken_once(netbox: &NetBox) {
+async fn an_allocation_id_can_be_used_once(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     let key = u64::from(std::process::id()) * 1_000_000 + vrf;
     let prefix = netbox.prefix(vrf, "203.0.113.0/28").await;
@@ -133,7 +139,7 @@ async fn an_allocation_id_is_taken_once(netbox: &NetBox) {
     let (status, answer, _) = netbox.rest("POST", "ipam/ip-addresses/", Some(json!([named]))).await;
     assert_eq!(status, 400);
     assert_eq!(answer["errors"], json!([{ "index": 0, "errors": { "__all__": [NOT_UNIQUE] } }]));
-    // A look-up by it is exact: 1 does not find 10.
+    // The filter is exact: it does not find ids that only begin with the value.
     let (_, page, _) = netbox
         .rest("GET", &format!("ipam/ip-addresses/?cf_allocation_id=vrf-{key}/&vrf_id={vrf}"), None)
         .await;
@@ -152,7 +158,7 @@ async fn an_allocation_id_is_not_checked_within_a_list(netbox: &NetBox) {
     assert_eq!(answer.as_array().unwrap().len(), 2);
 }
 
-async fn of_twelve_at_once_with_one_identity_one_wins(netbox: &NetBox) {
+async fn of_twelve_concurrent_requests_with_one_allocation_id_one_succeeds(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     let prefix = netbox.prefix(vrf, "203.0.113.0/24").await;
     let key = u64::from(std::process::id()) * 3_000_000 + vrf;
@@ -180,13 +186,116 @@ async fn a_duplicate_address_is_refused_where_uniqueness_is_enforced(netbox: &Ne
     assert!(answer["prefix"][0].as_str().unwrap().starts_with("Duplicate prefix found in VRF"), "{answer}");
 }
 
-async fn a_duplicate_address_is_taken_where_it_is_not(netbox: &NetBox) {
+async fn a_duplicate_address_is_accepted_where_uniqueness_is_not_enforced(netbox: &NetBox) {
     let vrf = netbox.vrf(false).await;
     let body = json!({ "address": "203.0.113.5/24", "vrf": vrf });
     netbox.post("ipam/ip-addresses/", body.clone()).await;
     netbox.post("ipam/ip-addresses/", body).await;
     netbox.prefix(vrf, "198.51.100.0/24").await;
     netbox.prefix(vrf, "198.51.100.0/24").await;
+}
+
+async fn the_language_of_errors_follows_accept_language(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let body = json!({ "address": "203.0.113.5/24", "vrf": vrf });
+    netbox.post("ipam/ip-addresses/", body.clone()).await;
+    let refusal = async |language: &str| {
+        let scheme = if netbox.token.starts_with("nbt_") { "Bearer" } else { "Token" };
+        let request = reqwest::Client::new()
+            .post(format!("{}/api/ipam/ip-addresses/", netbox.url))
+            .header("authorization", format!("{scheme} {}", netbox.token))
+            .header("accept-language", language)
+            .json(&body);
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        answer["address"][0].as_str().unwrap().to_owned()
+    };
+    assert!(refusal("en").await.starts_with("Duplicate IP address found in"));
+    let german = refusal("de").await;
+    assert!(german.starts_with("Doppelte") && !german.to_lowercase().contains("duplicate"), "{german}");
+}
+
+/// A duplicate is recognised by its text, so the client must ask for English whatever NetBox's own language is.
+#[tokio::test]
+async fn a_duplicate_is_recognised_in_a_german_netbox() {
+    let netbox = NetBox::german().await;
+    duplicates_and_missing_fields_are_errors_of_their_own(&netbox).await;
+}
+
+async fn duplicates_and_missing_fields_are_errors_of_their_own(netbox: &NetBox) {
+    use leasehold::netbox::{AddressDraft, Error, FieldChange, FieldNames, NetBoxSettings, PrefixDraft};
+    let vrf = netbox.vrf(true).await;
+    let scope = VrfScope::Vrf(VrfId(vrf));
+    let client = netbox.client().await;
+    let draft = AddressDraft { status: "active".to_owned(), ..AddressDraft::default() };
+    let address = [("203.0.113.5/24".parse().unwrap(), draft)];
+    client.create_addresses(scope, &address).await.unwrap();
+    let again = client.create_addresses(scope, &address).await;
+    assert!(matches!(again, Err(Error::Duplicate { .. })), "{again:?}");
+    let prefix = "203.0.113.0/24".parse().unwrap();
+    client.create_prefix(prefix, scope, &PrefixDraft::default()).await.unwrap();
+    let again = client.create_prefix(prefix, scope, &PrefixDraft::default()).await;
+    assert!(matches!(again, Err(Error::Duplicate { .. })), "{again:?}");
+
+    let draft = PrefixDraft { status: Some("nope".to_owned()), ..PrefixDraft::default() };
+    let invalid = client.create_prefix("198.51.100.0/24".parse().unwrap(), scope, &draft).await;
+    assert!(matches!(invalid, Err(Error::Invalid { .. })), "{invalid:?}");
+
+    let fields = FieldNames::from_pairs([("lease_owner", "no_such_field")]).unwrap();
+    let other = leasehold::netbox::Client::new(&NetBoxSettings { fields, ..netbox.settings() }).unwrap();
+    let owner = FieldChange::LeaseOwner(Some("ACME-LIR".to_owned()));
+    let draft = PrefixDraft { fields: vec![owner], ..PrefixDraft::default() };
+    let unknown = other.create_prefix("192.0.2.0/24".parse().unwrap(), scope, &draft).await;
+    assert!(matches!(unknown, Err(Error::UnknownCustomField { .. })), "{unknown:?}");
+}
+
+async fn a_request_line_over_4094_bytes_is_refused(netbox: &NetBox) {
+    // The rest of the line: `GET /api/`, the path, and ` HTTP/1.1`.
+    let of_length = |length: usize| {
+        let path = "ipam/vrfs/?name=";
+        format!("{path}{}", "x".repeat(length - path.len() - "GET /api/ HTTP/1.1".len()))
+    };
+    let (status, page, _) = netbox.rest("GET", &of_length(4094), None).await;
+    assert_eq!((status, &page["count"]), (200, &json!(0)));
+    let (status, page, _) = netbox.rest("GET", &of_length(4095), None).await;
+    assert_eq!((status, page), (400, Value::Null));
+}
+
+async fn questions_about_many_records_are_cut_to_fit_the_request_line(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let scope = VrfScope::Vrf(VrfId(vrf));
+    let client = netbox.client().await;
+    let hosts: Vec<String> =
+        (0..=255).map(|host| format!("2001:db8:1234:5678:9abc:def0:0:{host:x}")).collect();
+    for part in hosts.chunks(64) {
+        let body = |host: &String| json!({ "address": format!("{host}/64"), "vrf": vrf });
+        netbox.post("ipam/ip-addresses/", part.iter().map(body).collect()).await;
+    }
+    let hosts: Vec<std::net::IpAddr> = hosts.iter().map(|host| host.parse().unwrap()).collect();
+    let found = client.addresses_at(scope, &hosts).await.unwrap();
+    assert_eq!(found.len(), 256);
+    assert!(client.addresses_at(VrfScope::Global, &hosts).await.unwrap().is_empty());
+    let mut ids: Vec<u64> = found.iter().map(|address| address.id.0).collect();
+    ids.sort_unstable();
+    ids.extend(900_000_000_000..900_000_000_400);
+    let mut again: Vec<leasehold::model::Address> = client.by_ids(&ids).await.unwrap();
+    again.sort_by_key(|address| address.id);
+    assert_eq!(again.iter().map(|address| address.id.0).collect::<Vec<_>>(), ids[..256]);
+}
+
+async fn an_answer_of_several_pages_is_read_to_its_end(netbox: &NetBox) {
+    let vrf = netbox.vrf(false).await;
+    let scope = VrfScope::Vrf(VrfId(vrf));
+    let twice = |host: u8| json!({ "address": format!("203.0.113.{}/24", host % 4), "vrf": vrf });
+    netbox.post("ipam/ip-addresses/", (0..11).map(twice).collect()).await;
+    let settings = leasehold::netbox::NetBoxSettings { page_size: 3, ..netbox.settings() };
+    let client = leasehold::netbox::Client::new(&settings).unwrap();
+    client.connect().await.unwrap();
+    let within = client.addresses_within(scope, "203.0.113.0/24".parse().unwrap()).await.unwrap();
+    let mut ids: Vec<u64> = within.iter().map(|address| address.id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 11);
+    assert_eq!(client.addresses_at(scope, &["203.0.113.1".parse().unwrap()]).await.unwrap().len(), 3);
 }
 
 async fn a_list_of_addresses_is_all_or_nothing(netbox: &NetBox) {
@@ -225,7 +334,8 @@ async fn the_etag_follows_from_last_updated(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     netbox.prefix(vrf, "203.0.113.0/24").await;
     let client = netbox.client().await;
-    let found: Vec<leasehold::model::Prefix> = client.find(&[("vrf_id", vrf.to_string())]).await.unwrap();
+    let scope = VrfScope::Vrf(VrfId(vrf));
+    let found = client.prefixes_at(scope, "203.0.113.0/24".parse().unwrap()).await.unwrap();
     let draft = PrefixDraft { description: Some("held".to_owned()), ..PrefixDraft::default() };
     let patched = client.patch_prefix(found[0].id, &found[0].revision, &draft).await.unwrap();
     assert_eq!(patched.description, "held");
@@ -278,62 +388,63 @@ async fn cursor_pages_give_every_record_once(netbox: &NetBox) {
     assert_eq!(page["results"], json!([{ "id": wanted[1] }, { "id": wanted[2] }]));
 }
 
-async fn the_change_log_tells_create_update_and_delete(netbox: &NetBox) {
-    use leasehold::netbox::{Action, ObjectKind};
+async fn the_change_log_records_create_update_and_delete(netbox: &NetBox) {
+    use leasehold::netbox::{ChangeAction, ObjectKind};
     let client = netbox.client().await;
-    let before = client.latest_change().await.unwrap().map_or(0, |change| change.id);
+    let before = client.latest_object_change().await.unwrap().map_or(0, |change| change.id);
     let vrf = netbox.vrf(true).await;
     let id = netbox.prefix(vrf, "203.0.113.0/24").await;
     let path = format!("ipam/prefixes/{id}/");
     netbox.rest("PATCH", &path, Some(json!({ "description": "x" }))).await;
     netbox.rest("DELETE", &path, None).await;
-    let changes = client.changes_from(before + 1).await.unwrap();
-    let told: Vec<Action> = changes
+    let changes = client.object_changes_from(before + 1).await.unwrap();
+    let actions: Vec<ChangeAction> = changes
         .iter()
         .filter(|change| change.kind == Some(ObjectKind::Prefix) && change.object == id)
         .map(|change| change.action)
         .collect();
-    assert_eq!(told, [Action::Create, Action::Update, Action::Delete]);
+    assert_eq!(actions, [ChangeAction::Create, ChangeAction::Update, ChangeAction::Delete]);
     assert!(changes.iter().all(|change| !change.request.is_empty()));
     assert!(changes.windows(2).all(|pair| pair[0].id < pair[1].id));
 }
 
-async fn the_change_log_holds_records_as_they_stood(netbox: &NetBox) {
+async fn the_change_log_has_records_before_and_after_each_change(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     let body = json!({ "address": "203.0.113.5/24", "vrf": vrf, "dns_name": "a.example" });
     let id = netbox.post("ipam/ip-addresses/", body).await["id"].as_u64().unwrap();
     let path = format!("ipam/ip-addresses/{id}/");
     netbox.rest("PATCH", &path, Some(json!({ "dns_name": "b.example" }))).await;
     netbox.rest("DELETE", &path, None).await;
-    let entries = async |filter: &str| {
+    let entries_with = async |filter: &str| {
         let path = format!(
             "core/object-changes/?changed_object_type=ipam.ipaddress&changed_object_id={id}&ordering=id&{filter}"
         );
         netbox.rest("GET", &path, None).await.1["results"].as_array().unwrap().clone()
     };
-    let told = entries("").await;
-    let names = |state: &str| told.iter().map(|entry| entry[state]["dns_name"].clone()).collect::<Vec<_>>();
+    let entries = entries_with("").await;
+    let names =
+        |state: &str| entries.iter().map(|entry| entry[state]["dns_name"].clone()).collect::<Vec<_>>();
     assert_eq!(names("prechange_data"), [Value::Null, json!("a.example"), json!("b.example")]);
     assert_eq!(names("postchange_data"), [json!("a.example"), json!("b.example"), Value::Null]);
-    assert_eq!((&told[0]["prechange_data"], &told[2]["postchange_data"]), (&json!({}), &json!({})));
-    let stood = &told[0]["postchange_data"];
-    // As the database spells it: ids and words, where the REST API gives objects.
+    assert_eq!((&entries[0]["prechange_data"], &entries[2]["postchange_data"]), (&json!({}), &json!({})));
+    let created = &entries[0]["postchange_data"];
+    // The change log has ids and bare values where the REST API has objects.
     assert_eq!(
-        (&stood["vrf"], &stood["status"], &stood["tenant"]),
+        (&created["vrf"], &created["status"], &created["tenant"]),
         (&json!(vrf), &json!("active"), &Value::Null)
     );
-    assert_eq!((&stood["address"], &stood["tags"]), (&json!("203.0.113.5/24"), &json!([])));
-    assert!(stood["custom_fields"].is_object(), "{stood}");
+    assert_eq!((&created["address"], &created["tags"]), (&json!("203.0.113.5/24"), &json!([])));
+    assert!(created["custom_fields"].is_object(), "{created}");
 
-    let last = told[2]["time"].as_str().unwrap();
-    let count = async |filter: &str| entries(filter).await.len();
+    let last = entries[2]["time"].as_str().unwrap();
+    let count = async |filter: &str| entries_with(filter).await.len();
     assert_eq!(count("object_repr=203.0.113.5/24").await, 3);
     assert_eq!(count("object_repr=203.0.113.5").await, 0);
     assert_eq!(count("object_repr__isw=203.0.113.5/").await, 3);
     assert_eq!(count("object_repr__isw=203.0.113.6/").await, 0);
     assert_eq!(count("object_repr__isw=203.0.113.6/&object_repr__isw=203.0.113.5/").await, 3);
     assert_eq!(count("time_after=2001-01-01T00:00:00Z").await, 3);
-    // Not before it, and itself: whoever walks back must count an entry of that very instant.
+    // `time_after` includes an entry of exactly that time.
     assert_eq!(count(&format!("time_after={last}")).await, 1);
 }
 
@@ -346,7 +457,7 @@ async fn a_bulk_delete_with_a_missing_id_deletes_nothing(netbox: &NetBox) {
     assert_eq!(status, 400);
     let (status, ..) = netbox.rest("DELETE", "ipam/ip-addresses/", Some(json!([{ "id": id }]))).await;
     assert_eq!(status, 204);
-    // What a check of permissions sends: refused for its shape, after the permission.
+    // The check of permissions sends this: NetBox checks the permission first and then refuses the body.
     let (status, ..) = netbox.rest("DELETE", "ipam/ip-addresses/", Some(json!({}))).await;
     assert_eq!(status, 400);
 }
@@ -426,8 +537,8 @@ async fn a_list_of_patches_is_all_or_nothing(netbox: &NetBox) {
     let (status, answer, _) = netbox.rest("PATCH", "ipam/prefixes/", Some(missing)).await;
     assert_eq!(status, 400, "{answer}");
     let (_, row, _) = netbox.rest("GET", &format!("ipam/prefixes/{first}/"), None).await;
-    assert_eq!(row["custom_fields"]["lease_owner"], "A-LIR", "nothing of a list that is refused is done");
-    // What Leasehold makes of it: those that moved on are left alone.
+    assert_eq!(row["custom_fields"]["lease_owner"], "A-LIR", "a refused list changes nothing");
+    // `patch_fields` skips prefixes that changed since they were read.
     let client = netbox.client().await;
     let read: Vec<leasehold::model::Prefix> = client.by_ids(&[first, second]).await.unwrap();
     netbox
@@ -441,13 +552,14 @@ async fn a_list_of_patches_is_all_or_nothing(netbox: &NetBox) {
     let ids: Vec<u64> = written.iter().map(|prefix| prefix.id.0).collect();
     assert_eq!(ids, [first]);
     assert_eq!(written[0].lease.as_ref().unwrap().irr_registered, Some(true));
-    assert_eq!(client.patch_fields(&[change(&read[1])]).await.unwrap(), [], "one alone, too");
+    assert_eq!(client.patch_fields(&[change(&read[1])]).await.unwrap(), [], "a single prefix too");
 }
 
 async fn a_wrong_token_is_refused_with_403(netbox: &NetBox) {
     let answer = reqwest::Client::new()
         .get(format!("{}/api/ipam/prefixes/", netbox.url))
         .header("authorization", "Token 0000000000000000000000000000000000000000")
+        .header("accept-language", "en")
         .send()
         .await
         .unwrap();
@@ -456,14 +568,14 @@ async fn a_wrong_token_is_refused_with_403(netbox: &NetBox) {
     assert_eq!(body["detail"], "Invalid v1 token");
 }
 
-async fn what_is_not_there_is_404_with_a_detail(netbox: &NetBox) {
+async fn a_missing_record_is_404_with_a_detail(netbox: &NetBox) {
     let (status, answer, _) = netbox.rest("GET", "ipam/prefixes/999999999/", None).await;
     assert_eq!((status, answer), (404, json!({ "detail": "No Prefix matches the given query." })));
     let (status, ..) = available(netbox, 999_999_999, json!([{}])).await;
     assert_eq!(status, 404);
 }
 
-async fn a_vrf_that_is_not_there_is_a_bad_filter(netbox: &NetBox) {
+async fn an_unknown_vrf_is_an_invalid_filter_value(netbox: &NetBox) {
     let (status, answer, _) = netbox.rest("GET", "ipam/prefixes/?vrf_id=999999999", None).await;
     assert_eq!(status, 400);
     let words = "Select a valid choice. 999999999 is not one of the available choices.";

@@ -44,7 +44,7 @@ mod writes;
 pub use change_log::{ChangeAction, ObjectChange, ObjectKind};
 pub use client::Client;
 pub use error::{Certainty, Error, FieldProblem, NetBoxResult};
-pub use fields::{Field, FieldChange, FieldNames};
+pub use fields::{Field, FieldChange, FieldNames, FieldNamesError};
 pub use links::prefix_page;
 pub use object_changes::ObjectChangeData;
 pub use pages::{IdBounds, IdSlice};

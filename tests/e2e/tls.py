@@ -65,7 +65,7 @@ with tempfile.TemporaryDirectory() as name:
     check("with its CA it is trusted, and a version too old is refused",
           done.returncode == 1 and "NetBox 4.1.9 is not supported: Leasehold needs 4.2 to 4.7" in done.stderr, done.stderr)
     done = setup(LEASEHOLD_NETBOX__CA_FILE=str(place / "key"))
-    check("a file without certificates is told", "holds no PEM certificate" in done.stderr, done.stderr)
+    check("a file without certificates is refused", "contains no PEM certificate" in done.stderr, done.stderr)
     done = setup(LEASEHOLD_NETBOX__CA_FILE=str(place / "nothing"))
     check("a missing file is told", "netbox.ca_file" in done.stderr and "No such file" in done.stderr, done.stderr)
 sys.exit(1 if failures else 0)

@@ -25,6 +25,8 @@ REDIS = {{name: {{'HOST': '127.0.0.1', 'PORT': {redis}, 'DATABASE': number, 'SSL
 SECRET_KEY = 'only-for-tests-' * 5
 API_TOKEN_PEPPERS = {{1: 'only-for-tests-' * 5}}
 CHANGELOG_RETENTION = 0
+# A client that does not ask for English gets German error texts, so every test proves that Leasehold's asks.
+DEFAULT_LANGUAGE = 'de'
 """
 
 # Run through NetBox's own shell: who may do what.

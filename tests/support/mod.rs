@@ -145,7 +145,8 @@ impl NetBox {
         let mut request = self
             .http
             .request(method.parse().unwrap(), format!("{}/api/{path}", self.url))
-            .header("authorization", format!("{scheme} {}", self.token));
+            .header("authorization", format!("{scheme} {}", self.token))
+            .header("accept-language", "en");
         if let Some(body) = body {
             request = request.json(&body);
         }
