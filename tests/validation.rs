@@ -466,7 +466,7 @@ async fn the_answer_of_a_real_irrd_is_written_back() {
             server: irrd,
             protocol: IrrProtocol::Irrd,
             sources: vec![],
-            connections: 2,
+            connections: std::num::NonZeroUsize::MIN,
         }],
         authoritative: vec!["EXACT".to_owned()],
     };
