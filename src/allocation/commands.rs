@@ -26,11 +26,11 @@ pub struct RecordText {
     pub description: String,
     /// Empty for no name; unused for prefixes.
     pub dns_name: String,
-    /// Slug of a tenant.
+    /// Slug of a tenant in NetBox.
     pub tenant: Option<String>,
     /// Slug of a prefix role; unused for addresses.
     pub role: Option<String>,
-    /// Slugs of tags.
+    /// Slugs of tags that exist in NetBox.
     pub tags: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ impl RecordText {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllocateAddresses {
     pub parent: ParentSelector,
-    /// 1 to 1000.
+    /// The number of addresses, 1 to 1000.
     pub count: u32,
     pub text: RecordText,
     /// Addresses of these networks are not allocated.

@@ -135,8 +135,7 @@ impl Allocator {
         }
     }
 
-    /// The error of a command that is refused before it writes. If an earlier attempt of it is not settled, the caller is told
-    /// that instead.
+    /// The error of a command that is refused before it writes: the refusal, or that an earlier attempt is not settled.
     pub(super) async fn refused(&self, known: Option<Start>, request: &RequestId, error: Error) -> Error {
         match known {
             Some(Start::Proceed { detail, uncertain }) => {

@@ -19,8 +19,7 @@ pub struct Limits<'a> {
     pub quarantined: &'a Quarantined,
     /// Whether addresses inside child prefixes may be allocated.
     pub include_children: bool,
-    /// NetBox 4.3 and later skips the addresses of a range only if the range is marked as populated; earlier versions skip every
-    /// range.
+    /// Whether only ranges that are marked as populated take their addresses (NetBox 4.3 and later), or every range does.
     pub only_populated_ranges: bool,
 }
 
@@ -108,8 +107,8 @@ fn usable(parent: &Prefix) -> (u128, u128) {
     }
 }
 
-/// What cannot be allocated as an address: recorded addresses, ranges, exclusions, the quarantine and, unless they are included,
-/// child prefixes.
+/// What cannot be allocated as an address: recorded addresses, ranges, exclusions and the quarantine; child prefixes
+/// too, unless they are included.
 pub fn taken_addresses(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Taken {
     let (scope, network) = (parent.scope, parent.network);
     let mut taken: Vec<(u128, u128)> = Vec::new();

@@ -100,8 +100,7 @@ pub fn choose(
     best.map(|(_, prefix)| prefix.clone()).ok_or_else(|| explain(&unfit))
 }
 
-/// Whether a prefix is active and has the family, tag, role and owner that are required. Other prefixes are not counted in the
-/// error.
+/// Whether a prefix is active and has the family, tag, role and owner that are required. The error counts only such prefixes.
 fn is_candidate(index: &Index, prefix: &Prefix, wanted: &Requirement) -> bool {
     prefix.status == "active"
         && prefix.network.is_ipv4() != wanted.ipv6

@@ -2,8 +2,7 @@
 //!
 //! A lease consists of fields of a prefix in NetBox. Every write here is one write of that prefix, on the condition that NetBox
 //! still has the version that was read: an edit by somebody else in between is noticed and not overwritten. The writes can be
-//! repeated: the same call again finds the lease as requested and writes nothing, which is also how a caller settles a call whose
-//! answer was lost.
+//! repeated, whether or not the first call was answered: the same call again finds the lease as requested and writes nothing.
 //!
 //! The rules are pure and apart: [`RegisterLease`], [`RenewLease`] and [`EndLease`] each compute what to write from the record
 //! that NetBox has, and [`search`] filters and orders lists. The [`Registrar`] reads, writes and tries again; [`lookup`] finds

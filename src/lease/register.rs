@@ -24,7 +24,7 @@ pub struct RegisterLease {
     pub tenant: Option<String>,
     /// Slug of a prefix role.
     pub role: Option<String>,
-    /// Slugs of tags.
+    /// Slugs of tags that exist in NetBox.
     pub tags: Vec<String>,
     pub request: RequestId,
 }
@@ -82,8 +82,7 @@ impl RegisterLease {
         fields
     }
 
-    /// The fields in which a recorded lease differs. Fields that the command leaves open, other than owner and expiry, do not
-    /// count.
+    /// The fields in which a recorded lease differs. Optional fields that the command leaves open do not count.
     fn differences(&self, lease: &Lease) -> Vec<String> {
         let mut differs = Vec::new();
         let mut compare = |name: &str, recorded: Option<String>, requested: Option<String>, always: bool| {

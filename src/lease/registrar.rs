@@ -142,8 +142,7 @@ impl Registrar {
         Err(Error::Changed { network: self.network_of(key)? })
     }
 
-    /// Ends a lease. `read` is the version of the record that the caller decided on, if it names one: another version is an
-    /// error.
+    /// Ends a lease. `read` is the version of the record that the caller decided on; another version is an error.
     pub async fn end(
         &self,
         key: PrefixKey,

@@ -11,7 +11,7 @@ use crate::model::{Lease, Prefix, Reputation, RoaStatus, VrfScope};
 /// The leases to list. Every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseFilter {
-    /// The owner, exactly.
+    /// The owner, compared exactly.
     pub owner: Option<String>,
     /// Slug of the prefix's tenant.
     pub tenant: Option<String>,
@@ -19,7 +19,6 @@ pub struct LeaseFilter {
     pub expiring_before: Option<Date>,
     /// The recorded verdict of route origin validation.
     pub roa_status: Option<RoaStatus>,
-    /// The recorded reputation.
     pub reputation: Option<Reputation>,
     pub scope: Option<VrfScope>,
 }
