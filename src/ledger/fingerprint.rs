@@ -20,6 +20,7 @@ impl Fingerprint {
         Self { version: 1, digest: hex::encode(Sha256::digest(body)) }
     }
 
+    /// The version of the form in which the body was written down.
     pub fn version(&self) -> u32 {
         self.version
     }

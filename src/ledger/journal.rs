@@ -44,6 +44,7 @@ pub trait Journal: Send + Sync {
     /// published for that date.
     async fn append(&self, domain_events: &[DomainEvent], now: Timestamp) -> Result<Vec<Event>, Error>;
 
+    /// How far the log reaches at this moment.
     async fn extent(&self) -> Result<LogExtent, Error>;
 
     /// Up to `limit` events after a sequence, the oldest first.

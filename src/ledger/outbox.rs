@@ -114,6 +114,7 @@ pub trait Outbox: Send + Sync {
         now: Timestamp,
     ) -> Result<(), Error>;
 
+    /// A page of deliveries, the newest first.
     async fn deliveries(&self, wanted: &ListDeliveries) -> Result<Vec<Delivery>, Error>;
 
     /// Makes dead deliveries wait again: those with the given ids, or all if none are given; of one sink, or of any if `sink` is
