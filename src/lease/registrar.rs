@@ -50,6 +50,7 @@ pub struct Registrar {
 }
 
 impl Registrar {
+    /// A registrar that writes to this NetBox and puts what it wrote into this cache.
     pub fn new(client: Client, cache: Arc<Cache>) -> Self {
         Self { client, cache, one_at_a_time: Mutex::new(()) }
     }

@@ -35,6 +35,7 @@ pub enum LeaseSortKey {
     Prefix,
 }
 
+/// The order of a list of leases: by last day, the earliest first, unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaseOrder {
     pub key: LeaseSortKey,

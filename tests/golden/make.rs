@@ -24,7 +24,19 @@ async fn records(netbox: &NetBox, path: &str) -> Vec<Value> {
 /// A record as it is posted again.
 fn again(row: &Value) -> Value {
     let mut body = serde_json::Map::new();
-    for key in ["id", "prefix", "address", "description", "dns_name", "is_pool", "mark_utilized", "name", "slug", "rd", "enforce_unique"] {
+    for key in [
+        "id",
+        "prefix",
+        "address",
+        "description",
+        "dns_name",
+        "is_pool",
+        "mark_utilized",
+        "name",
+        "slug",
+        "rd",
+        "enforce_unique",
+    ] {
         if let Some(value) = row.get(key) {
             body.insert(key.to_owned(), value.clone());
         }
@@ -43,13 +55,17 @@ fn again(row: &Value) -> Value {
     if let Some(fields) = row.get("custom_fields").and_then(Value::as_object) {
         let plain = |value: &Value| value.get("value").cloned().unwrap_or_else(|| value.clone());
         let fields = fields.iter().filter(|(_, value)| !value.is_null());
-        body.insert("custom_fields".to_owned(), fields.map(|(name, value)| (name.clone(), plain(value))).collect());
+        body.insert(
+            "custom_fields".to_owned(),
+            fields.map(|(name, value)| (name.clone(), plain(value))).collect(),
+        );
     }
     Value::Object(body)
 }
 
 fn write(name: &str, value: &Value) {
-    std::fs::write(Path::new("tests/golden").join(name), serde_json::to_string_pretty(value).unwrap() + "\n").unwrap();
+    std::fs::write(Path::new("tests/golden").join(name), serde_json::to_string_pretty(value).unwrap() + "\n")
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,14 +108,17 @@ async fn make() {
 
     let vrps = directory.join("vrps.json");
     let roas = |asn: u32| {
-        let text = format!(r#"{{"roas":[{{"prefix":"203.0.113.0/24","maxLength":24,"asn":"AS{asn}","ta":"test"}}]}}"#);
+        let text = format!(
+            r#"{{"roas":[{{"prefix":"203.0.113.0/24","maxLength":24,"asn":"AS{asn}","ta":"test"}}]}}"#
+        );
         let new = vrps.with_extension("new");
         std::fs::write(&new, text).unwrap();
         std::fs::rename(new, &vrps).unwrap();
     };
     roas(64500);
     let mut settings = over(&netbox, directory, "http://127.0.0.1:9/hook");
-    let source = Source::Feed(FeedSettings { place: Place::File(vrps.clone()), expire: Duration::from_secs(3600) });
+    let source =
+        Source::Feed(FeedSettings { place: Place::File(vrps.clone()), expire: Duration::from_secs(3600) });
     settings.checks.rpki = RpkiSettings { sources: vec![source], ..RpkiSettings::default() };
     settings.checks.validation.confirm_after = Duration::from_millis(50);
     settings.checks.validation.roa_every = Duration::from_secs(3600);
@@ -113,37 +132,64 @@ async fn make() {
     let mut resume = String::new();
     for (nth, (name, command)) in commands().into_iter().enumerate() {
         if nth == 4 {
-            resume = server.events.clone().list_events(v1::ListEventsRequest::default()).await.unwrap().into_inner().resume_token;
+            resume = server
+                .events
+                .clone()
+                .list_events(v1::ListEventsRequest::default())
+                .await
+                .unwrap()
+                .into_inner()
+                .resume_token;
         }
         answers.insert(name.to_owned(), answer(&server, command).await.unwrap());
     }
     // A lease from its beginning to its end.
     let mut leases = server.leases.clone();
     let register = v1::RegisterLeaseRequest {
-        prefix: "100.64.0.0/24".to_owned(), owner: "ACME-LIR".to_owned(), expiry: date("2126-01-31"),
-        origin_asn: 64500, request_id: "register".to_owned(), ..Default::default()
+        prefix: "100.64.0.0/24".to_owned(),
+        owner: "ACME-LIR".to_owned(),
+        expiry: date("2126-01-31"),
+        origin_asn: 64500,
+        request_id: "register".to_owned(),
+        ..Default::default()
     };
     leases.register_lease(register).await.unwrap();
     let key = Some(v1::renew_lease_request::Key::Prefix("100.64.0.0/24".to_owned()));
-    let renew = v1::RenewLeaseRequest { key, expiry: date("2127-01-31"), request_id: "renew".to_owned(), ..Default::default() };
+    let renew = v1::RenewLeaseRequest {
+        key,
+        expiry: date("2127-01-31"),
+        request_id: "renew".to_owned(),
+        ..Default::default()
+    };
     leases.renew_lease(renew).await.unwrap();
     let key = Some(v1::end_lease_request::Key::Prefix("100.64.0.0/24".to_owned()));
-    leases.end_lease(v1::EndLeaseRequest { key, request_id: "end".to_owned(), ..Default::default() }).await.unwrap();
+    leases
+        .end_lease(v1::EndLeaseRequest { key, request_id: "end".to_owned(), ..Default::default() })
+        .await
+        .unwrap();
     // Other tools write too.
     netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.240/24" })).await;
-    let (_, made, _) = netbox.rest("PATCH", "ipam/ip-addresses/3/", Some(json!({ "description": "Changed by hand" }))).await;
+    let (_, made, _) =
+        netbox.rest("PATCH", "ipam/ip-addresses/3/", Some(json!({ "description": "Changed by hand" }))).await;
     assert_eq!(made["id"], 3);
-    eventually("changes by hand are seen", async || server.told(v1::EventType::AddressChanged).await.len() == 1).await;
+    eventually("changes by hand are seen", async || {
+        server.told(v1::EventType::AddressChanged).await.len() == 1
+    })
+    .await;
     // A verdict that changes, and what is to be delivered.
     roas(64501);
     server.run("rpki.look").await;
     server.run("validation.roa").await;
     eventually("the verdict changed", async || server.told(v1::EventType::RoaChanged).await.len() == 1).await;
-    eventually("the lease that is over is told", async || server.told(v1::EventType::LeaseExpired).await.len() == 1).await;
+    eventually("the lease that is over is told", async || {
+        server.told(v1::EventType::LeaseExpired).await.len() == 1
+    })
+    .await;
     eventually("deliveries wait", async || {
         let wanted = v1::ListDeliveriesRequest { page_size: 100, ..Default::default() };
         notifications(&server).await.list_deliveries(wanted).await.unwrap().into_inner().deliveries.len() >= 2
-    }).await;
+    })
+    .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
 
     let (tokens, shown) = pages(&server, None).await;
@@ -154,9 +200,12 @@ async fn make() {
     events.reverse();
     let few = v1::ListEventsRequest { page_size: 3, ..Default::default() };
     let page = server.events.clone().list_events(few).await.unwrap().into_inner();
-    write("tokens.json", &json!({
-        "resume": resume, "events_page": page.next_page_token, "pages": tokens, "shown": shown, "rest": rest,
-    }));
+    write(
+        "tokens.json",
+        &json!({
+            "resume": resume, "events_page": page.next_page_token, "pages": tokens, "shown": shown, "rest": rest,
+        }),
+    );
     write("answers.json", &Value::Object(answers));
     write("events.json", &json!(events));
     let mut deliveries = serde_json::Map::new();
@@ -166,7 +215,14 @@ async fn make() {
     }
     write("deliveries.json", &Value::Object(deliveries));
     let mut state = serde_json::Map::new();
-    for path in ["ipam/vrfs/", "tenancy/tenants/", "ipam/roles/", "extras/tags/", "ipam/prefixes/", "ipam/ip-addresses/"] {
+    for path in [
+        "ipam/vrfs/",
+        "tenancy/tenants/",
+        "ipam/roles/",
+        "extras/tags/",
+        "ipam/prefixes/",
+        "ipam/ip-addresses/",
+    ] {
         state.insert(path.to_owned(), records(&netbox, path).await.iter().map(again).collect());
     }
     write("netbox.json", &Value::Object(state));
@@ -177,10 +233,12 @@ async fn make() {
     let open = books.intents.get(&"left-open".parse().unwrap()).await.unwrap().unwrap();
     let detail = Detail { made: Vec::new(), ..open.detail.clone() };
     books.intents.set(&open.request, IntentState::Pending, &detail, open.updated).await.unwrap();
-    for (kind, subject, file) in
-        [(ObservationKind::ZoneCoverage, "zen.example", "zone-coverage.json"), (ObservationKind::Baseline, "", "baseline.json")]
-    {
-        let body = std::fs::read_to_string(Path::new("tests/golden").join(file)).unwrap().trim_end().to_owned();
+    for (kind, subject, file) in [
+        (ObservationKind::Sweep, "zen.example", "zone-coverage.json"),
+        (ObservationKind::Baseline, "", "baseline.json"),
+    ] {
+        let body =
+            std::fs::read_to_string(Path::new("tests/golden").join(file)).unwrap().trim_end().to_owned();
         let row = Observation { prefix: PrefixId(1), subject: subject.to_owned(), body };
         books.observations.put(kind, &[row], open.updated).await.unwrap();
     }
