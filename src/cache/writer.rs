@@ -26,7 +26,7 @@ pub struct Cache {
     freshness: Freshness,
     /// Held while a change is made. Under this lock, the commit hook and writes to the cache file are awaited; NetBox is not.
     writer: Mutex<Writer>,
-    /// Whether there is a generation to serve. Before that, an empty answer would look like an empty NetBox. Set once, by
+    /// Whether there is a generation to serve. Before that, an empty answer would look like an empty NetBox. Set at most once, by
     /// whoever holds `writer`, after `current`.
     ready: AtomicBool,
     commit_hook: Arc<dyn CommitHook>,

@@ -45,10 +45,10 @@ impl GeofeedClient {
     /// The geofeed at a URL: the kept one if it is younger than an hour, otherwise fetched again. The
     /// observation is dated `now`.
     pub async fn get(&self, text: &str, now: Timestamp) -> Result<Observed<Arc<Geofeed>>, CouldNotCheck> {
-        let failed = |why: String| CouldNotCheck::one("geofeed", why);
+        let failed = |why: String| CouldNotCheck::from_source("geofeed", why);
         let url: Url =
             text.trim().parse().map_err(|error| failed(format!("{text:?} is not a URL: {error}")))?;
-        // RFC 9632, section 3, wants HTTPS; plain HTTP is accepted too, since holders do publish by it.
+        // RFC 9632, section 3, wants an HTTPS URL. Plain HTTP is accepted too, although it can be altered on the way.
         if !matches!(url.scheme(), "https" | "http") {
             return Err(failed(format!("{url} is not an HTTP or HTTPS URL")));
         }
