@@ -72,8 +72,7 @@ pub(crate) async fn run(args: SetupArgs) -> CommandResult {
     Ok(ExitCode::from(CHECK_SAID_NO))
 }
 
-/// The missing permissions, one line for each object type. Those that only setup needs are not counted: the fields exist by
-/// the time anyone reads this.
+/// The permissions that the server will lack, one line for each object type. Those that only setup needs are left out.
 async fn missing_permissions(client: &Client) -> Result<Vec<String>, CliFailure> {
     let mut missing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for check in permissions::check(client).await? {

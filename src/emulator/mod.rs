@@ -1,8 +1,9 @@
 //! An in-process NetBox that speaks the part of the REST API that Leasehold uses and answers as NetBox 4.7 does.
 //!
 //! The demo, the tests, the benchmarks and an orchestrator's own CI (`leasehold emulate-netbox`) use it. Apart from
-//! the clock and the address arithmetic of the model it depends on no other room. Its behaviour was observed on a real NetBox, and the contract suite
-//! (tests/contract.rs) runs the same cases against both, so that the two cannot diverge unnoticed.
+//! the clock and the address arithmetic of the model it depends on no other room. Its behaviour was observed on a real
+//! NetBox, and the contract suite (tests/contract.rs) runs the same cases against both, so that the two cannot diverge
+//! unnoticed.
 //!
 //! It has prefixes, addresses, IP ranges, VRFs, tenants, roles, tags, custom fields with types and uniqueness, the change
 //! log, cursor pages, `fields=`, ETag and If-Match, bulk writes that succeed or fail as a whole, available-ips under one

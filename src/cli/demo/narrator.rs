@@ -109,7 +109,7 @@ pub(super) fn hosts(answer: &v1::AllocateAddressesResponse) -> Vec<String> {
         .collect()
 }
 
-/// Fails the demo unless a step gave what it should.
+/// Fails the demo unless a step gave the expected result.
 pub(super) fn ensure(condition: bool, expected: &str) -> Result<(), CliFailure> {
     if condition { Ok(()) } else { Err(CliFailure::new(format!("this step should have given {expected}"))) }
 }
