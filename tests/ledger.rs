@@ -106,12 +106,12 @@ async fn observation_suite(observations: Arc<dyn Observations>) {
     let row = |prefix, subject: &str, value: u32| Observation::of(prefix, subject, &value).unwrap();
     // More rows than one statement inserts.
     let many: Vec<Observation> = (0..1200).map(|nth| row(first, &format!("{nth:04}"), nth)).collect();
-    observations.put(ObservationKind::Sweep, &many, now).await.unwrap();
+    observations.put(ObservationKind::ZoneCoverage, &many, now).await.unwrap();
     let other = [row(first, "roa", 1), row(second, "roa", 2), row(second, "irr", 3)];
     observations.put(ObservationKind::Verdict, &other, now).await.unwrap();
     observations.put(ObservationKind::Verdict, &[row(second, "roa", 7)], now).await.unwrap();
     observations.put(ObservationKind::Verdict, &[], now).await.unwrap();
-    assert_eq!(observations.load(ObservationKind::Sweep, Some(first)).await.unwrap(), many);
+    assert_eq!(observations.load(ObservationKind::ZoneCoverage, Some(first)).await.unwrap(), many);
     let values = async |kind, prefix| -> Vec<(String, u32)> {
         let rows = observations.load(kind, Some(prefix)).await.unwrap();
         rows.iter().map(|row| (row.subject.clone(), row.read().unwrap())).collect()
@@ -128,7 +128,7 @@ async fn observation_suite(observations: Arc<dyn Observations>) {
     assert_eq!(values(ObservationKind::Verdict, second).await, []);
     assert_eq!(values(ObservationKind::Verdict, first).await, [("roa".to_owned(), 1)]);
     observations.forget(&[first]).await.unwrap();
-    assert_eq!(values(ObservationKind::Sweep, first).await, []);
+    assert_eq!(values(ObservationKind::ZoneCoverage, first).await, []);
 }
 
 async fn all_suites(ledger: LedgerHandles) {
