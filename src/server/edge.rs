@@ -161,5 +161,5 @@ fn http_router(settings: &Settings, components: &Components) -> axum::Router {
         alarms: settings.expiry.clone(),
         netbox: settings.netbox.url.clone(),
     });
-    http::router(components.cache.clone(), calendar)
+    http::router(components.cache.clone(), components.clock.clone(), calendar)
 }
