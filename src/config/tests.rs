@@ -267,7 +267,8 @@ fn entries_of_lists_are_checked_too() {
             "ftp://h/",
         ),
         (
-            "[[notify.sinks]]\nname = \"mail\"\nkind = \"email\"\nhost = \"m\"\nport = 0\nfrom = \"a@b.example\"\nto = [\"c@d.example\"]",
+            "[[notify.sinks]]\nname = \"mail\"\nkind = \"email\"\nhost = \"m\"\nport = 0\n\
+             from = \"a@b.example\"\nto = [\"c@d.example\"]",
             "notify.sinks[0].port",
             "between 1",
         ),
@@ -376,8 +377,13 @@ fn a_secret_may_be_in_a_file() {
 
 #[test]
 fn every_kind_of_sink_is_read() {
-    let settings = check(
+    let raw = read(
         r#"
+        [[rpki.sources]]
+        kind = "ripestat"
+        [[rpki.sources]]
+        kind = "vrps"
+        file = "/var/lib/vrps.json"
         [[notify.sinks]]
         name = "ops"
         kind = "slack"
@@ -432,9 +438,16 @@ fn every_kind_of_sink_is_read() {
         max_days_left = 7
         owners = ["ACME-LIR"]
         "#,
-    )
-    .unwrap()
-    .notify;
+        &[],
+    );
+    let toml = raw.to_toml();
+    for kind in ["ripestat", "vrps", "slack", "webhook", "email", "alertmanager", "jira", "github", "ticket"]
+    {
+        assert!(toml.contains(&format!("kind = \"{kind}\"")), "{toml}");
+    }
+    let settings = raw.check().unwrap();
+    assert_eq!(settings.checks.rpki.sources.len(), 2);
+    let settings = settings.notify;
     let names: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
     assert_eq!(names, ["ops", "own", "mail", "pager", "jira", "hub", "lab", "other"]);
     assert_eq!(settings.sinks.iter().filter(|sink| sink.allow_private).count(), 1);

@@ -33,7 +33,7 @@ impl Default for ValidationSection {
             reputation_seconds: settings.reputation_every.as_secs(),
             confirmations: settings.confirmations,
             confirm_seconds: settings.confirm_after.as_secs_f64(),
-            rewrite_unchanged_hours: in_hours(settings.redate_after),
+            rewrite_unchanged_hours: in_hours(settings.rewrite_unchanged_after),
             reputation: ReputationSection::default(),
             preflight: PreflightSection::default(),
         }
@@ -54,8 +54,9 @@ struct ReputationSection {
 
 impl Default for ReputationSection {
     fn default() -> Self {
-        let ReputationPolicy { watch_share, policy_is_watch, budget } = ReputationPolicy::default();
-        Self { watch_share, policy_is_watch, max_queries_per_round: budget }
+        let ReputationPolicy { watch_share, policy_is_watch, max_queries_per_round } =
+            ReputationPolicy::default();
+        Self { watch_share, policy_is_watch, max_queries_per_round }
     }
 }
 
@@ -104,7 +105,7 @@ impl ValidationSection {
                 0.0..=3600.0,
                 problems,
             ),
-            redate_after: hours(
+            rewrite_unchanged_after: hours(
                 "validation.rewrite_unchanged_hours",
                 self.rewrite_unchanged_hours,
                 1..=CENTURY_HOURS,
@@ -121,7 +122,7 @@ impl ReputationSection {
         ReputationPolicy {
             watch_share: in_range("validation.reputation.watch_share", self.watch_share, 0.0..=1.0, problems),
             policy_is_watch: self.policy_is_watch,
-            budget: in_range(
+            max_queries_per_round: in_range(
                 "validation.reputation.max_queries_per_round",
                 self.max_queries_per_round,
                 1..=1_000_000_000,

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn policy_listings_are_told_apart_from_abuse() {
+    fn policy_listings_are_not_abuse() {
         let class = |code: &str| zone().class(code.parse().unwrap());
         assert_eq!(class("127.0.0.2"), Some(ListingClass::Abuse));
         assert_eq!(class("127.0.0.10"), Some(ListingClass::Policy));
