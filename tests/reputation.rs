@@ -96,7 +96,7 @@ async fn inherited_and_new_listings_are_told_apart_and_a_delisting_is_published(
         (recorded(&netbox, id).await, recorded(&netbox, clean).await),
         (json!("listed"), json!("clean"))
     );
-    assert_eq!(server.told(v1::EventType::ReputationChanged).await, [], "the first round is a baseline");
+    assert_eq!(server.events_of(v1::EventType::ReputationChanged).await, [], "the first round is a baseline");
 
     // Another address is listed since the lease began, and the inherited listing is gone.
     let since = format!("{SELF_TEST}203.0.113.5 :127.0.0.2:one of our customers\n");
@@ -117,7 +117,7 @@ async fn inherited_and_new_listings_are_told_apart_and_a_delisting_is_published(
     assert_eq!(recorded(&netbox, id).await, "listed", "one round is not enough");
     server.run("validation.reputation").await;
     assert_eq!(recorded(&netbox, id).await, "clean");
-    let events = server.told(v1::EventType::ReputationChanged).await;
+    let events = server.events_of(v1::EventType::ReputationChanged).await;
     let Some(v1::event::Subject::Verdict(change)) = &events[0].subject else { panic!("{events:?}") };
     assert_eq!((events.len(), change.before.as_str(), change.after.as_str()), (1, "listed", "clean"));
 }
@@ -220,7 +220,7 @@ async fn a_slash_19_stays_within_its_budget_and_is_complete_after_enough_rounds(
     netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.127.200/19" })).await;
     let mut settings = checking(&netbox, &lists, &["bl.test"]);
     settings.checks.dnsbl.resolvers = vec![counted.at];
-    settings.checks.validation.reputation.budget = 3000;
+    settings.checks.validation.reputation.max_queries_per_round = 3000;
     let server = Server::with(settings).await;
     server.live().await;
     // The job that checks new blocks may have made the first run already.

@@ -45,7 +45,7 @@ pub(super) async fn run(context: &RoundContext, selection: BlockSelection) -> Re
         return Ok(0);
     }
     let total = blocks.len();
-    let mut budget = context.settings.reputation.budget;
+    let mut budget = context.settings.reputation.max_queries_per_round;
     let mut failures = RoundFailures::default();
     for (mut coverage, prefix) in blocks {
         budget = budget.saturating_sub(advance(context, &index, &prefix, &mut coverage, budget).await);

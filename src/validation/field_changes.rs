@@ -8,12 +8,16 @@ use crate::model::{Check, Lease, Verdict, VerdictState};
 use crate::netbox::FieldChange;
 
 /// The fields to write so that the record agrees with the verdict; none if it agrees already. An unchanged verdict gets a new
-/// date only when the recorded date is older by `redate_after`, because every write is an entry in NetBox's change log.
-pub fn field_changes(lease: &Lease, state: &VerdictState, redate_after: Duration) -> Vec<FieldChange> {
+/// date only when the recorded date is older by `rewrite_unchanged_after`, because every write is an entry in NetBox's change log.
+pub fn field_changes(
+    lease: &Lease,
+    state: &VerdictState,
+    rewrite_unchanged_after: Duration,
+) -> Vec<FieldChange> {
     let observed = whole_second(state.observed);
     let needs_date = |recorded: Option<Timestamp>| {
         recorded.is_none_or(|at| {
-            Duration::try_from(observed.duration_since(at)).is_ok_and(|age| age >= redate_after)
+            Duration::try_from(observed.duration_since(at)).is_ok_and(|age| age >= rewrite_unchanged_after)
         })
     };
     match state.verdict {

@@ -56,7 +56,12 @@ impl CheckRounds {
                 clock: clock.clone(),
                 confirmations: settings.confirmations,
             },
-            write_back: WriteBack::new(client, cache.clone(), verdicts.clone(), settings.redate_after),
+            write_back: WriteBack::new(
+                client,
+                cache.clone(),
+                verdicts.clone(),
+                settings.rewrite_unchanged_after,
+            ),
             verdicts,
             cache,
             clock,

@@ -18,7 +18,7 @@ pub struct ValidationSettings {
     /// Pause before a route whose verdict is about to change is checked again in the same round.
     pub confirm_after: Duration,
     /// Minimum age of the date in NetBox before an unchanged verdict is written again with a new date.
-    pub redate_after: Duration,
+    pub rewrite_unchanged_after: Duration,
     pub reputation: ReputationPolicy,
     pub preflight: PreflightSettings,
 }
@@ -31,7 +31,7 @@ impl Default for ValidationSettings {
             reputation_every: Duration::from_hours(1),
             confirmations: 2,
             confirm_after: Duration::from_secs(10),
-            redate_after: Duration::from_hours(24),
+            rewrite_unchanged_after: Duration::from_hours(24),
             reputation: ReputationPolicy::default(),
             preflight: PreflightSettings::default(),
         }
@@ -46,11 +46,11 @@ pub struct ReputationPolicy {
     /// Whether a policy listing makes a block *watch*.
     pub policy_is_watch: bool,
     /// Queries that one round may send to one zone, over all blocks. Queries for recorded addresses are not counted.
-    pub budget: usize,
+    pub max_queries_per_round: usize,
 }
 
 impl Default for ReputationPolicy {
     fn default() -> Self {
-        Self { watch_share: 0.01, policy_is_watch: true, budget: 5_000 }
+        Self { watch_share: 0.01, policy_is_watch: true, max_queries_per_round: 5_000 }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct WriteBack {
     client: Client,
     cache: Arc<Cache>,
     store: VerdictStore,
-    redate_after: Duration,
+    rewrite_unchanged_after: Duration,
     /// Checks whose verdicts may not all be in NetBox yet, because a write failed or a record kept changing.
     pending: std::sync::Mutex<BTreeSet<Check>>,
     /// Held during a write-back, across requests to NetBox. Two checks that write the same record at the same time would each
@@ -39,9 +39,16 @@ impl WriteBack {
         client: Client,
         cache: Arc<Cache>,
         store: VerdictStore,
-        redate_after: Duration,
+        rewrite_unchanged_after: Duration,
     ) -> Self {
-        Self { client, cache, store, redate_after, pending: Default::default(), writing: Mutex::default() }
+        Self {
+            client,
+            cache,
+            store,
+            rewrite_unchanged_after,
+            pending: Default::default(),
+            writing: Mutex::default(),
+        }
     }
 
     /// Repeats the write-backs that did not succeed, and no others: between two rounds, a value that a person wrote into
@@ -108,7 +115,7 @@ impl WriteBack {
     /// What to write into a record. Nothing if it agrees with the verdict, or if the verdict is about another origin or lease.
     fn write_for(&self, check: Check, prefix: &Prefix, states: &VerdictStates) -> Option<FieldWrite> {
         let state = states.get(&prefix.id).filter(|state| state.about == verdict_subject(check, prefix))?;
-        let changes = field_changes(prefix.lease.as_ref()?, state, self.redate_after);
+        let changes = field_changes(prefix.lease.as_ref()?, state, self.rewrite_unchanged_after);
         (!changes.is_empty()).then(|| (prefix.id, prefix.revision.clone(), changes))
     }
 
