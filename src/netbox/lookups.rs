@@ -55,8 +55,8 @@ impl Client {
         Ok(found)
     }
 
-    /// The prefixes inside a network in one scope, the network itself included (GET /api/ipam/prefixes/ with the filter
-    /// `within_include=NETWORK`).
+    /// The prefixes inside a network in one scope, the network itself included (GET of /api/ipam/prefixes/
+    /// with the filter `within_include=NETWORK`).
     pub async fn prefixes_within(&self, scope: VrfScope, network: Network) -> NetBoxResult<Vec<Prefix>> {
         let filters = [("within_include", network.to_string()), in_scope(scope)];
         let mut found: Vec<Prefix> =
@@ -79,8 +79,8 @@ impl Client {
         Ok(found)
     }
 
-    /// The prefix that a request allocated, if it still exists (GET /api/ipam/prefixes/ with a filter on the custom
-    /// field `allocation_id`).
+    /// The prefix that a request allocated, if it still exists (GET of /api/ipam/prefixes/ with a filter on
+    /// the custom field `allocation_id`).
     pub async fn prefix_by_allocation(&self, request: &RequestId) -> NetBoxResult<Option<Prefix>> {
         let found: Vec<Prefix> = self.by_allocation(request, 1).await?;
         Ok(found.into_iter().find(|prefix| is_of(prefix.allocation.as_ref(), request)))

@@ -1,7 +1,7 @@
 //! NetBox's change log (`core/object-changes/`) as a history: how prefixes and addresses looked before and after each change.
 //!
-//! NetBox prunes the log (after 90 days unless configured otherwise). Records that were loaded without the API have no entry
-//! of their creation.
+//! NetBox prunes the log (after 90 days unless configured otherwise). Records that were loaded without the API
+//! have no entry of their creation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

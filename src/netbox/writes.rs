@@ -88,8 +88,8 @@ impl Client {
         body
     }
 
-    /// Creates one address for each draft, all or none; NetBox chooses the lowest free addresses of the prefix (POST of a list
-    /// to /api/ipam/prefixes/ID/available-ips/).
+    /// Creates one address for each draft, all or none; NetBox chooses the lowest free addresses of the prefix (POST of
+    /// a list to /api/ipam/prefixes/ID/available-ips/).
     ///
     /// **NetBox chooses inside child prefixes too**, so call this only for a prefix without children.
     /// [`Error::InsufficientSpace`] if too few addresses are free.
@@ -136,8 +136,8 @@ impl Client {
         Ok(created)
     }
 
-    /// Creates a prefix (POST /api/ipam/prefixes/). [`Error::Duplicate`] if the scope enforces uniqueness and has
-    /// the prefix already.
+    /// Creates a prefix (POST /api/ipam/prefixes/). [`Error::Duplicate`] if the scope enforces uniqueness
+    /// and has the prefix already.
     pub async fn create_prefix(
         &self,
         network: Network,
