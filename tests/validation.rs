@@ -131,7 +131,7 @@ async fn a_vrp_withdrawn_in_a_real_stayrtr_is_published_once_and_written_back() 
     .await;
     assert!(recorded(&netbox, id, "roa_checked").await.is_string());
     assert_eq!(
-        server.told(v1::EventType::RoaChanged).await,
+        server.events_of(v1::EventType::RoaChanged).await,
         [],
         "the first round is a baseline and no alarm"
     );
@@ -141,7 +141,7 @@ async fn a_vrp_withdrawn_in_a_real_stayrtr_is_published_once_and_written_back() 
     // The change of the VRPs starts a round.
     eventually("the change is written back", async || recorded(&netbox, id, "roa_status").await == "unknown")
         .await;
-    let events = server.told(v1::EventType::RoaChanged).await;
+    let events = server.events_of(v1::EventType::RoaChanged).await;
     assert_eq!(changes(&events), [pair("valid", "unknown")]);
     let Some(v1::event::Subject::Verdict(change)) = &events[0].subject else { panic!("{events:?}") };
     assert_eq!(change.reason, "no ROA covers 203.0.113.0/24");
@@ -167,7 +167,7 @@ async fn a_vrp_withdrawn_in_a_real_stayrtr_is_published_once_and_written_back() 
     assert_eq!(details.precondition_failure().unwrap().violations[0].r#type, "ROA_REFUSED");
     // A retry of an earlier request is answered as before, although policy refuses new ones.
     assert!(server.allocate(addresses(0, BLOCK, 1, "before")).await.unwrap().repeated);
-    assert_eq!(server.told(v1::EventType::RoaChanged).await.len(), 1, "published once");
+    assert_eq!(server.events_of(v1::EventType::RoaChanged).await.len(), 1, "published once");
 }
 
 /// A Routinator whose answers are written by the test, query by query.
@@ -213,13 +213,13 @@ async fn a_flap_between_two_checks_is_not_published() {
     assert_eq!(server.run("validation.roa").await, "");
     assert_eq!(routinator.states.lock().unwrap().len(), 1, "the round asked twice");
     assert_eq!(recorded(&netbox, id, "roa_status").await, "valid");
-    assert_eq!(server.told(v1::EventType::RoaChanged).await, []);
+    assert_eq!(server.events_of(v1::EventType::RoaChanged).await, []);
     routinator.answers(&["invalid"]);
     assert_eq!(server.run("validation.roa").await, "");
     assert_eq!(recorded(&netbox, id, "roa_status").await, "invalid");
     routinator.answers(&["valid"]);
     assert_eq!(server.run("validation.roa").await, "");
-    let events = changes(&server.told(v1::EventType::RoaChanged).await);
+    let events = changes(&server.events_of(v1::EventType::RoaChanged).await);
     assert_eq!(events, [pair("valid", "invalid"), pair("invalid", "valid")]);
 }
 
@@ -252,7 +252,7 @@ async fn a_source_that_fails_overwrites_no_verdict_and_is_never_valid() {
     assert!(error.starts_with("1 of 1 blocks could not be checked; 203.0.113.0/24:"), "{error}");
     assert_eq!(recorded(&netbox, id, "roa_status").await, "valid");
     assert_eq!(recorded(&netbox, id, "roa_checked").await, checked, "and it gets no new date");
-    assert_eq!(server.told(v1::EventType::RoaChanged).await, []);
+    assert_eq!(server.events_of(v1::EventType::RoaChanged).await, []);
     let answer = validate().await;
     assert_eq!(answer.state(), v1::RouteState::CouldNotCheck);
     assert_eq!(answer.roa_status(), v1::RoaStatus::Unspecified);
@@ -340,7 +340,7 @@ async fn verdicts_survive_a_restart_and_a_change_meanwhile_is_published() {
     let server = Server::with(settings).await;
     server.live().await;
     round(&server).await;
-    assert_eq!(changes(&server.told(v1::EventType::RoaChanged).await), [pair("valid", "invalid")]);
+    assert_eq!(changes(&server.events_of(v1::EventType::RoaChanged).await), [pair("valid", "invalid")]);
 }
 
 /// The ledger is as a server leaves it that is killed after saving a change and before publishing it.
@@ -383,7 +383,7 @@ async fn an_unpublished_change_is_published_first_and_once() {
     round(&server).await;
     round(&server).await;
     // The unpublished change comes first, then the change since: the route is valid again.
-    let events = changes(&server.told(v1::EventType::RoaChanged).await);
+    let events = changes(&server.events_of(v1::EventType::RoaChanged).await);
     assert_eq!(events, [pair("valid", "invalid"), pair("invalid", "valid")]);
 }
 
