@@ -1,4 +1,4 @@
-//! AdminService.
+//! AdminService: the state of the server, and its jobs on demand.
 
 use std::sync::Arc;
 

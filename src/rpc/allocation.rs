@@ -1,4 +1,4 @@
-//! AllocationService.
+//! AllocationService: the commands that allocate and release, and what became of them.
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ enum Source {
     Requirement(v1::BlockRequirement),
 }
 
-/// Parses AllocateAddressesRequest.
+/// Parses AllocateAddressesRequest; a count of 0 means 1.
 pub(super) fn allocate_addresses(
     request: v1::AllocateAddressesRequest,
 ) -> Result<AllocateAddresses, Problem> {
@@ -61,7 +61,7 @@ pub(super) fn allocate_addresses(
     violations.finish_with(parsed)
 }
 
-/// Parses AllocatePrefixRequest.
+/// Parses AllocatePrefixRequest. Whether the length fits the parent is checked later, by the allocator.
 pub(super) fn allocate_prefix(request: v1::AllocatePrefixRequest) -> Result<AllocatePrefix, Problem> {
     use v1::allocate_prefix_request::Source as S;
     let mut violations = Violations::default();
@@ -100,7 +100,7 @@ pub(super) fn allocate_prefix(request: v1::AllocatePrefixRequest) -> Result<Allo
     violations.finish_with(parsed)
 }
 
-/// Parses AssignAddressRequest.
+/// Parses AssignAddressRequest into its command.
 pub(super) fn assign_address(request: v1::AssignAddressRequest) -> Result<AssignAddress, Problem> {
     let mut violations = Violations::default();
     let address = violations.host("address", &request.address);
@@ -120,8 +120,8 @@ pub(super) fn assign_address(request: v1::AssignAddressRequest) -> Result<Assign
     violations.finish_with(parsed)
 }
 
-/// Parses ReleaseAddressesRequest. Listed addresses are sorted and each is kept once, so that their order does not make a retry
-/// another request.
+/// Parses ReleaseAddressesRequest. Listed addresses are sorted and each is kept once, so that a retry that lists them in another
+/// order is still the same request.
 pub(super) fn release_addresses(
     request: &v1::ReleaseAddressesRequest,
 ) -> Result<(ReleaseAddresses, RequestId), Problem> {

@@ -17,7 +17,7 @@ use super::proto::v1;
 use crate::cache::{Index, Lookup};
 use crate::model::{Address, Prefix};
 
-/// The message `LookupAddressResponse`.
+/// The message `LookupAddressResponse`, with its records encoded already.
 #[derive(Clone, PartialEq, Message)]
 pub struct LookupAnswer {
     #[prost(string, tag = "1")]
@@ -28,7 +28,7 @@ pub struct LookupAnswer {
     /// An encoded `Lease` message.
     #[prost(bytes = "bytes", optional, tag = "3")]
     pub lease: Option<Bytes>,
-    /// Encoded `Address` messages.
+    /// Encoded `Address` messages, ordered by id.
     #[prost(bytes = "bytes", repeated, tag = "4")]
     pub records: Vec<Bytes>,
     #[prost(message, optional, tag = "5")]
@@ -39,14 +39,14 @@ pub struct LookupAnswer {
     pub known_since: Option<prost_types::Timestamp>,
 }
 
-/// The message `BatchLookupAddressesResponse`.
+/// The message `BatchLookupAddressesResponse`, with its records encoded already.
 #[derive(Clone, PartialEq, Message)]
 pub struct BatchLookupAnswer {
     #[prost(message, repeated, tag = "1")]
     pub results: Vec<LookupAnswer>,
 }
 
-/// The message `StreamLookupAddressesResponse`.
+/// The message `StreamLookupAddressesResponse`, with its records encoded already.
 #[derive(Clone, PartialEq, Message)]
 pub struct StreamLookupAnswer {
     #[prost(message, optional, tag = "1")]
@@ -71,7 +71,7 @@ impl EncodedRecord {
         }
     }
 
-    /// Encodes an address.
+    /// Encodes an address, which carries no lease.
     pub(super) fn address(index: &Index, address: &Address) -> Self {
         Self { record: convert::address(index, address).encode_to_vec().into(), lease: None }
     }

@@ -3,7 +3,7 @@
 //! The invariant: an entry is used only if encoding the record now would give the same bytes. The bytes depend on three things,
 //! and an entry remembers all of them: the version of the record, the version of its VRF (whose name and RD it shows), and the
 //! day (from which the phase and the days left of a lease follow). Records of the cache are never changed in place: a new
-//! version is a new allocation. So two versions are told apart by their address in memory, and the entry holds a [`Weak`] to
+//! version is a new allocation. So two versions are distinguished by their address in memory, and the entry holds a [`Weak`] to
 //! the record, which keeps the allocation from being reused for another record while the entry exists.
 
 use std::net::IpAddr;
@@ -52,8 +52,8 @@ impl EncodedCache {
     }
 }
 
-/// The entries of one kind of record. The slot of a record is its id modulo [`SLOTS`]; records that share a slot replace each
-/// other.
+/// The entries of one kind of record. The slot of a record is its id modulo [`SLOTS`]; of records that share a slot, the one
+/// that was looked up last has it.
 #[derive(Debug)]
 struct Slots<T> {
     slots: Box<[ArcSwapOption<Entry<T>>]>,

@@ -1,4 +1,4 @@
-//! EventService.
+//! EventService: streams of events, lists of events, and the history of an address.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Events as messages.
+//! Events as messages, and types of events in both directions.
 
 use jiff::civil::Date;
 

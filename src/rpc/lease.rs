@@ -1,4 +1,4 @@
-//! LeaseService.
+//! LeaseService: commands and lookups of leases, and the stream of expiring ones.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::lease::RegisterLease;
 use crate::lease::search::{LeaseFilter, LeaseOrder, LeaseSortKey};
 use crate::model::{Asn, Reputation, RoaStatus, Term, VrfScope};
 
-/// Parses RegisterLeaseRequest.
+/// Parses RegisterLeaseRequest and checks that the dates of the term are in order.
 pub(super) fn register_lease(request: v1::RegisterLeaseRequest) -> Result<RegisterLease, Problem> {
     let mut violations = Violations::default();
     let network = violations.network("prefix", &request.prefix);

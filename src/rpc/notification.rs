@@ -1,4 +1,4 @@
-//! NotificationService.
+//! NotificationService: shows the sinks and the deliveries to them, tests sinks, and replays dead deliveries.
 
 use std::sync::Arc;
 

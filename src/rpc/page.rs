@@ -82,8 +82,8 @@ pub(super) fn parse_token(violations: &mut Violations, token: &str, filters: &st
     }
 }
 
-/// Cuts a page out of rows that are ordered by `compare`. Returns it with the token of the next page, which is empty if there is
-/// none.
+/// Cuts a page out of rows that are ordered by `compare`. Returns it with the token of the next page, which is empty on the
+/// last page.
 pub(super) fn cut<'a>(
     rows: &'a [Arc<Prefix>],
     after: Option<&SortKey>,

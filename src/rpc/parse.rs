@@ -21,7 +21,7 @@ pub(super) enum NamedPrefix {
     Prefix(String),
 }
 
-/// The violations of one request, collected while it is parsed. A method that notes a violation returns `None` or a stand-in;
+/// The violations of one request, collected while it is parsed. A method that notes a violation returns `None` or some valid value;
 /// [`Violations::finish`] then refuses the request.
 #[derive(Debug, Default)]
 pub(super) struct Violations {
@@ -51,7 +51,7 @@ impl Violations {
         parsed.ok_or_else(|| Problem::internal("a request was neither parsed nor refused"))
     }
 
-    /// A required prefix.
+    /// A required prefix in CIDR notation.
     pub(super) fn network(&mut self, field: &str, text: &str) -> Option<Network> {
         if text.is_empty() {
             self.add(field, "is required: a prefix in CIDR notation such as 203.0.113.0/24");
@@ -130,7 +130,7 @@ impl Violations {
         parsed
     }
 
-    /// A required date.
+    /// A date that must be given.
     pub(super) fn required_date(&mut self, field: &str, date: Option<proto::Date>) -> Option<Date> {
         if date.is_none() {
             self.add(field, "is required");
@@ -138,7 +138,7 @@ impl Violations {
         self.date(field, date)
     }
 
-    /// An instant.
+    /// An instant of the range that jiff can express.
     pub(super) fn instant(&mut self, field: &str, at: prost_types::Timestamp) -> Option<Timestamp> {
         self.take(field, Timestamp::new(at.seconds, at.nanos).map_err(|_| "is not a valid timestamp"))
     }

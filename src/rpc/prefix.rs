@@ -1,4 +1,4 @@
-//! PrefixService.
+//! PrefixService: reads of the cache, and the lookup of an address, which is the hottest path of the server.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -101,8 +101,8 @@ impl PrefixHandler {
     }
 }
 
-/// The filters as the text whose digest a page token carries. It never changes: tokens of an earlier version are still valid
-/// (tests/golden/tokens.json).
+/// The filters as the text whose digest a page token carries. It never changes, so that tokens of an earlier version are
+/// still valid; tests/golden/tokens.json holds such tokens.
 fn filter_text(request: &v1::ListPrefixesRequest) -> String {
     let v1::ListPrefixesRequest { within, vrf_id, tenant, role, tag, status, leased_only, .. } = request;
     format!("{within}|{vrf_id:?}|{tenant}|{role}|{tag}|{status}|{leased_only}")

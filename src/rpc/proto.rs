@@ -1,8 +1,8 @@
 //! The types that proto/build.rs generates from proto/, and their descriptors for reflection.
 
-/// Google's common types.
+/// The packages of Google's common types.
 pub mod google {
-    /// The package google.type.
+    /// The package google.type, of which the API uses Date.
     #[allow(missing_docs, clippy::pedantic, unreachable_pub)]
     pub mod r#type {
         include!(concat!(env!("OUT_DIR"), "/google.r#type.rs"));

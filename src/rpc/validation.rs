@@ -1,4 +1,4 @@
-//! ValidationService.
+//! ValidationService: checks on demand, and the preflight before an announcement.
 
 use std::pin::Pin;
 use std::sync::Arc;
