@@ -156,7 +156,7 @@ async fn main() -> ExitCode {
 /// Measures how long an event takes to reach each of 5,000 watchers. True if the last one waits too long.
 async fn fan_out(server: &Server, leases: &mut LeaseServiceClient<Channel>) -> bool {
     let before = server.resident();
-    let (told, mut arrivals) = mpsc::unbounded_channel::<Instant>();
+    let (arrived, mut arrivals) = mpsc::unbounded_channel::<Instant>();
     let opened = Instant::now();
     let mut tasks = Vec::new();
     let mut channels = Vec::new();
@@ -166,13 +166,13 @@ async fn fan_out(server: &Server, leases: &mut LeaseServiceClient<Channel>) -> b
     let (ready, mut synced) = mpsc::unbounded_channel::<()>();
     for nth in 0..WATCHERS {
         let mut events = EventServiceClient::new(channels[nth % CONNECTIONS].clone());
-        let (told, ready) = (told.clone(), ready.clone());
+        let (arrived, ready) = (arrived.clone(), ready.clone());
         tasks.push(tokio::spawn(async move {
             let mut stream = events.watch_events(watch()).await.unwrap().into_inner();
             while let Ok(Some(message)) = stream.message().await {
                 match message.item {
                     Some(Item::Synced(_)) => ready.send(()).unwrap(),
-                    Some(Item::Event(_)) => told.send(Instant::now()).unwrap(),
+                    Some(Item::Event(_)) => arrived.send(Instant::now()).unwrap(),
                     _ => {}
                 }
             }

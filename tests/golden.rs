@@ -453,7 +453,7 @@ async fn a_stream_resumes_after_the_upgrade_and_pages_go_on() {
 
     // A date that was told about before the upgrade is not told about again.
     server.run("expiry.check").await;
-    assert_eq!(server.told(v1::EventType::LeaseExpired).await.len(), 1);
+    assert_eq!(server.events_of(v1::EventType::LeaseExpired).await.len(), 1);
 }
 
 #[tokio::test]

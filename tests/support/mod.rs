@@ -272,7 +272,7 @@ impl Server {
     }
 
     /// Every event of one type, the newest first.
-    pub async fn told(&self, kind: v1::EventType) -> Vec<v1::Event> {
+    pub async fn events_of(&self, kind: v1::EventType) -> Vec<v1::Event> {
         let request =
             v1::ListEventsRequest { types: vec![kind.into()], page_size: 1000, ..Default::default() };
         self.events.clone().list_events(request).await.unwrap().into_inner().events
