@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
+// Cargo passes OUT_DIR to a build script in its environment.
+#[allow(clippy::disallowed_methods)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new("proto");
     let mut files = Vec::new();

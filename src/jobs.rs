@@ -184,7 +184,7 @@ async fn run(name: &str, job: &Job, work: &Work, clock: &dyn Clock) {
         // A panic is a defect of ours, so none of them is hidden behind the one before.
         RunOutcome::Panicked(error) => tracing::error!(job = name, %error, "a job panicked"),
         RunOutcome::Failed(error) if failed_before => {
-            tracing::debug!(job = name, %error, "a job failed again")
+            tracing::debug!(job = name, %error, "a job failed again");
         }
         RunOutcome::Failed(error) => tracing::warn!(job = name, %error, "a job failed"),
         RunOutcome::Done if failed_before => tracing::info!(job = name, "a job works again"),

@@ -265,7 +265,7 @@ async fn a_hundred_addresses_in_one_call(netbox: &NetBox) {
 #[tokio::test]
 async fn a_requirement_finds_the_best_prefix_and_the_error_says_why_none_fits() {
     let netbox = NetBox::emulated().await;
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let today = crate::support::clock::today();
     for (prefix, days, reputation) in [
         ("10.0.0.0/24", 400, "listed"),
         ("10.0.1.0/24", 40, "clean"),

@@ -287,7 +287,10 @@ async fn an_answer_of_several_pages_is_read_to_its_end(netbox: &NetBox) {
     let scope = VrfScope::Vrf(VrfId(vrf));
     let twice = |host: u8| json!({ "address": format!("203.0.113.{}/24", host % 4), "vrf": vrf });
     netbox.post("ipam/ip-addresses/", (0..11).map(twice).collect()).await;
-    let settings = leasehold::netbox::NetBoxSettings { page_size: 3, ..netbox.settings() };
+    let settings = leasehold::netbox::NetBoxSettings {
+        page_size: std::num::NonZeroU32::new(3).unwrap(),
+        ..netbox.settings()
+    };
     let client = leasehold::netbox::Client::new(&settings).unwrap();
     client.connect().await.unwrap();
     let within = client.addresses_within(scope, "203.0.113.0/24".parse().unwrap()).await.unwrap();

@@ -21,6 +21,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
 use crate::support::clock::SetClock;
+use crate::support::peers::environment;
 use crate::support::{NetBox, Server, directory, eventually};
 
 const LEASES: u64 = 10_000;
@@ -116,8 +117,8 @@ fn noon(day: Date) -> Timestamp {
 #[tokio::test]
 #[ignore = "run by a_year_of_days_over_ten_thousand_leases_agrees_with_a_model_event_for_event"]
 async fn a_server_that_checks_leases() {
-    let path = std::env::var(DATABASE).unwrap();
-    let from: usize = std::env::var(FROM).unwrap().parse().unwrap();
+    let path = environment(DATABASE).unwrap();
+    let from: usize = environment(FROM).unwrap().parse().unwrap();
     let visits = visits();
     let worlds = worlds(visits.len());
     let clock = SetClock::at(noon(visits[from]));

@@ -55,7 +55,7 @@ async fn refused(server: &Server, request: v1::AllocateAddressesRequest) -> Vec<
 
 async fn a_block_is_refused_for_every_reason_at_once(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let today = crate::support::clock::today();
     let soon = today + jiff::Span::new().days(3);
     let fields = json!({
         "lease_owner": "ACME-LIR", "lease_expiry": soon.to_string(), "roa_status": "invalid", "reputation": "listed"

@@ -1,6 +1,6 @@
 //! Blocklist checks of whole blocks: rounds with a budget, inherited listings, and lists that fail.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use leasehold::config::Settings;
 use leasehold::dnsbl::DnsblSettings;
@@ -68,7 +68,8 @@ async fn rewrite(server: &Rbldnsd, directory: &tempfile::TempDir, version: u8, t
     let marker = format!("198.18.0.{version}");
     std::fs::write(&new, format!("{text}{marker}\n")).unwrap();
     // rbldnsd compares times of files by the second.
-    let modified = SystemTime::now() + Duration::from_secs(2 * u64::from(version));
+    let written = std::fs::metadata(&new).unwrap().modified().unwrap();
+    let modified = written + Duration::from_secs(2 * u64::from(version));
     std::fs::File::options().write(true).open(&new).unwrap().set_modified(modified).unwrap();
     std::fs::rename(&new, &path).unwrap();
     eventually("rbldnsd serves the new file", async || {

@@ -47,4 +47,6 @@ pub use error::Error;
 pub use policy::{Policy, Purpose};
 pub use prefixes::AllocatedPrefix;
 pub use release::Released;
-pub use search::{Allocation, AllocationFilter, AllocationKind, AllocationPage, AllocationPosition, AllocationState};
+pub use search::{
+    Allocation, AllocationFilter, AllocationKind, AllocationPage, AllocationPosition, AllocationState,
+};

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::exit::{CHECK_SAID_NO, CliFailure, CommandResult};
+use super::exit::{CHECK_SAID_NO, CliFailure};
 use super::options::SettingsArgs;
 use super::terminal::{errln, outln};
 use crate::config::{ProcessEnvironment, RawSettings};
@@ -21,7 +21,7 @@ enum ConfigCommand {
     Check(SettingsArgs),
 }
 
-pub(crate) fn run(args: ConfigArgs) -> CommandResult {
+pub(crate) fn run(args: ConfigArgs) -> ExitCode {
     let ConfigCommand::Check(settings) = args.command;
     let raw = RawSettings::read(settings.config.as_deref(), &ProcessEnvironment).with_flags(settings.flags());
     for line in raw.to_toml().trim().lines() {
@@ -31,10 +31,10 @@ pub(crate) fn run(args: ConfigArgs) -> CommandResult {
         errln!("warning: {warning}");
     }
     match raw.check() {
-        Ok(_) => Ok(ExitCode::SUCCESS),
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             CliFailure::of_several_lines(error).print();
-            Ok(ExitCode::from(CHECK_SAID_NO))
+            ExitCode::from(CHECK_SAID_NO)
         }
     }
 }

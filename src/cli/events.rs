@@ -10,6 +10,7 @@ use super::event_table::print_events;
 use super::exit::CommandResult;
 use super::json;
 use super::options::{ClientArgs, OutputFormat};
+use super::values;
 use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
@@ -29,8 +30,8 @@ struct ListEventsArgs {
     #[command(flatten)]
     filter: EventFilterArgs,
     /// The most events to list
-    #[arg(long, default_value_t = 50, value_name = "COUNT")]
-    limit: usize,
+    #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -45,11 +46,12 @@ pub(crate) async fn run(args: EventsArgs) -> CommandResult {
         tag: args.filter.tag.clone(),
         within: args.filter.within.clone(),
         vrf_id: args.filter.vrf,
-        page_size: i32::try_from(args.limit.clamp(1, 1000)).unwrap_or(1000),
+        page_size: values::page_size(args.limit),
         page_token: String::new(),
     };
     let mut all = v1::ListEventsResponse::default();
-    while all.events.len() < args.limit {
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    while all.events.len() < limit {
         let page = client.list_events(request.clone()).await.map_err(|status| refusal(&status))?.into_inner();
         all.events.extend(page.events);
         if all.resume_token.is_empty() {
@@ -60,7 +62,7 @@ pub(crate) async fn run(args: EventsArgs) -> CommandResult {
             break;
         }
     }
-    all.events.truncate(args.limit);
+    all.events.truncate(limit);
     match args.client.output {
         OutputFormat::Json => json::print("ListEventsResponse", &all)?,
         OutputFormat::Table => print_events(&all.events),

@@ -60,8 +60,8 @@ struct DeliveriesArgs {
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     sink: String,
     /// The most deliveries to list
-    #[arg(long, default_value_t = 50, value_name = "COUNT")]
-    limit: usize,
+    #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -123,7 +123,7 @@ async fn deliveries(args: DeliveriesArgs) -> CommandResult {
     let mut client = notifications(&args.client).await?;
     let mut request = v1::ListDeliveriesRequest {
         sink: args.sink,
-        page_size: i32::try_from(args.limit.clamp(1, 1000)).unwrap_or(1000),
+        page_size: values::page_size(args.limit),
         ..v1::ListDeliveriesRequest::default()
     };
     request.set_state(match args.state {
@@ -133,7 +133,8 @@ async fn deliveries(args: DeliveriesArgs) -> CommandResult {
         Some(DeliveryStateArg::Dead) => v1::DeliveryState::Dead,
     });
     let mut all = v1::ListDeliveriesResponse::default();
-    while all.deliveries.len() < args.limit {
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    while all.deliveries.len() < limit {
         let page =
             client.list_deliveries(request.clone()).await.map_err(|status| refusal(&status))?.into_inner();
         all.deliveries.extend(page.deliveries);
@@ -143,7 +144,7 @@ async fn deliveries(args: DeliveriesArgs) -> CommandResult {
             break;
         }
     }
-    all.deliveries.truncate(args.limit);
+    all.deliveries.truncate(limit);
     match args.client.output {
         OutputFormat::Json => json::print("ListDeliveriesResponse", &all)?,
         OutputFormat::Table => {

@@ -38,7 +38,7 @@ pub async fn run() -> ExitCode {
         Command::Events(args) => events::run(args).await,
         Command::History(args) => history::run(args).await,
         Command::Notify(args) => notify::run(args).await,
-        Command::Config(args) => config::run(args),
+        Command::Config(args) => Ok(config::run(args)),
         Command::Completions(args) => Ok(completions::complete(&args, Arguments::command())),
         Command::Man(args) => completions::man(&args, &Arguments::command()),
     };

@@ -22,6 +22,14 @@ pub(crate) fn to_proto_timestamp(at: jiff::Timestamp) -> prost_types::Timestamp 
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
 }
 
+/// The largest page that the server gives.
+const MAX_PAGE_SIZE: i32 = 1000;
+
+/// The size of the pages in which to read the first `limit` entries of a list.
+pub(crate) fn page_size(limit: u32) -> i32 {
+    i32::try_from(limit).map_or(MAX_PAGE_SIZE, |limit| limit.min(MAX_PAGE_SIZE))
+}
+
 /// The name of an enum value without the prefix of its enum: `valid` for `ROA_STATUS_VALID`, nothing for unspecified.
 pub(crate) fn enum_name(name: &str, prefix: &str) -> String {
     match name.strip_prefix(prefix).unwrap_or(name) {

@@ -1,6 +1,7 @@
 //! `[netbox]`: where NetBox is, and how it is asked.
 
 use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -62,8 +63,8 @@ impl NetBoxSection {
             ca_file: self.ca_file.clone(),
             read_timeout,
             write_timeout,
-            parallel,
-            page_size,
+            parallel: NonZeroUsize::new(parallel)?,
+            page_size: NonZeroU32::new(page_size)?,
             fields: fields?,
             ..NetBoxSettings::new(url?, token.ok()?)
         })

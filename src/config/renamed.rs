@@ -29,7 +29,7 @@ pub(super) fn apply(table: &mut Table, problems: &mut Problems) -> Vec<String> {
     let mut warnings = Vec::new();
     for renamed in RENAMED {
         let path: Vec<&str> = renamed.section.split('.').collect();
-        visit(table, &path, String::new(), &mut |section, at| {
+        visit(table, &path, "", &mut |section, at| {
             let (old, new) = (format!("{at}.{}", renamed.old), format!("{at}.{}", renamed.new));
             if !section.contains_key(renamed.old) {
                 return;
@@ -52,21 +52,21 @@ pub(super) fn apply(table: &mut Table, problems: &mut Problems) -> Vec<String> {
 }
 
 /// Calls `change` with every table that the path leads to, and with its full key.
-fn visit(table: &mut Table, path: &[&str], at: String, change: &mut dyn FnMut(&mut Table, &str)) {
-    let Some((name, rest)) = path.split_first() else { return change(table, &at) };
+fn visit(table: &mut Table, path: &[&str], at: &str, change: &mut dyn FnMut(&mut Table, &str)) {
+    let Some((name, rest)) = path.split_first() else { return change(table, at) };
     let joined = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
     match name.strip_suffix("[]") {
         Some(name) => {
             let Some(Value::Array(entries)) = table.get_mut(name) else { return };
             for (index, entry) in entries.iter_mut().enumerate() {
                 if let Value::Table(entry) = entry {
-                    visit(entry, rest, format!("{}[{index}]", joined(name)), change);
+                    visit(entry, rest, &format!("{}[{index}]", joined(name)), change);
                 }
             }
         }
         None => {
             if let Some(Value::Table(section)) = table.get_mut(*name) {
-                visit(section, rest, joined(name), change);
+                visit(section, rest, &joined(name), change);
             }
         }
     }

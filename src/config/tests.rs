@@ -313,7 +313,7 @@ fn old_names_still_work_and_give_a_warning() {
     "#;
     let raw = read(file, &[]);
     let settings = raw.check().unwrap();
-    assert_eq!(settings.netbox.parallel, 3);
+    assert_eq!(settings.netbox.parallel.get(), 3);
     assert_eq!(settings.events.retention, Duration::from_hours(5 * 24));
     assert_eq!(settings.events.max_events, 2000);
     assert_eq!(settings.checks.rpki.guard.min_vrps, 7);

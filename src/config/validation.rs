@@ -1,5 +1,6 @@
 //! `[validation]`: how often blocks are checked, and how their verdicts are formed.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ impl Default for ValidationSection {
             roa_seconds: settings.roa_every.as_secs(),
             irr_seconds: settings.irr_every.as_secs(),
             reputation_seconds: settings.reputation_every.as_secs(),
-            confirmations: settings.confirmations,
+            confirmations: settings.confirmations.get(),
             confirm_seconds: settings.confirm_after.as_secs_f64(),
             rewrite_unchanged_hours: in_hours(settings.rewrite_unchanged_after),
             reputation: ReputationSection::default(),
@@ -97,7 +98,14 @@ impl ValidationSection {
                 interval,
                 problems,
             ),
-            confirmations: in_range("validation.confirmations", self.confirmations, 1..=100, problems),
+            // 0 has just been reported as a problem, so the smallest number that stands in for it here is never used.
+            confirmations: NonZeroU32::new(in_range(
+                "validation.confirmations",
+                self.confirmations,
+                1..=100,
+                problems,
+            ))
+            .unwrap_or(NonZeroU32::MIN),
             // 0 is allowed: the second check follows at once.
             confirm_after: fractional_seconds(
                 "validation.confirm_seconds",

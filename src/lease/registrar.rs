@@ -218,7 +218,7 @@ impl Registrar {
         match self.cache.apply(Batch::from(vec![prefix])).await {
             Err(error @ cache::Error::CommitHook(_)) => return Err(error.into()),
             Err(error) => {
-                tracing::error!(%error, "the cache file could not be written; memory is up to date")
+                tracing::error!(%error, "the cache file could not be written; memory is up to date");
             }
             Ok(()) => {}
         }

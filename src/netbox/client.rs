@@ -1,5 +1,6 @@
 //! The client of one NetBox: its settings, its version, and the connection that all questions share.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
@@ -17,8 +18,8 @@ use super::version::{Capabilities, NotAVersion, Version};
 pub struct Client {
     transport: Transport,
     fields: FieldNames,
-    page_size: u32,
-    parallel: usize,
+    page_size: NonZeroU32,
+    parallel: NonZeroUsize,
     /// Written once, by the first [`Client::connect`] that succeeds; all clones see it.
     version: Arc<OnceLock<Version>>,
 }
@@ -30,7 +31,7 @@ impl Client {
             transport: Transport::new(settings)?,
             fields: settings.fields.clone(),
             page_size: settings.page_size,
-            parallel: settings.parallel.max(1),
+            parallel: settings.parallel,
             version: Arc::default(),
         })
     }
@@ -74,7 +75,7 @@ impl Client {
 
     /// How many pages a full pass requests at the same time.
     pub fn parallel(&self) -> usize {
-        self.parallel
+        self.parallel.get()
     }
 
     /// What this NetBox can do. Until its version is known, what the oldest supported version can do.
@@ -87,7 +88,7 @@ impl Client {
         &self.transport
     }
 
-    pub(super) fn page_size(&self) -> u32 {
+    pub(super) fn page_size(&self) -> NonZeroU32 {
         self.page_size
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Slices go by id and never by offset: a record that is deleted meanwhile would shift the offsets of all that follow.
 
+use std::num::NonZeroU32;
+
 use serde_json::Value;
 
 use super::client::Client;
@@ -29,9 +31,9 @@ pub struct IdSlice {
 impl IdBounds {
     /// Cuts the ids into slices of about `page_size` records each, provided that ids are dense. Sparse ids only make some
     /// slices smaller: every slice is read to its end, so no record is missed.
-    pub fn slices(self, page_size: u32) -> Vec<IdSlice> {
+    pub fn slices(self, page_size: NonZeroU32) -> Vec<IdSlice> {
         let span = self.highest.saturating_sub(self.lowest).saturating_add(1);
-        let pages = self.count.div_ceil(u64::from(page_size.max(1))).max(1);
+        let pages = self.count.div_ceil(u64::from(page_size.get())).max(1);
         let width = span.div_ceil(pages).max(1);
         let mut slices: Vec<IdSlice> = (0..pages)
             .map(|page| self.lowest.saturating_add(page.saturating_mul(width)))
@@ -108,7 +110,7 @@ mod tests {
         #[test]
         fn slices_cover_every_id_once(count in 1u64..100_000, lowest in 1u64..1_000_000, gap in 0u64..1_000_000, size in 1u32..2000) {
             let bounds = IdBounds { count, lowest, highest: lowest + count - 1 + gap };
-            let slices = bounds.slices(size);
+            let slices = bounds.slices(NonZeroU32::new(size).unwrap());
             prop_assert_eq!(slices[0].start, 0);
             prop_assert_eq!(slices[slices.len() - 1].end, None);
             for pair in slices.windows(2) {
@@ -120,7 +122,7 @@ mod tests {
         #[test]
         fn dense_ids_need_no_more_slices_than_pages(count in 1u64..1_000_000, size in 1u32..2000) {
             let bounds = IdBounds { count, lowest: 1, highest: count };
-            let slices = bounds.slices(size);
+            let slices = bounds.slices(NonZeroU32::new(size).unwrap());
             prop_assert!(slices.len() as u64 <= count.div_ceil(u64::from(size)));
             for slice in &slices {
                 let end = slice.end.unwrap_or(count + 1);

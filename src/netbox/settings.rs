@@ -1,5 +1,6 @@
 //! Settings of the connection to NetBox: where it is, who asks, and how much may be asked at once.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::fields::FieldNames;
+
+/// Enough to keep the three workers of a usual gunicorn busy.
+const DEFAULT_PARALLEL: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+/// NetBox's own MAX_PAGE_SIZE unless it is changed.
+const DEFAULT_PAGE_SIZE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
 /// Where NetBox is, the token to use, time limits, and the size and number of parallel reads.
 #[derive(Clone, Debug)]
@@ -22,9 +28,9 @@ pub struct NetBoxSettings {
     /// The time limit of a write. NetBox needs about 9 s to create a list of 1000 addresses.
     pub write_timeout: Duration,
     /// How many pages a full pass requests at the same time.
-    pub parallel: usize,
+    pub parallel: NonZeroUsize,
     /// Rows per page. NetBox caps it at its MAX_PAGE_SIZE.
-    pub page_size: u32,
+    pub page_size: NonZeroU32,
     /// The names of Leasehold's custom fields in this NetBox.
     pub fields: FieldNames,
 }
@@ -38,8 +44,8 @@ impl NetBoxSettings {
             ca_file: None,
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_mins(1),
-            parallel: 4,
-            page_size: 1000,
+            parallel: DEFAULT_PARALLEL,
+            page_size: DEFAULT_PAGE_SIZE,
             fields: FieldNames::default(),
         }
     }

@@ -63,8 +63,8 @@ impl LeaseHandler {
         Self { cache, registrar, clock, log, bookmarks }
     }
 
-    fn cache_state(&self) -> Option<v1::CacheState> {
-        Some(convert::cache_state(&self.cache, self.clock.now()))
+    fn cache_state(&self) -> v1::CacheState {
+        convert::cache_state(&self.cache, self.clock.now())
     }
 
     fn render(&self, prefix: &Prefix) -> Option<v1::Lease> {
@@ -99,7 +99,10 @@ impl LeaseService for LeaseHandler {
         let key = violations.finish_with(key)?;
         let index = self.cache.ready_snapshot().map_err(Problem::from)?;
         let (prefix, _) = leased(&index, key).map_err(Problem::from)?;
-        Ok(Response::new(v1::GetLeaseResponse { lease: self.render(prefix), cache: self.cache_state() }))
+        Ok(Response::new(v1::GetLeaseResponse {
+            lease: self.render(prefix),
+            cache: Some(self.cache_state()),
+        }))
     }
 
     async fn lookup_lease(
@@ -133,7 +136,10 @@ impl LeaseService for LeaseHandler {
             }
         };
         let prefix = covering(&index, scope, network).map_err(Problem::from)?;
-        Ok(Response::new(v1::LookupLeaseResponse { lease: self.render(&prefix), cache: self.cache_state() }))
+        Ok(Response::new(v1::LookupLeaseResponse {
+            lease: self.render(&prefix),
+            cache: Some(self.cache_state()),
+        }))
     }
 
     async fn list_leases(
@@ -156,7 +162,7 @@ impl LeaseService for LeaseHandler {
             leases: rows.iter().filter_map(|row| self.render(row)).collect(),
             next_page_token,
             total_size: i32::try_from(found.len()).unwrap_or(i32::MAX),
-            cache: self.cache_state(),
+            cache: Some(self.cache_state()),
         }))
     }
 

@@ -34,14 +34,14 @@ impl PrefixHandler {
         Self { cache, clock, historian, encoded: Arc::new(EncodedCache::new()) }
     }
 
-    fn cache_state(&self) -> Option<v1::CacheState> {
-        Some(convert::cache_state(&self.cache, self.clock.now()))
+    fn cache_state(&self) -> v1::CacheState {
+        convert::cache_state(&self.cache, self.clock.now())
     }
 
     /// The answer for now. Takes no lock and reads one snapshot.
     fn answer(&self, index: &Index, scope: VrfScope, host: IpAddr) -> LookupAnswer {
         let answer = self.encoded.answer(index, scope, host, self.clock.today());
-        LookupAnswer { cache: self.cache_state(), ..answer }
+        LookupAnswer { cache: Some(self.cache_state()), ..answer }
     }
 
     fn look_up(&self, address: &str, vrf_id: u64) -> Result<LookupAnswer, Problem> {
@@ -67,7 +67,7 @@ impl PrefixHandler {
         let (then, known_since) = self.historian.as_of(VrfScope::from_number(vrf_id), host, at).await?;
         let found = Lookup { chain: then.chain.iter().collect(), records: &then.records };
         Ok(LookupAnswer {
-            cache: self.cache_state(),
+            cache: Some(self.cache_state()),
             as_of: Some(convert::timestamp(at)),
             known_since: Some(convert::timestamp(known_since)),
             ..LookupAnswer::of_the_past(&index, host, &found, self.clock.day_of(at))
@@ -96,7 +96,7 @@ impl PrefixHandler {
         Ok(v1::ListPrefixesResponse {
             prefixes: rows.iter().map(|row| convert::prefix(&index, row, today)).collect(),
             next_page_token,
-            cache: self.cache_state(),
+            cache: Some(self.cache_state()),
         })
     }
 }
@@ -132,7 +132,7 @@ impl PrefixService for PrefixHandler {
         let found = index.resolve(key).map_err(Problem::from)?;
         Ok(Response::new(v1::GetPrefixResponse {
             prefix: Some(convert::prefix(&index, found, self.clock.today())),
-            cache: self.cache_state(),
+            cache: Some(self.cache_state()),
         }))
     }
 

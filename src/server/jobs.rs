@@ -24,7 +24,7 @@ use crate::rpc::report_health;
 use crate::rpki::Validator;
 use crate::sync::Syncer;
 use crate::telemetry;
-use crate::validation::{CheckRounds, BlockSelection};
+use crate::validation::{BlockSelection, CheckRounds};
 
 /// Intents whose outcome is unknown are settled.
 const SETTLE_EVERY: Duration = Duration::from_secs(10);
@@ -112,13 +112,22 @@ fn validation_jobs(scheduler: &Scheduler, settings: &Settings, components: &Comp
         at_stop: AtStop::Cancel,
     };
     let refresh = |validator: Arc<Validator>| async move { validator.refresh().await };
-    scheduler.add("rpki.refresh", within(VRP_REFRESH_EVERY, LOCAL_ROUND), work(&components.validator, refresh));
+    scheduler.add(
+        "rpki.refresh",
+        within(VRP_REFRESH_EVERY, LOCAL_ROUND),
+        work(&components.validator, refresh),
+    );
     let roa = |scope: BlockSelection| move |checks: Arc<CheckRounds>| async move { checks.roa(scope).await };
     let irr = |scope: BlockSelection| move |checks: Arc<CheckRounds>| async move { checks.irr(scope).await };
-    let reputation = |scope: BlockSelection| move |checks: Arc<CheckRounds>| async move { checks.reputation(scope).await };
+    let reputation =
+        |scope: BlockSelection| move |checks: Arc<CheckRounds>| async move { checks.reputation(scope).await };
     let checks = &components.checks;
     scheduler.add(ROA_JOB, within(every.roa_every, LOCAL_ROUND), work(checks, roa(BlockSelection::All)));
-    scheduler.add("validation.irr", within(every.irr_every, NETWORK_ROUND), work(checks, irr(BlockSelection::All)));
+    scheduler.add(
+        "validation.irr",
+        within(every.irr_every, NETWORK_ROUND),
+        work(checks, irr(BlockSelection::All)),
+    );
     scheduler.add(
         "validation.reputation",
         within(every.reputation_every, NETWORK_ROUND),

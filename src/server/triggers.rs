@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::capabilities::Components;
-use crate::events::{EventFilter, WatchItem, Watch};
+use crate::events::{EventFilter, Watch, WatchItem};
 use crate::jobs::Scheduler;
 use crate::model::EventKind;
 

@@ -54,7 +54,7 @@ impl CheckRounds {
                 store: verdicts.clone(),
                 log,
                 clock: clock.clone(),
-                confirmations: settings.confirmations,
+                confirmations: settings.confirmations.get(),
             },
             write_back: WriteBack::new(
                 client,

@@ -54,7 +54,7 @@ pub(super) async fn run(
     }
     let total = blocks.len();
     let mut failures = RoundFailures::default();
-    for attempt in 0..context.settings.confirmations.max(1) {
+    for attempt in 0..context.settings.confirmations.get() {
         if attempt > 0 {
             tokio::time::sleep(context.settings.confirm_after).await;
         }

@@ -1,5 +1,6 @@
 //! How often blocks are checked, and the policies that judge them.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::preflight::PreflightSettings;
@@ -14,7 +15,7 @@ pub struct ValidationSettings {
     /// Time between two rounds of blocklist checks.
     pub reputation_every: Duration,
     /// How many times in a row a different verdict must be observed before it replaces the current one. At least 1.
-    pub confirmations: u32,
+    pub confirmations: NonZeroU32,
     /// Pause before a route whose verdict is about to change is checked again in the same round.
     pub confirm_after: Duration,
     /// Minimum age of the date in NetBox before an unchanged verdict is written again with a new date.
@@ -29,7 +30,7 @@ impl Default for ValidationSettings {
             roa_every: Duration::from_mins(5),
             irr_every: Duration::from_hours(6),
             reputation_every: Duration::from_hours(1),
-            confirmations: 2,
+            confirmations: NonZeroU32::MIN.saturating_add(1),
             confirm_after: Duration::from_secs(10),
             rewrite_unchanged_after: Duration::from_hours(24),
             reputation: ReputationPolicy::default(),

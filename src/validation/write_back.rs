@@ -46,7 +46,7 @@ impl WriteBack {
             cache,
             store,
             rewrite_unchanged_after,
-            pending: Default::default(),
+            pending: std::sync::Mutex::default(),
             writing: Mutex::default(),
         }
     }

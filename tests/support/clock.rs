@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use leasehold::clock::Clock;
+use jiff::tz::TimeZone;
+use leasehold::clock::{Clock, SystemClock};
 
 /// Shows the time that was last set.
 pub struct SetClock(AtomicI64);
@@ -20,12 +21,17 @@ impl SetClock {
     }
 }
 
+/// The date of the system's clock in UTC, which a server of these tests uses.
+pub fn today() -> Date {
+    SystemClock::new(TimeZone::UTC).today()
+}
+
 impl Clock for SetClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
     }
 
     fn day_of(&self, at: Timestamp) -> Date {
-        at.to_zoned(jiff::tz::TimeZone::UTC).date()
+        at.to_zoned(TimeZone::UTC).date()
     }
 }

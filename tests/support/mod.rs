@@ -101,7 +101,8 @@ impl NetBox {
         let netbox = Self::at(real.url, real.token, None, None);
         // Each test is a process of its own, and two that create the same custom field at once would collide.
         let port = real_port(&netbox.url);
-        let lock = std::fs::File::create(std::env::temp_dir().join(format!("leasehold-setup-{port}"))).unwrap();
+        let lock =
+            std::fs::File::create(std::env::temp_dir().join(format!("leasehold-setup-{port}"))).unwrap();
         lock.lock().unwrap();
         netbox.set_up().await;
         lock.unlock().unwrap();

@@ -1,7 +1,7 @@
 //! The real peers that tests/run starts and names in the environment.
 //!
-//! Where one is missing, a test that needs it returns early and says so: a line in the file LEASEHOLD_TEST_SKIPS, which
-//! tests/run prints and counts, and a line on standard error. With LEASEHOLD_TEST_REQUIRE_PEERS set it fails instead.
+//! A test whose peer is missing returns early. It reports that as a line in the file LEASEHOLD_TEST_SKIPS, which tests/run
+//! prints and counts, and on standard error. If LEASEHOLD_TEST_REQUIRE_PEERS is set, the test fails instead.
 
 use std::io::Write as _;
 
@@ -17,11 +17,11 @@ pub fn netbox(test: &str) -> Option<RealNetBox> {
 }
 
 pub fn variable(test: &str, name: &str, what: &str) -> Option<String> {
-    match std::env::var(name) {
-        Ok(value) if !value.is_empty() => Some(value),
+    match environment(name) {
+        Some(value) if !value.is_empty() => Some(value),
         _ => {
             assert!(
-                std::env::var_os("LEASEHOLD_TEST_REQUIRE_PEERS").is_none(),
+                environment("LEASEHOLD_TEST_REQUIRE_PEERS").is_none(),
                 "{test} needs {what} ({name} is not set)"
             );
             skip(test, &format!("needs {what}; tests/run starts one"));
@@ -30,9 +30,15 @@ pub fn variable(test: &str, name: &str, what: &str) -> Option<String> {
     }
 }
 
+/// A variable of the environment, by which tests/run tells a test what it has started. The one place where tests read it.
+#[allow(clippy::disallowed_methods)]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn skip(test: &str, why: &str) {
     eprintln!("SKIPPED {test}: {why}");
-    if let Some(path) = std::env::var_os("LEASEHOLD_TEST_SKIPS") {
+    if let Some(path) = environment("LEASEHOLD_TEST_SKIPS") {
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
         writeln!(file, "{test}: {why}").unwrap();
     }

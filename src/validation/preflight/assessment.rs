@@ -1,5 +1,7 @@
 //! Turns the evidence about a block into findings, and findings into a decision.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -62,15 +64,13 @@ pub fn is_ready(findings: &[PreflightFinding]) -> bool {
 
 /// Where several findings give the same advice to the same actor, keeps it in the most severe of them, and there in the first.
 fn drop_repeated_advice(findings: &mut [PreflightFinding]) {
-    for nth in 0..findings.len() {
-        let this = &findings[nth];
-        let repeated = findings.iter().enumerate().any(|(other_nth, other)| {
-            let comes_first =
-                other.severity > this.severity || (other.severity == this.severity && other_nth < nth);
-            comes_first && (other.actor, &other.advice) == (this.actor, &this.advice)
-        });
-        if repeated {
-            findings[nth].advice.clear();
+    let mut order: Vec<&mut PreflightFinding> = findings.iter_mut().collect();
+    // A stable sort: among equally severe findings the first stays first.
+    order.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let mut given = BTreeSet::new();
+    for finding in order {
+        if !given.insert((finding.actor, finding.advice.clone())) {
+            finding.advice.clear();
         }
     }
 }
