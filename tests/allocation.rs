@@ -317,10 +317,11 @@ async fn a_write_goes_on_after_its_caller_hung_up() {
     let netbox = NetBox::emulated().await;
     netbox.post("ipam/prefixes/", json!({ "prefix": BLOCK })).await;
     let server = Server::before(&netbox).await;
-    let slow = Faults { delay: std::time::Duration::from_millis(400), ..Faults::default() };
+    // The server gets the request long before the caller hangs up, and NetBox answers long after that.
+    let slow = Faults { delay: std::time::Duration::from_secs(3), ..Faults::default() };
     netbox.emulator.as_ref().unwrap().set_faults(slow);
     let mut request = tonic::Request::new(addresses(0, BLOCK, 2, "hang-up"));
-    request.set_timeout(std::time::Duration::from_millis(100));
+    request.set_timeout(std::time::Duration::from_secs(1));
     let status = server.allocations.clone().allocate_addresses(request).await.unwrap_err();
     assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status:?}");
     netbox.emulator.as_ref().unwrap().set_faults(Faults::default());

@@ -347,7 +347,7 @@ fn doc_comments_say_something() {
 
 /// docs/architecture.md is what a newcomer follows, so it names every room, and no file that does not exist.
 #[test]
-fn the_map_names_what_exists() {
+fn the_architecture_document_names_every_room_and_no_missing_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let map = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
     let named: BTreeSet<&str> = map.split('`').skip(1).step_by(2).filter(|name| name.contains('/')).collect();

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::support::process::free_port;
 use crate::support::{NetBox, addresses, directory, hosts};
 
 const CLIENTS: usize = 16;
@@ -35,10 +36,6 @@ fn spawn(netbox: &NetBox, port: u16, http: u16, directory: &Path) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Repeats a request with one request id until it is answered, and returns the addresses.

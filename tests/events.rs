@@ -12,7 +12,7 @@ use serde_json::json;
 use tonic::{Code, Streaming};
 use tonic_types::StatusExt as _;
 
-use crate::support::{NetBox, Server, date, directory, settings};
+use crate::support::{HUNG, NetBox, Server, date, directory, settings};
 
 type Stream = Streaming<v1::WatchEventsResponse>;
 
@@ -20,10 +20,10 @@ async fn watch(server: &Server, request: v1::WatchEventsRequest) -> Stream {
     server.events.clone().watch_events(request).await.unwrap().into_inner()
 }
 
-/// The next message. Fails if none arrives within ten seconds.
+/// The next message. Fails if none arrives.
 async fn next(stream: &mut Stream) -> v1::WatchEventsResponse {
-    let soon = tokio::time::timeout(Duration::from_secs(10), stream.message());
-    soon.await.expect("no message arrived within ten seconds").unwrap().expect("the stream has ended")
+    let message = tokio::time::timeout(HUNG, stream.message());
+    message.await.expect("no message arrived").unwrap().expect("the stream has ended")
 }
 
 async fn next_event(stream: &mut Stream) -> (v1::Event, String) {
@@ -238,7 +238,8 @@ async fn a_token_that_cannot_be_resumed_is_refused_with_the_oldest_that_can() {
 async fn a_quiet_watcher_gets_bookmarks_and_a_stopping_server_hands_back_the_token() {
     let netbox = NetBox::emulated().await;
     let events = EventSettings { bookmark_interval: Duration::from_millis(100), ..EventSettings::default() };
-    let server = Server::with(Settings { events, ..settings(&netbox) }).await;
+    // The server must not end its connections before the stream has received its last message.
+    let server = Server::with(Settings { events, drain: HUNG, ..settings(&netbox) }).await;
     server.live().await;
     let request = v1::WatchEventsRequest {
         types: vec![v1::EventType::LeaseExpired.into()],

@@ -22,7 +22,7 @@ use serde_json::json;
 
 use crate::support::clock::SetClock;
 use crate::support::peers::environment;
-use crate::support::{NetBox, Server, directory, eventually};
+use crate::support::{HUNG, NetBox, Server, directory, eventually};
 
 const LEASES: u64 = 10_000;
 const DATABASE: &str = "LEASEHOLD_TEST_EXPIRY_LEDGER";
@@ -273,11 +273,11 @@ fn a_day_begins_at_midnight_of_its_zone_also_where_clocks_change() {
     assert_eq!(due("2027-03-28T22:00:00Z"), Some((-1, -1)));
 }
 
-/// The next event. Fails if none arrives within ten seconds.
+/// The next event. Fails if none arrives.
 async fn next_event(stream: &mut tonic::Streaming<v1::WatchExpiryResponse>) -> v1::Event {
     loop {
-        let soon = tokio::time::timeout(std::time::Duration::from_secs(10), stream.message());
-        match soon.await.expect("no message arrived within ten seconds").unwrap().unwrap().item {
+        let message = tokio::time::timeout(HUNG, stream.message());
+        match message.await.expect("no message arrived").unwrap().unwrap().item {
             Some(Item::Event(event)) => return event,
             other => assert!(matches!(other, Some(Item::Bookmark(_))), "{other:?}"),
         }

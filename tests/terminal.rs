@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::support::{NetBox, Server, addresses, eventually};
+use crate::support::{HUNG, NetBox, Server, addresses, eventually};
 
 /// Sets the window title, clears the screen, turns text red and around, and forges a line of `leasehold lookup`.
 const HOSTILE: &str =
@@ -102,8 +101,7 @@ async fn json_keeps_the_text_of_netbox() {
     let mut watch = command(&server, &["watch", "expiry", "--horizon", "36500"]);
     let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    let line =
-        tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap().unwrap();
+    let line = tokio::time::timeout(HUNG, lines.next_line()).await.unwrap().unwrap().unwrap();
     let message: Value = serde_json::from_str(&line).unwrap();
     assert!(message.to_string().contains(&json!(HOSTILE).to_string()), "{line}");
     watch.kill().await.unwrap();

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn of_duplicates_the_one_with_the_lease_is_meant() {
+    fn of_duplicate_prefixes_the_one_with_the_lease_is_chosen() {
         assert_eq!(resolve(&[(1, false)]), Ok(1));
         assert_eq!(resolve(&[(1, false), (2, true), (3, false)]), Ok(2));
         assert!(matches!(resolve(&[]), Err(ResolveError::NotFound { .. })));

@@ -1,4 +1,4 @@
-"""Leases that run out, and who had an address when, on a real NetBox that was in use before Leasehold came."""
+"""Leases that expire, and the holders of an address over time, on a real NetBox that was in use before Leasehold."""
 
 import datetime
 import json
@@ -10,22 +10,18 @@ import tempfile
 import threading
 import time
 
-from stage import BINARY, Stage, check, exit_code, until
+from stage import BINARY, HUNG, Stage, check, days, exit_code, until
 
 BLOCK = "198.51.100.0/24"
 HOST = "198.51.100.7"
 
 
 def now():
-    # An instant that lies between two changes, whatever the resolution of the clocks.
+    """An instant between two changes. The pauses are longer than a second, the resolution of its text."""
     time.sleep(1.1)
     at = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     time.sleep(1.1)
     return at
-
-
-def days(count):
-    return (datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=count)).isoformat()
 
 
 class Watcher:
@@ -40,9 +36,9 @@ class Watcher:
         for line in self.process.stdout:
             self.lines.put((time.monotonic(), json.loads(line)))
 
-    def next(self, wanted, limit):
+    def next(self, wanted):
         """The first message that is wanted, and when it came."""
-        end = time.monotonic() + limit
+        end = time.monotonic() + HUNG
         while (left := end - time.monotonic()) > 0:
             try:
                 at, message = self.lines.get(timeout=left)
@@ -66,14 +62,14 @@ def about_block(kind):
 
 
 class Expiry(Stage):
-    def tell(self, directory):
+    def run(self, directory):
         self.leasehold("setup")
         moments = self.before_leasehold()
         self.serve()
         try:
-            self.who_had_it(moments)
-            self.watched(directory / "place")
-            self.asked_for()
+            self.lookups_of_the_past(moments)
+            self.watches(directory / "resume-token")
+            self.lists_of_leases_and_events()
         finally:
             self.stop()
 
@@ -93,78 +89,78 @@ class Expiry(Stage):
         moments["deleted"] = now()
         return moments
 
-    def who_had_it(self, moments):
+    def lookups_of_the_past(self, moments):
         def at(moment, code=0):
             found = self.json("lookup", HOST, "--at", moments[moment], code=code)
             names = [record.get("dnsName") for record in found.get("records", [])]
             return names, found.get("lease", {}).get("owner")
 
-        check("before the prefix was recorded there was nothing", at("before", code=3) == ([], None))
-        check("as of the first name", at("first") == (["a.example"], "OLD-LIR"), at("first"))
-        check("as of the second name", at("renamed") == (["b.example"], "OLD-LIR"), at("renamed"))
-        check("as of its end", at("deleted") == ([], "NEW-LIR"), at("deleted"))
+        check("a lookup as of a time before the prefix was recorded finds nothing", at("before", code=3) == ([], None))
+        check("a lookup finds the first name as of its time", at("first") == (["a.example"], "OLD-LIR"), at("first"))
+        check("a lookup finds the second name as of its time", at("renamed") == (["b.example"], "OLD-LIR"), at("renamed"))
+        check("a lookup finds no record as of the deletion, and the new owner", at("deleted") == ([], "NEW-LIR"), at("deleted"))
         self.leasehold("lookup", HOST, "--at", "2001-01-01", code=1)
         self.leasehold("lookup", HOST, "--at", days(2), code=1)
 
         made = self.netbox.ipam.ip_addresses.create(address=f"{HOST}/24", dns_name="c.example")
-        until("the address is there again", lambda: "records" in self.quiet("lookup", HOST), 3)
+        until("the address is recorded again", lambda: "records" in self.quiet("lookup", HOST))
         moments["again"] = now()
         made.delete()
-        until("and gone again", lambda: "records" not in self.quiet("lookup", HOST), 3)
-        check("as of a time that Leasehold saw itself", at("again") == (["c.example"], "NEW-LIR"), at("again"))
-        check("the time before is known as ever", at("renamed") == (["b.example"], "OLD-LIR"), at("renamed"))
+        until("and the address is deleted again", lambda: "records" not in self.quiet("lookup", HOST))
+        check("a lookup finds the record as of a time when Leasehold ran", at("again") == (["c.example"], "NEW-LIR"), at("again"))
+        check("the time before Leasehold is still known", at("renamed") == (["b.example"], "OLD-LIR"), at("renamed"))
 
         history = self.json("history", HOST)
         kinds = [event["type"].removeprefix("EVENT_TYPE_") for event in history["events"]]
-        check("history tells it all, the newest first",
+        check("the history has every change, the newest first",
               kinds[:7] == ["ADDRESS_REMOVED", "ADDRESS_RECORDED", "LEASE_CHANGED", "ADDRESS_REMOVED", "ADDRESS_CHANGED",
                         "ADDRESS_RECORDED", "LEASE_REGISTERED"], kinds)
-        check("history says from when on it knows", "knownSince" in history, history)
+        check("the history says since when it is complete", "knownSince" in history, history)
         self.leasehold("history", HOST)
 
-    def watched(self, place):
-        watcher = Watcher(self.env, "expiry", "--horizon", "60", "--resume-file", str(place))
-        synced = watcher.next(lambda message: "synced" in message, 10)
+    def watches(self, resume_file):
+        watcher = Watcher(self.env, "expiry", "--horizon", "60", "--resume-file", str(resume_file))
+        synced = watcher.next(lambda message: "synced" in message)
         check("the watcher is told when the snapshot is complete", synced is not None)
         self.prefix.custom_fields = {"lease_expiry": days(10)}
-        changed = time.monotonic()
         self.prefix.save()
-        seen = watcher.next(about_block("LEASE_CHANGED"), 10)
-        took = seen[0] - changed if seen else None
-        check("an expiry changed with pynetbox reaches `leasehold watch expiry` within 3 s", took and took < 3, took)
+        changed = time.monotonic()
+        seen = watcher.next(about_block("LEASE_CHANGED"))
+        took = max(seen[0] - changed, 0) if seen else None
+        check("an expiry changed with pynetbox reaches `leasehold watch expiry` within 3 s", took is not None and took < 3, took)
         after = seen[1]["event"]["prefix"]["after"]["lease"]["expiry"]
-        check("with the new date", "{year}-{month:02}-{day:02}".format(**after) == days(10), after)
-        term = watcher.next(about_block("LEASE_EXPIRING"), 10)
-        check("and is told as a term that runs out", term and term[1]["event"]["term"]["thresholdDays"] == 14, term)
+        check("the change has the new date", "{year}-{month:02}-{day:02}".format(**after) == days(10), after)
+        term = watcher.next(about_block("LEASE_EXPIRING"))
+        check("the watcher is told that the lease expires soon", term and term[1]["event"]["term"]["thresholdDays"] == 14, term)
 
         watcher.kill()
         self.leasehold("lease", "renew", BLOCK, "--expiry", days(400))
-        watcher = Watcher(self.env, "expiry", "--horizon", "60", "--resume-file", str(place))
-        first = watcher.next(lambda _: True, 10)
-        check("a watcher that was killed goes on where it was",
+        watcher = Watcher(self.env, "expiry", "--horizon", "60", "--resume-file", str(resume_file))
+        first = watcher.next(lambda _: True)
+        check("a watcher that was killed resumes where it was",
               first and first[1].get("event", {}).get("type") == "EVENT_TYPE_LEASE_RENEWED", first)
-        # The server goes and comes back; the watcher stays.
+        # The server is restarted while the watcher runs.
         self.stop()
         self.serve()
         self.leasehold("lease", "renew", BLOCK, "--expiry", days(20), "--allow-earlier")
-        seen = watcher.next(about_block("LEASE_CHANGED"), 20)
-        check("a watcher outlives the server", seen is not None)
+        seen = watcher.next(about_block("LEASE_CHANGED"))
+        check("a watcher goes on after a restart of the server", seen is not None)
         watcher.kill()
-        done = subprocess.run([BINARY, "watch", "events", "--count", "1", "--no-snapshot", "--resume-file", str(place)],
-                              env=self.env, capture_output=True, text=True, timeout=30)
-        check("watch events goes on from the same place", '"event"' in done.stdout, (done.stdout, done.stderr))
-        place.write_text("nonsense")
-        self.leasehold("watch", "events", "--resume-file", str(place), code=1)
+        done = subprocess.run([BINARY, "watch", "events", "--count", "1", "--no-snapshot", "--resume-file", str(resume_file)],
+                              env=self.env, capture_output=True, text=True, timeout=HUNG)
+        check("watch events resumes from the same file", '"event"' in done.stdout, (done.stdout, done.stderr))
+        resume_file.write_text("nonsense")
+        self.leasehold("watch", "events", "--resume-file", str(resume_file), code=1)
 
-    def asked_for(self):
+    def lists_of_leases_and_events(self):
         found = self.json("expiring", "--within", "30d")
         rows = {lease["prefix"]: lease["daysLeft"] for lease in found.get("leases", [])}
-        check("expiring lists it", rows.get(BLOCK) == 20, found)
-        check("by days left", list(rows.values()) == sorted(rows.values()), rows)
+        check("expiring lists the lease", rows.get(BLOCK) == 20, found)
+        check("expiring sorts by days left", list(rows.values()) == sorted(rows.values()), rows)
         self.leasehold("expiring", "--within", "60d", "--fail-within", "20d", code=3)
         table = self.leasehold("expiring", "--within", "60d", "--owner", "NEW-LIR", "--fail-within", "19d")
-        check("as a table", BLOCK in table and "20 days left" in table, table)
-        check("not beyond", BLOCK not in json.dumps(self.json("expiring", "--within", "19d")))
+        check("expiring prints a table", BLOCK in table and "20 days left" in table, table)
+        check("expiring leaves out leases that end later", BLOCK not in json.dumps(self.json("expiring", "--within", "19d")))
         listed = self.json("events", "list", "--type", "lease_renewed", "--within", BLOCK)
         check("events are listed", [event["type"] for event in listed["events"]] == ["EVENT_TYPE_LEASE_RENEWED"], listed)
         self.leasehold("events", "list", "--limit", "5")
@@ -172,5 +168,5 @@ class Expiry(Stage):
 
 
 with tempfile.TemporaryDirectory() as directory:
-    Expiry(directory).tell(pathlib.Path(directory))
+    Expiry(directory).run(pathlib.Path(directory))
 sys.exit(exit_code())

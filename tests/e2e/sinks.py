@@ -1,4 +1,4 @@
-"""Each sink against a local server that checks what the real one would; and the calendar, read by a parser not ours."""
+"""Each sink against a local server that checks what the real one would; and the calendar, read by an independent parser."""
 
 import base64
 import datetime
@@ -20,12 +20,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from standardwebhooks import Webhook
 
-from stage import BINARY, Stage, check, exit_code, free_port, until
+from stage import BINARY, Stage, check, days, exit_code, free_port, until
 
 BLOCK = "198.51.100.0/25"
 OLD = "whsec_" + base64.b64encode(b"o" * 32).decode()
 NEW = "whsec_" + base64.b64encode(b"n" * 32).decode()
-CALENDAR = "a-token-that-nobody-guesses"
+CALENDAR = "a-calendar-token-for-tests"
 
 
 class Receiver:
@@ -262,7 +262,7 @@ project = "example/network"
 token = "gitlab-token"
 allow_private = true
 
-# Every sink hears of this owner alone: other leases of this NetBox are none of this story.
+# Every sink receives events of this owner only, because other tests leave leases in this NetBox.
 """ + "".join(f"""
 [[notify.routes]]
 sink = "{name}"
@@ -273,27 +273,23 @@ owners = ["SINK-LIR"]
 SINKS = ["slack", "own", "mail", "pager", "jira", "github", "gitlab"]
 
 
-def days(count):
-    return (datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=count)).isoformat()
-
-
 class Sinks(Stage):
-    def tell(self, receiver, mailbox, file):
+    def run(self, receiver, mailbox, file):
         self.receiver, self.mailbox, self.file = receiver, mailbox, file
         self.leasehold("setup")
-        self.refused()
+        self.refused_settings()
         self.serve()
         try:
-            self.tried()
-            self.lapsing()
-            self.renewed()
-            self.given_up()
+            self.samples()
+            self.a_lease_that_expires()
+            self.a_renewal()
+            self.a_refusing_sink()
             self.calendar()
         finally:
             self.stop()
-        check("no receiver found anything wrong", receiver.wrong == [], receiver.wrong)
+        check("no receiver found a mistake in a request", receiver.wrong == [], receiver.wrong)
 
-    def refused(self):
+    def refused_settings(self):
         shown = self.leasehold("config", "check")
         leaks = [secret for secret in [NEW, OLD, "mail-password", "github-token", CALENDAR, "B0/secret"] if secret in shown]
         check("config check shows no secret", leaks == [] and '(set)' in shown, (leaks, shown))
@@ -304,65 +300,67 @@ class Sinks(Stage):
               done.returncode == 1 and "sink slack" in done.stderr and "allow_private" in done.stderr, done.stderr)
         self.file.write_text(text)
 
-    def tried(self):
+    def samples(self):
         listed = self.json("notify", "list")
         check("the sinks are listed", sorted(sink["name"] for sink in listed["sinks"]) == sorted(SINKS), listed)
         for sink in SINKS:
             self.leasehold("notify", "test", sink)
         self.leasehold("notify", "test", "nobody", code=1)
         got = {name: len(found) for name, found in self.receiver.got.items() if name != "alerts"}
-        check("each took one sample", set(got.values()) == {1} and len(self.mailbox.got) == 1, (got, self.mailbox.got))
+        check("each sink received one sample", set(got.values()) == {1} and len(self.mailbox.got) == 1, (got, self.mailbox.got))
         secure, sender, recipients, text = self.mailbox.got[0]
-        check("mail goes over TLS, to everybody",
+        check("mail is sent over TLS to every recipient",
               (secure, sender, recipients) == (True, "leasehold@example.net", ["noc@example.net", "peering@example.net"]),
               self.mailbox.got)
-        check("mail says what it is", "203.0.113.0/24 (ACME-LIR) expires in 14 days" in text and "Message-ID: <" in text, text)
+        check("mail has the event in its text and a message id", "203.0.113.0/24 (ACME-LIR) expires in 14 days" in text and "Message-ID: <" in text, text)
 
     def counts(self):
         return {**{name: len(found) for name, found in self.receiver.got.items()}, "mail": len(self.mailbox.got)}
 
-    def lapsing(self):
+    def a_lease_that_expires(self):
         before = self.counts()
         self.leasehold("lease", "register", BLOCK, "--owner", "SINK-LIR", "--expiry", days(10), "--notice", days(5))
         everyone = lambda: all(count > before[name] for name, count in self.counts().items())
-        until("every sink hears of a lease that runs out", everyone, 20)
+        until("every sink receives an event about a lease that expires soon", everyone)
         # One for the expiry and one for the notice date.
-        until("and of its notice date", lambda: self.counts()["own"] == before["own"] + 2, 10)
+        until("the webhook receives an event about the notice date too", lambda: self.counts()["own"] == before["own"] + 2)
         types = [event["type"] for event in self.receiver.got["own"][-2:]]
-        check("as CloudEvents", sorted(types) == ["leasehold.lease_expiring.v1", "leasehold.notice_due.v1"], types)
+        check("both events are CloudEvents with their types", sorted(types) == ["leasehold.lease_expiring.v1", "leasehold.notice_due.v1"], types)
         data = next(event["data"] for event in self.receiver.got["own"] if event["type"] == "leasehold.lease_expiring.v1"
                     and event["data"]["owner"] == "SINK-LIR")
-        check("with data", (data["prefix"], data["days_left"], data["expiry"]) == (BLOCK, 10, days(10)), data)
+        check("the event has the data of the lease", (data["prefix"], data["days_left"], data["expiry"]) == (BLOCK, 10, days(10)), data)
         until("alerts fire", lambda: {alert["alertname"] for alert in self.receiver.firing() if alert.get("owner") == "SINK-LIR"}
-              == {"LeaseExpiry", "LeaseNotice"}, 10)
+              == {"LeaseExpiry", "LeaseNotice"})
         for tracker in ["jira", "github", "gitlab"]:
-            until(f"two tickets stand open in {tracker}", lambda: len(self.mine(tracker)) == 2, 10)
+            until(f"two tickets are open in {tracker}", lambda: len(self.mine(tracker)) == 2)
 
     def mine(self, tracker):
         return [ticket for ticket in self.receiver.tickets[tracker].values() if ticket["open"] and BLOCK in ticket["title"]]
 
-    def renewed(self):
+    def a_renewal(self):
         self.leasehold("lease", "renew", BLOCK, "--expiry", days(400), "--notice", days(370))
         for tracker in ["jira", "github", "gitlab"]:
-            until(f"a renewal closes the tickets in {tracker}", lambda: self.mine(tracker) == [], 10)
-        until("and resolves the alerts", lambda: [alert for alert in self.receiver.firing()
-                                                  if alert.get("owner") == "SINK-LIR"] == [], 10)
+            until(f"a renewal closes the tickets in {tracker}", lambda: self.mine(tracker) == [])
+        until("a renewal resolves the alerts", lambda: [alert for alert in self.receiver.firing()
+                                                  if alert.get("owner") == "SINK-LIR"] == [])
         ids = [event["id"] for event in self.receiver.got["own"]]
         check("nothing was sent twice", len(ids) == len(set(ids)), ids)
 
-    def given_up(self):
+    def a_refusing_sink(self):
         self.receiver.broken = {"own"}
         self.leasehold("lease", "renew", BLOCK, "--expiry", days(50), "--notice", days(45), "--allow-earlier")
-        dead = until("what a sink refuses is a dead letter", lambda: self.quiet(
-            "notify", "deliveries", "--state", "dead").get("deliveries"), 15)
-        check("with the reason", dead and "refused for now" in dead[0]["error"] and dead[0]["sink"] == "own", dead)
+        dead = until("a delivery that a sink refuses is dead", lambda: self.quiet(
+            "notify", "deliveries", "--state", "dead").get("deliveries"))
+        check("the dead delivery has the reason", dead and "refused for now" in dead[0]["error"] and dead[0]["sink"] == "own", dead)
         self.leasehold("notify", "deliveries")
-        before = len(self.receiver.got["own"])
         self.receiver.broken = set()
         self.receiver.wrong = []
         replayed = self.json("notify", "replay", "--sink", "own")
-        until("and is sent when replayed", lambda: len(self.receiver.got["own"]) == before + int(replayed["replayed"]), 10)
-        check("none is dead any more", "deliveries" not in self.json("notify", "deliveries", "--state", "dead"))
+        check("every dead delivery is replayed", int(replayed["replayed"]) >= len(dead or []), replayed)
+        ids = {delivery["id"] for delivery in dead or []}
+        until("a dead delivery is sent when replayed",
+              lambda: ids <= {event["id"] for event in self.receiver.got["own"]})
+        check("no delivery is dead after the replay", "deliveries" not in self.json("notify", "deliveries", "--state", "dead"))
 
     def calendar(self):
         def get(path, **headers):
@@ -374,36 +372,36 @@ class Sinks(Stage):
                 return error.code, error.headers, error.read()
 
         bearer = {"authorization": f"Bearer {CALENDAR}"}
-        check("no calendar without a token", get("/calendar.ics")[0] == 401)
-        check("nor with a wrong one", get("/calendar.ics", authorization="Bearer x" * 9)[0] == 401)
-        check("nor with a wrong one in the path", get("/calendar/wrong/calendar.ics")[0] == 404)
+        check("the calendar is refused without a token", get("/calendar.ics")[0] == 401)
+        check("the calendar is refused with a wrong token", get("/calendar.ics", authorization="Bearer x" * 9)[0] == 401)
+        check("the calendar is refused with a wrong token in the path", get("/calendar/wrong/calendar.ics")[0] == 404)
         status, headers, text = get("/calendar.ics?owner=SINK-LIR", **bearer)
         check("the calendar is served", status == 200 and headers["content-type"].startswith("text/calendar"), headers)
-        check("to programs that take a URL alone, too", get(f"/calendar/{CALENDAR}/calendar.ics?owner=SINK-LIR")[2] == text)
+        check("the calendar is served with the token in the path too", get(f"/calendar/{CALENDAR}/calendar.ics?owner=SINK-LIR")[2] == text)
         known = get("/calendar.ics?owner=SINK-LIR", **bearer, **{"if-none-match": headers["etag"]})
-        check("an unchanged one is not sent again", known[0] == 304, known)
-        check("lines end and are folded as RFC 5545 has it",
+        check("an unchanged calendar is not sent again", known[0] == 304, known)
+        check("lines end and are folded as RFC 5545 says",
               all(len(line) <= 75 for line in text.split(b"\r\n")) and b"\n" not in text.replace(b"\r\n", b""), text)
         events = self.events(text)
-        check("an entry for the last day and one for the notice", sorted(events) == [days(45), days(50)], events)
+        check("the calendar has an entry for the last day and one for the notice date", sorted(events) == [days(45), days(50)], events)
         last = events[days(50)]
-        check("all day, the end exclusive", (last.start, last.end - last.start)
+        check("an entry lasts all day, with an exclusive end", (last.start, last.end - last.start)
               == (datetime.date.fromisoformat(days(50)), datetime.timedelta(days=1)), last)
         alarms = sorted(-alarm["trigger"].dt.days for alarm in last.walk("VALARM"))
-        check("with alarms on the days that it is told of", alarms == [1, 7, 14, 30, 60], alarms)
+        check("an entry has an alarm on the day of each threshold", alarms == [1, 7, 14, 30, 60], alarms)
         self.leasehold("lease", "renew", BLOCK, "--expiry", days(80), "--notice", days(75))
         moved = self.events(get("/calendar.ics?owner=SINK-LIR", **bearer)[2])[days(80)]
         check("a renewal moves the entry", moved["uid"] == last["uid"] and moved["sequence"] > last["sequence"],
               (moved["uid"], last["uid"], moved["sequence"], last["sequence"]))
         everyone = self.events(get("/calendar.ics", **bearer)[2])
-        check("all owners without a filter", len(everyone) >= 2, everyone)
-        check("nobody's for an unknown owner", self.events(get("/calendar.ics?owner=NOBODY", **bearer)[2]) == {})
+        check("the calendar has all owners without a filter", len(everyone) >= 2, everyone)
+        check("the calendar is empty for an unknown owner", self.events(get("/calendar.ics?owner=NOBODY", **bearer)[2]) == {})
 
     def events(self, text):
         calendar = icalendar.Calendar.from_ical(text)
         check("an independent parser finds no error",
               calendar.errors == [] and all(event.errors == [] for event in calendar.walk()), text)
-        check("what RFC 5545 requires is there",
+        check("every entry has what RFC 5545 requires",
               all(event.get("uid") and event.get("dtstamp") and event.get("dtstart") for event in calendar.events), text)
         return {event.start.isoformat(): event for event in calendar.events}
 
@@ -414,6 +412,6 @@ with tempfile.TemporaryDirectory() as directory:
     file = directory / "leasehold.toml"
     file.write_text(settings(receiver, mailbox))
     # The trust store of this server is the mail server's certificate alone.
-    Sinks(directory, LEASEHOLD_CONFIG=str(file), SSL_CERT_FILE=str(mailbox.certificate)).tell(receiver, mailbox, file)
+    Sinks(directory, LEASEHOLD_CONFIG=str(file), SSL_CERT_FILE=str(mailbox.certificate)).run(receiver, mailbox, file)
     mailbox.controller.stop()
 sys.exit(exit_code())

@@ -25,7 +25,7 @@ def openssl(*arguments):
 
 
 class Old(http.server.BaseHTTPRequestHandler):
-    """A NetBox as far as its version goes."""
+    """A server that answers as a NetBox too old for Leasehold."""
 
     def do_GET(self):
         body = json.dumps({"netbox-version": "4.1.9"}).encode()
@@ -62,10 +62,10 @@ with tempfile.TemporaryDirectory() as name:
     done = setup()
     check("an unknown authority is refused", done.returncode == 1 and "UnknownIssuer" in done.stderr, done.stderr)
     done = setup(LEASEHOLD_NETBOX__CA_FILE=str(place / "ca.pem"))
-    check("with its CA it is trusted, and a version too old is refused",
+    check("with its CA file the server is trusted, and its version is refused as too old",
           done.returncode == 1 and "NetBox 4.1.9 is not supported: Leasehold needs 4.2 to 4.7" in done.stderr, done.stderr)
     done = setup(LEASEHOLD_NETBOX__CA_FILE=str(place / "key"))
     check("a file without certificates is refused", "contains no PEM certificate" in done.stderr, done.stderr)
     done = setup(LEASEHOLD_NETBOX__CA_FILE=str(place / "nothing"))
-    check("a missing file is told", "netbox.ca_file" in done.stderr and "No such file" in done.stderr, done.stderr)
+    check("a missing file is reported", "netbox.ca_file" in done.stderr and "No such file" in done.stderr, done.stderr)
 sys.exit(1 if failures else 0)

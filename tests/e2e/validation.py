@@ -13,17 +13,13 @@ import threading
 import time
 import urllib.parse
 
-from stage import Stage, check, exit_code, free_port, until
+from stage import Stage, check, days, exit_code, free_port, until
 
 # tests/peers/routing.py loads the route objects into IRRd.
 BLOCK = "203.0.113.0/24"
 VALID = {"prefix": BLOCK, "maxLength": 24, "asn": "AS64500", "ta": "test"}
 ELSEWHERE = {"prefix": "198.51.100.0/24", "maxLength": 24, "asn": "AS64511", "ta": "test"}
 ZONE = "bl.test"
-
-
-def days(count):
-    return (datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=count)).isoformat()
 
 
 class Outside:
@@ -114,7 +110,7 @@ class Routing:
 
     def listed(self, *lines):
         self.write_zone(*lines)
-        until("rbldnsd serves the new zone", lambda: self.resolves(f"{self.version}.0.18.198.{ZONE}"), 10)
+        until("rbldnsd serves the new zone", lambda: self.resolves(f"{self.version}.0.18.198.{ZONE}"))
 
     def resolves(self, name):
         """Whether rbldnsd has an A record for a name."""
@@ -195,10 +191,10 @@ class Validation(Stage):
               "[[rpki.sources]]" in shown and "whsec_" not in shown, shown)
         self.serve()
         try:
-            self.everything_is_well()
-            self.the_roa_is_withdrawn()
-            self.the_block_is_listed()
-            self.sources_fail()
+            self.every_check_passes()
+            self.a_withdrawn_roa_blocks()
+            self.a_listing_blocks()
+            self.failed_sources_change_nothing()
         finally:
             self.stop()
             self.routing.stop()
@@ -227,7 +223,7 @@ class Validation(Stage):
         check(f"{job} runs when triggered", code == 0, text)
         return json.loads(text) if code == 0 else {}
 
-    def everything_is_well(self):
+    def every_check_passes(self):
         lease = self.asked("lease", "register", BLOCK, "--owner", "ACME-LIR", "--start", days(-30), "--expiry", days(300),
                            "--loa", "LOA-2026-0481", "--origin-asn", "64500")["lease"]
         self.id = int(lease["prefixId"])
@@ -235,13 +231,13 @@ class Validation(Stage):
         prefix.custom_fields = {"geofeed": f"{self.outside.url}/geofeed.csv"}
         prefix.save()
         # The registration starts the checks.
-        until("roa_status is written back", lambda: self.field("roa_status") == "valid", 30)
-        until("irr_registered is written back", lambda: self.field("irr_registered") is True, 30)
-        until("reputation is written back", lambda: self.field("reputation") == "clean", 30)
-        check("with their dates", self.field("roa_checked") and self.field("reputation_checked"))
+        until("roa_status is written back", lambda: self.field("roa_status") == "valid")
+        until("irr_registered is written back", lambda: self.field("irr_registered") is True)
+        until("reputation is written back", lambda: self.field("reputation") == "clean")
+        check("roa_checked and reputation_checked are written back", self.field("roa_checked") and self.field("reputation_checked"))
 
         valid = self.asked("validate", BLOCK, "--origin", "64500")
-        check("validate says valid, by whom and by which ROA",
+        check("validate says valid, and names the source and the ROA",
               (valid["state"], valid["source"], valid["matching"][0]["asn"]) ==
               ("ROUTE_STATE_VALID", f"rtr 127.0.0.1:{self.routing.rtr}", 64500), valid)
         other = self.asked("validate", BLOCK, "--origin", "64501", code=3)
@@ -254,56 +250,56 @@ class Validation(Stage):
         check("reputation says clean, after asking about every address",
               clean["reputation"] == "REPUTATION_CLEAN" and "completeTime" in clean["zones"][0], clean)
         until("the geofeed's address is seen",
-              lambda: "geofeed" in json.dumps(self.quiet("lookup", "203.0.113.1", *self.vrf)), 5)
+              lambda: "geofeed" in json.dumps(self.quiet("lookup", "203.0.113.1", *self.vrf)))
         until("the preflight has the reputation", lambda: "REPUTATION_CLEAN" in self.reasons(
-            self.quiet("preflight", BLOCK, *self.vrf)), 10)
+            self.quiet("preflight", BLOCK, *self.vrf)))
         ready = self.asked("preflight", BLOCK)
         found = self.reasons(ready)
         check("preflight is READY", ready["state"] == "PREFLIGHT_STATE_READY", ready)
         for reason in ["LEASE_IN_FORCE", "LOA_RECORDED", "ROA_VALID", "IRR_REGISTERED", "BGP_ORIGIN_SEEN",
                        "REPUTATION_CLEAN", "GEOFEED_COVERS"]:
-            check(f"with {reason}", reason in found, list(found))
-        check("each with its source", found["BGP_ORIGIN_SEEN"]["source"] == "ripestat bgp-state", found)
+            check(f"preflight has the finding {reason}", reason in found, list(found))
+        check("the finding about BGP names its source", found["BGP_ORIGIN_SEEN"]["source"] == "ripestat bgp-state", found)
         table = self.leasehold("preflight", BLOCK, *self.vrf)
-        check("as a table", "READY" in table and "AS64500" in table, table)
+        check("preflight prints a table", "READY" in table and "AS64500" in table, table)
         short = self.asked("preflight", BLOCK, "--announce", "203.0.113.0/25", code=3)
-        check("a more-specific is judged by itself", "ROA_TOO_SHORT" in self.reasons(short), short)
+        check("a more specific prefix is checked by itself", "ROA_TOO_SHORT" in self.reasons(short), short)
         self.asked("preflight", BLOCK, "--min-days-left", "301", code=3)
         self.asked("allocate", "--prefix", BLOCK, "--count", "1", "--request-id", f"before-{self.id}")
 
-    def the_roa_is_withdrawn(self):
-        check("no alert before", self.alerts() == [], self.alerts())
+    def a_withdrawn_roa_blocks(self):
+        check("no alert was sent before the withdrawal", self.alerts() == [], self.alerts())
         self.routing.vrps(ELSEWHERE)
         until("a VRP withdrawn in StayRTR turns roa_status from valid to unknown",
-              lambda: self.field("roa_status") == "unknown", 30)
+              lambda: self.field("roa_status") == "unknown")
         listed = self.json("events", "list", "--type", "roa_changed", "--within", BLOCK)
         # Other tests leave leases of the same block in other VRFs.
         changes = [event["verdict"] for event in listed["events"] if event["verdict"]["lease"].get("vrfId") == self.vrf[1]]
         change = changes[0]
-        check("one event says so",
+        check("the change is one event",
               (len(changes), change["before"], change["after"], change["reason"]) ==
               (1, "valid", "unknown", f"no ROA covers {BLOCK}"), listed)
-        until("one alert comes", lambda: len(self.alerts()) == 1, 10)
+        until("one alert is sent", lambda: len(self.alerts()) == 1)
         blocked = self.asked("preflight", BLOCK, code=3)
         missing = self.reasons(blocked).get("ROA_MISSING", {})
-        check("preflight says BLOCKED, why, and whom to ask", missing.get("severity") == "FINDING_SEVERITY_BLOCKING"
+        check("preflight is BLOCKED and says why and whom to ask", missing.get("severity") == "FINDING_SEVERITY_BLOCKING"
               and missing.get("ask", "").startswith("Ask ACME-LIR to create a ROA"), blocked)
         table = self.leasehold("preflight", BLOCK, *self.vrf, code=3)
-        check("in a table that a person can act on", "BLOCKED" in table and "[the holder] Ask ACME-LIR" in table, table)
-        until("the lease says so", lambda: self.quiet("lease", "show", BLOCK, *self.vrf).get("lease", {}).get("roaStatus") ==
-              "ROA_STATUS_UNKNOWN", 5)
+        check("its table says whom to ask", "BLOCKED" in table and "[the holder] Ask ACME-LIR" in table, table)
+        until("the lease has the new verdict", lambda: self.quiet("lease", "show", BLOCK, *self.vrf).get("lease", {}).get("roaStatus") ==
+              "ROA_STATUS_UNKNOWN")
         self.leasehold("allocate", "--prefix", BLOCK, "--request-id", f"after-{self.id}", *self.vrf, code=1)
         code, text = self.grpcurl("-d", json.dumps({"prefix": BLOCK, "vrf_id": self.vrf[1]}), self.grpc,
                                   "leasehold.v1.AllocationService/AllocateAddresses")
         check("AllocateAddresses is refused by policy, with the reason", code != 0 and "ROA_REFUSED" in text, text)
         self.routing.vrps(VALID, ELSEWHERE)
-        until("put back, it is valid again", lambda: self.field("roa_status") == "valid", 30)
-        until("and the lease says so", lambda: self.quiet("lease", "show", BLOCK, *self.vrf).get("lease", {}).get("roaStatus") ==
-              "ROA_STATUS_VALID", 5)
+        until("roa_status is valid again when the VRP is back", lambda: self.field("roa_status") == "valid")
+        until("the lease has the verdict again", lambda: self.quiet("lease", "show", BLOCK, *self.vrf).get("lease", {}).get("roaStatus") ==
+              "ROA_STATUS_VALID")
         self.asked("allocate", "--prefix", BLOCK, "--request-id", f"after-{self.id}")
-        until("a second alert comes", lambda: len(self.alerts()) == 2, 10)
+        until("a second alert is sent", lambda: len(self.alerts()) == 2)
 
-    def the_block_is_listed(self):
+    def a_listing_blocks(self):
         self.routing.listed(*[f"203.0.113.{last} :127.0.0.2:seen spamming" for last in range(9)])
         found = self.asked("reputation", BLOCK, code=3)
         check("reputation names each address and why", len(found["listings"]) == 9 and
@@ -313,32 +309,35 @@ class Validation(Stage):
         self.run_job("validation.reputation")
         check("a second check does", self.field("reputation") == "listed", self.field("reputation"))
         recorded = self.leasehold("reputation", BLOCK, "--recorded", *self.vrf, code=3)
-        check("what was found is kept, and was not inherited", "since the lease began" in recorded, recorded)
+        check("the recorded listing is one since the lease began", "since the lease began" in recorded, recorded)
         blocked = self.asked("preflight", BLOCK, code=3)
-        check("preflight is BLOCKED by it", "REPUTATION_LISTED" in self.reasons(blocked), blocked)
+        check("a listing makes preflight BLOCKED", "REPUTATION_LISTED" in self.reasons(blocked), blocked)
         self.leasehold("allocate", "--prefix", BLOCK, "--request-id", f"listed-{self.id}", *self.vrf, code=1)
         self.routing.listed()
         self.run_job("validation.reputation")
         self.run_job("validation.reputation")
-        check("delisted, it is clean", self.field("reputation") == "clean", self.field("reputation"))
+        check("reputation is clean after the delisting", self.field("reputation") == "clean", self.field("reputation"))
 
-    def sources_fail(self):
+    def failed_sources_change_nothing(self):
         self.outside.origins = [64500, 64501]
         found = self.reasons(self.asked("preflight", BLOCK))
         check("another origin in BGP is a warning", found["BGP_OTHER_ORIGIN"]["severity"] == "FINDING_SEVERITY_WARNING", found)
         self.outside.down = True
         found = self.reasons(self.asked("preflight", BLOCK))
-        check("RIPEstat out of order is reported, and blocks nothing that does not need it", "COULD_NOT_CHECK" in found, found)
+        check("a failure of RIPEstat is reported and does not block", "COULD_NOT_CHECK" in found, found)
         for process in self.routing.processes:
             process.kill()
         self.run_job("validation.reputation")
-        check("lists that do not answer change no verdict", self.field("reputation") == "clean", self.field("reputation"))
+        check("blocklists that do not answer change no verdict", self.field("reputation") == "clean", self.field("reputation"))
         self.leasehold("reputation", "203.0.113.77", *self.vrf, code=1)
         valid = self.asked("validate", BLOCK)
         check("VRPs outlive the connection until they expire", valid["state"] == "ROUTE_STATE_VALID", valid)
         check("the two changes led to two alerts", len(self.alerts()) == 2, self.alerts())
+        rtr = f"rtr 127.0.0.1:{self.routing.rtr}"
+        until("status has the problem of the source that fails", lambda: any(
+            source["name"] == rtr and source.get("trouble") for source in self.quiet("status").get("sources", [])))
         status = self.leasehold("status")
-        check("status names the source that fails", f"rtr 127.0.0.1:{self.routing.rtr}" in status, status)
+        check("status names the source that fails", rtr in status, status)
 
 
 with tempfile.TemporaryDirectory() as directory:

@@ -10,7 +10,7 @@ import urllib.request
 
 from .place import CACHE, Locked, Missing, free_port, run, venv
 
-# What looks on from the other side: each an implementation that is not ours.
+# Independent implementations, with which the tests check what Leasehold sends and writes.
 CLIENTS = ["pynetbox==7.9.0", "icalendar==7.3.2", "standardwebhooks==1.1.0", "aiosmtpd==1.4.6"]
 VERSION = os.environ.get("LEASEHOLD_TEST_NETBOX_VERSION", "4.7.3")
 
@@ -29,7 +29,7 @@ CHANGELOG_RETENTION = 0
 DEFAULT_LANGUAGE = 'de'
 """
 
-# Run through NetBox's own shell: who may do what.
+# Run in NetBox's own shell: creates users with their permissions and tokens.
 TOKENS = """
 import json
 from django.contrib.auth import get_user_model
@@ -104,7 +104,7 @@ class NetBox:
                 [self.venv / "bin/gunicorn", "netbox.wsgi", "-b", f"127.0.0.1:{self.port}", "-w", "3",
                  "--threads", "3", "--timeout", "120"],
                 env=self.env, cwd=self.directory, stdout=log, stderr=log, start_new_session=True)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 break
@@ -112,7 +112,7 @@ class NetBox:
                 urllib.request.urlopen(f"{self.url}/api/", timeout=10)
                 return
             except urllib.error.HTTPError:
-                return  # It answers; that it wants a token is right.
+                return  # It answers, and asks for a token, as it should.
             except OSError:
                 time.sleep(0.3)
         raise Missing(f"NetBox did not start; see {self.directory / 'gunicorn.log'}")

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,7 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / "
 
 
 class Missing(Exception):
-    """Something cannot be had here; the words say what to do."""
+    """Something is missing on this machine; the text says what to do."""
 
 
 def run(command, log=None, env=None, cwd=None, timeout=1800, **more):
@@ -34,9 +35,15 @@ def run(command, log=None, env=None, cwd=None, timeout=1800, **more):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nothing uses, below the range from which Linux takes the ports of connections."""
+    while True:
+        port = random.randrange(20000, 32000)
+        try:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+            return port
+        except OSError:
+            pass
 
 
 class Locked:

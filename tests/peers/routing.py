@@ -1,5 +1,5 @@
-"""What stands for the routing world: StayRTR, rtrlib's validator, rbldnsd, which each test starts as it needs them; and an
-IRRd with route objects, which starts slowly and serves all."""
+"""The peers of the checks. Each test starts StayRTR, rtrlib's validator and rbldnsd as it needs them. One IRRd with route objects
+serves all tests, because it starts slowly."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from .place import Locked, Missing, debian, free_port, run, venv
 
 VERSION = "4.5.4"
 
-# Who may originate what, for IRRd's RPKI filter.
+# The ROAs for IRRd's RPKI filter.
 ROAS = """{"roas": [{"asn": "AS64500", "prefix": "198.51.100.0/24", "maxLength": 24, "ta": "test"}]}"""
 
 OBJECTS = {
@@ -69,7 +69,7 @@ irrd:
 
 
 def programs():
-    """Paths of what tests start themselves."""
+    """The paths of the programs that tests start themselves."""
     return {
         "LEASEHOLD_TEST_STAYRTR": debian("stayrtr", "stayrtr"),
         "LEASEHOLD_TEST_RPKI_ROV": debian("rpki-rov", "rtr-tools"),
@@ -103,9 +103,9 @@ class Irrd:
         with open(self.directory / "out.log", "wb") as out:
             self.process = subprocess.Popen([self.venv / "bin/irrd", "--config", self.file, "--foreground"],
                                             env=self.env, stdout=out, stderr=out, start_new_session=True)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while time.monotonic() < until and self.process.poll() is None:
-            # It answers before it has read the ROAs: it is up when it hides what it is to hide.
+            # It answers before it has read the ROAs. It is ready once it hides the object that is invalid by a ROA.
             if self.ask("!r203.0.113.0/24,o") == "A8" and self.ask("!r198.51.100.0/24,o") == "D":
                 return
             time.sleep(0.5)

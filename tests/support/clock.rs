@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use leasehold::clock::{Clock, SystemClock};
 
-/// Shows the time that was last set.
+/// A clock that shows the time that was last set.
 pub struct SetClock(AtomicI64);
 
 impl SetClock {

@@ -54,6 +54,8 @@ macro_rules! on_both {
 pub(crate) use on_both;
 
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef01234567";
+/// How long a test waits for an event before it fails. No test depends on the value: it only ends a test that would never end.
+pub const HUNG: Duration = Duration::from_secs(90);
 pub const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// An empty emulator on the system's clock.
@@ -88,7 +90,9 @@ impl NetBox {
     }
 
     async fn of(emulator: Emulator) -> Self {
-        let listening = emulator.listen(LOOPBACK).await.unwrap();
+        // A test may stop the emulator and start it again at the same address.
+        let address = SocketAddr::new(LOOPBACK.ip(), process::free_port());
+        let listening = emulator.listen(address).await.unwrap();
         let url = listening.url();
         let netbox = Self::at(url, TOKEN.to_owned(), Some(emulator), Some(listening));
         netbox.set_up().await;
@@ -316,19 +320,19 @@ pub fn date(text: &str) -> Option<leasehold::rpc::proto::Date> {
     })
 }
 
-/// Waits until something becomes true. The limit only ends a test that would never end: no test depends on it.
+/// Waits until something becomes true, and fails after [`HUNG`].
 pub async fn eventually(what: &str, check: impl AsyncFn() -> bool) {
-    within(Duration::from_secs(90), what, check).await;
+    time_until(what, check).await;
 }
 
-/// Waits until something becomes true, fails after the limit, and returns how long it took.
-pub async fn within(limit: Duration, what: &str, check: impl AsyncFn() -> bool) -> Duration {
+/// Like [`eventually`]. Returns how long it took.
+pub async fn time_until(what: &str, check: impl AsyncFn() -> bool) -> Duration {
     let began = Instant::now();
     loop {
         if check().await {
             return began.elapsed();
         }
-        assert!(began.elapsed() < limit, "{limit:?} passed before this was so: {what}");
+        assert!(began.elapsed() < HUNG, "{HUNG:?} passed before this was so: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

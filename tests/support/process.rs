@@ -1,12 +1,22 @@
 //! Processes that a test starts and that end with it.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rand::Rng as _;
+
+/// A port that nothing uses, for a listener that opens later. It lies below the range from which Linux takes the ports of
+/// connections and of listeners that ask for any port, so that none of them gets it in the meantime.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port: u16 = rand::rng().random_range(20_000..32_000);
+        let (tcp, udp) = (TcpListener::bind(("127.0.0.1", port)), UdpSocket::bind(("127.0.0.1", port)));
+        if tcp.is_ok() && udp.is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A process that is killed when this is dropped.

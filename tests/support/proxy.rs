@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::LOOPBACK;
+use super::process::free_port;
 
 pub struct Proxy {
     address: SocketAddr,
@@ -20,8 +21,9 @@ pub struct Proxy {
 impl Proxy {
     pub async fn before(url: &str) -> Self {
         let target = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        // The proxy listens at the same address again after a cut.
+        let address = SocketAddr::new(LOOPBACK.ip(), free_port());
+        let listener = TcpListener::bind(address).await.unwrap();
         let (alive, task) = run(listener, target.clone());
         Self { address, target, alive, task }
     }

@@ -1,4 +1,4 @@
-//! An RTR cache of ours, by the server half of the rpki crate: for what a real cache does not do when it is told to.
+//! An RTR cache inside the test, built on the server of the rpki crate. It does what a real cache cannot be told to do.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use rpki::rtr::server::{NotifySender, PayloadDiff, PayloadSet, PayloadSource, Se
 use rpki::rtr::state::{Serial, State};
 use tokio::net::TcpListener;
 
-/// An RTR cache of ours; what it serves: VRPs, a session, a serial, and what the last change was, if it still knows.
+/// An RTR cache. It serves VRPs with a session and a serial, and the last change as long as it knows that.
 #[derive(Clone)]
 pub struct Cache(Arc<Mutex<Held>>);
 
@@ -74,7 +74,7 @@ impl PayloadSource for Cache {
 }
 
 impl Cache {
-    /// Starts one that serves these.
+    /// Starts a cache that serves these VRPs.
     pub async fn start(vrps: &[Vrp], expire: u32) -> (Self, u16, tokio::task::JoinHandle<()>) {
         let state = State::from_parts(7, Serial(1));
         let cache =

@@ -1,7 +1,9 @@
-"""What every end-to-end story needs: a server of its own, the command line, and checks that are counted."""
+"""What every end-to-end test needs: a server of its own, the command line, and checks that are counted."""
 
+import datetime
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,11 +17,30 @@ URL = os.environ["LEASEHOLD_TEST_NETBOX_URL"]
 # The token with exactly the permissions that `setup --print-permissions` lists: more must not be needed.
 TOKEN = os.environ["LEASEHOLD_TEST_NETBOX_TOKEN_MINIMAL"]
 ADMIN = os.environ["LEASEHOLD_TEST_NETBOX_TOKEN_V1"]
+# How long a test waits for an event. No test depends on the value: it only ends a test that would never end.
+HUNG = 90
 failures = 0
 
 
+def today():
+    """The date in UTC, which the server uses. Waits for the next day if this one would end during the test."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    midnight = datetime.datetime.combine(now.date() + datetime.timedelta(days=1), datetime.time(), datetime.timezone.utc)
+    if midnight - now < datetime.timedelta(minutes=5):
+        time.sleep((midnight - now).total_seconds() + 1)
+    return datetime.datetime.now(datetime.timezone.utc).date()
+
+
+TODAY = today()
+
+
+def days(count):
+    """The date that is so many days from today."""
+    return (TODAY + datetime.timedelta(days=count)).isoformat()
+
+
 def check(name, held, seen=None):
-    """Counted by tests/run: a line for each."""
+    """Prints a line that tests/run counts."""
     global failures
     if held:
         print(f"ok {name}", flush=True)
@@ -33,22 +54,31 @@ def exit_code():
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nothing uses, below the range from which Linux takes the ports of connections."""
+    while True:
+        port = random.randrange(20000, 32000)
+        try:
+            with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
+            return port
+        except OSError:
+            pass
 
 
-def until(name, held, limit):
-    """Waits until it holds; what it gave is returned."""
+def until(name, condition, times=None):
+    """Waits until a condition holds and returns its value. Adds the seconds that it took to `times`."""
     began = time.monotonic()
-    while time.monotonic() - began < limit:
-        found = held()
-        if found:
-            check(f"{name} (within {limit} s)", True)
-            return found
+    while True:
+        value = condition()
+        took = time.monotonic() - began
+        if value or took > HUNG:
+            break
         time.sleep(0.05)
-    check(f"{name} (within {limit} s)", False, held())
-    return None
+    check(name, value, value)
+    if times is not None:
+        times.append(took)
+    return value
 
 
 class Stage:
@@ -72,7 +102,7 @@ class Stage:
 
     def serve(self):
         self.server = subprocess.Popen([BINARY, "serve"], env=self.env)
-        until("the server answers", lambda: self.grpcurl(self.grpc, "list")[0] == 0, 10)
+        until("the server answers", lambda: self.grpcurl(self.grpc, "list")[0] == 0)
         self.leasehold("status", "--wait")
 
     def stop(self):
@@ -93,7 +123,7 @@ class Stage:
         return json.loads(text) if text.startswith("{") else {}
 
     def quiet(self, *arguments):
-        """As json, and no check: for what is asked again and again."""
+        """Like json, but without a check: for a condition that is asked for again and again."""
         done = subprocess.run([BINARY, *arguments, "--output", "json"], env=self.env, capture_output=True, text=True,
                               timeout=60)
         return json.loads(done.stdout) if done.stdout.startswith("{") else {}
