@@ -3,7 +3,7 @@
 //! The rooms, from the top floor down. A room imports only rooms on lower floors (tests/architecture.rs), and
 //! docs/architecture.md walks through them:
 //!
-//! - [`cli`]: one file for each subcommand. All but `serve`, `demo`, `setup` and `emulate-netbox` are gRPC clients.
+//! - [`cli`]: one file for each subcommand. Commands that ask a running server are gRPC clients.
 //! - [`server`]: starts and stops a server.
 //! - [`rpc`], [`http`]: the edge. Handlers parse, call and render; every error becomes a status in one place.
 //! - [`lease`], [`allocation`], [`validation`], [`sync`], [`events`], [`expiry`], [`notify`]: the capabilities, with pure

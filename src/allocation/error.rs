@@ -8,8 +8,9 @@ use crate::{cache, ledger, netbox};
 
 /// A command was not carried out.
 ///
-/// After [`Error::Unsettled`] and [`Error::TaskLost`] NetBox may hold records of the command: the caller repeats it with the same
-/// request id, which settles it. After every other error NetBox holds none.
+/// After [`Error::Unsettled`], [`Error::TaskLost`], [`Error::Ledger`] and [`Error::NetBox`] with an unknown outcome, NetBox may hold
+/// records of the command: the caller repeats it with the same request id, which settles it. After every other error NetBox
+/// holds none.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]

@@ -1,7 +1,7 @@
 //! The command line: one file for each subcommand.
 //!
-//! `serve`, `demo`, `setup` and `emulate-netbox` do their work in this process; every other command is a gRPC client of a
-//! running server. Each client command prints tables for people or, with `--output json`, the JSON that grpcurl prints.
+//! `serve`, `demo`, `setup`, `emulate-netbox`, `config`, `completions` and `man` do their work in this process; every other
+//! command is a gRPC client of a running server. Each client command prints tables for people or, with `--output json`, the JSON that grpcurl prints.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check said no.
 //!
 //! `options` holds the flags that several commands share, each command's file holds its own, and `command` joins them.

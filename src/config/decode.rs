@@ -20,8 +20,9 @@ enum PathStep {
 
 /// Decodes a table whose keys begin with `at`. Every field of `T` must have a default.
 ///
-/// A variable of the environment is text. Where the setting is none, its value is read as TOML (`30`, `[60, 30]`); a boolean may
-/// also be written as yes, on, 1, no, off or 0.
+/// Variables of the environment are text, and templates of files often quote every value. Where the setting is no text, such a
+/// value is read as TOML (`30`, `[60, 30]`) or as a number (`.5`, `007`); a boolean may also be written as yes, on, 1, no, off or
+/// 0.
 pub(super) fn decode<T: DeserializeOwned + Default>(table: Table, at: &str, problems: &mut Problems) -> T {
     let mut root = Value::Table(table);
     // How many entries were removed from each list: the index of a later entry is higher in the file by this number.
@@ -41,10 +42,11 @@ pub(super) fn decode<T: DeserializeOwned + Default>(table: Table, at: &str, prob
             problems.add(key, explain(error.message()));
             return T::default();
         };
-        if problems.variable(&key).is_some() && !is_unknown_field(error.message()) {
+        // Templates and variables write every value as text.
+        if value.is_str() && !is_unknown_field(error.message()) || readings.contains_key(&path) {
             let text = || value.as_str().unwrap_or_default().to_owned();
             let (text, tried) = readings.entry(path.clone()).or_insert_with(|| (text(), 0));
-            let reading = [toml_value(text), boolean(text)].into_iter().flatten().nth(*tried);
+            let reading = [toml_value(text), number(text), boolean(text)].into_iter().flatten().nth(*tried);
             *tried += 1;
             if let Some(reading) = reading {
                 *value = reading;
@@ -116,6 +118,13 @@ fn toml_value(text: &str) -> Option<Value> {
     let mut table: Table = toml::from_str(&format!("value = {text}")).ok()?;
     // More than one key means that the text has several lines.
     (table.len() == 1).then(|| table.remove("value")).flatten()
+}
+
+/// The text as a number as Rust reads it: TOML knows neither `.5` nor `007`.
+fn number(text: &str) -> Option<Value> {
+    let text = text.trim();
+    let integer = text.parse().map(Value::Integer).ok();
+    integer.or_else(|| text.parse().map(Value::Float).ok())
 }
 
 fn boolean(text: &str) -> Option<Value> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Problems;
 use super::sinks::SinkEntry;
-use super::values::days_left;
+use super::values::days_around_end;
 use crate::notify::{NotificationRoute, NotifySettings};
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -65,7 +65,7 @@ impl RouteEntry {
         let min_severity =
             severity.map_err(|error| problems.add(format!("{at}.min_severity"), error)).unwrap_or_default();
         let max_days_left =
-            self.max_days_left.map(|days| days_left(format!("{at}.max_days_left"), days, problems));
+            self.max_days_left.map(|days| days_around_end(format!("{at}.max_days_left"), days, problems));
         NotificationRoute {
             sink: self.sink.clone(),
             kinds,

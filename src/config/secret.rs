@@ -32,6 +32,27 @@ impl<'de> Deserialize<'de> for SecretText {
     }
 }
 
+/// A list of secrets. Its errors quote none of them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct SecretList(Vec<SecretText>);
+
+impl std::ops::Deref for SecretList {
+    type Target = [SecretText];
+
+    fn deref(&self) -> &[SecretText] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The deserializer's own message would quote a value that is no list.
+        let list =
+            Vec::deserialize(deserializer).map_err(|_| D::Error::custom("expected a list of strings"))?;
+        Ok(Self(list))
+    }
+}
+
 impl Serialize for SecretText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(if self.0.is_some() { "(set)" } else { "" })
@@ -85,7 +106,14 @@ pub(super) fn list(
     file: Option<&Path>,
     problems: &mut Problems,
 ) -> Result<Vec<SecretString>, Reported> {
-    let mut secrets: Vec<SecretString> = texts.iter().filter_map(SecretText::value).cloned().collect();
+    let mut secrets = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        match text.value() {
+            Some(secret) => secrets.push(secret.clone()),
+            // Left out without a word, an empty secret would turn signing off.
+            None => problems.add(format!("{key}[{index}]"), "is empty"),
+        }
+    }
     if let Some(content) = optional(key, &SecretText::default(), file, problems)? {
         let lines = content.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty());
         secrets.extend(lines.map(|line| SecretString::from(line.to_owned())));

@@ -9,7 +9,7 @@ use toml::Table;
 use super::decode::decode;
 use super::entries::take_kind;
 use super::error::Problems;
-use super::secret::{self, SecretText};
+use super::secret::{self, SecretList, SecretText};
 use super::values::{http_url, in_range, not_empty};
 use crate::notify::{
     MailSettings, MailTls, RequestTemplate, SinkSettings, SinkTarget, TicketAuth, TicketSettings, trackers,
@@ -62,7 +62,7 @@ struct SlackEntry {
 #[serde(deny_unknown_fields, default)]
 struct WebhookEntry {
     url: String,
-    secrets: Vec<SecretText>,
+    secrets: SecretList,
     secrets_file: Option<PathBuf>,
 }
 

@@ -73,6 +73,39 @@ fn variables_are_read_as_the_type_of_their_setting() {
 }
 
 #[test]
+fn a_file_may_quote_values_of_any_type() {
+    let settings = check(
+        "[server]\ndrain_seconds = \"007\"\nallow_remote = \"yes\"\n[sync]\npoll_seconds = \".5\"\n\
+         [expiry]\nthresholds = \"[9, 1]\"\n",
+    );
+    let settings = settings.unwrap();
+    assert_eq!((settings.poll, settings.drain), (Duration::from_millis(500), Duration::from_secs(7)));
+    assert_eq!(settings.expiry.expiry, crate::expiry::Thresholds::new(vec![9, 1]).unwrap());
+}
+
+#[test]
+fn an_empty_signing_secret_is_an_error_and_does_not_turn_signing_off() {
+    let webhook = "[[notify.sinks]]\nname = \"own\"\nkind = \"webhook\"\nurl = \"https://own.example/x\"\n";
+    let error = check(&format!("{webhook}secrets = [\"\"]")).unwrap_err();
+    assert_eq!(keys(&error), ["notify.sinks[0].secrets[0]"]);
+    let error = check(&format!("{webhook}secrets = \"whsec_hush\"")).unwrap_err();
+    assert_eq!(keys(&error), ["notify.sinks[0].secrets"]);
+    assert!(!error.to_string().contains("hush"), "{error}");
+}
+
+#[test]
+fn a_route_may_be_for_leases_that_have_ended() {
+    let file = |days: i32| {
+        format!(
+            "[[notify.sinks]]\nname = \"ops\"\nkind = \"slack\"\nurl = \"https://h.example/x\"\n\
+             [[notify.routes]]\nsink = \"ops\"\nmax_days_left = {days}\n"
+        )
+    };
+    assert_eq!(check(&file(-1)).unwrap().notify.routes[0].max_days_left, Some(-1));
+    assert_eq!(keys(&check(&file(-36_501)).unwrap_err()), ["notify.routes[0].max_days_left"]);
+}
+
+#[test]
 fn every_problem_of_file_and_environment_is_reported_at_once() {
     let file = r#"
         [server]
@@ -174,11 +207,11 @@ fn a_value_out_of_range_is_an_error_and_is_never_adjusted() {
         ("validation.confirmations", "0"),
         ("validation.confirmations", "101"),
         ("validation.confirm_seconds", "-1"),
-        ("validation.rewrite_unchanged_hours", "0"),
+        ("validation.rewrite_unchanged_hours", "876601"),
         ("validation.reputation.watch_share", "2"),
         ("validation.reputation.max_queries_per_round", "0"),
         ("validation.preflight.min_days_left", "-1"),
-        ("validation.preflight.bgp_stale_hours", "0"),
+        ("validation.preflight.bgp_stale_hours", "876601"),
         ("validation.preflight.reputation_stale_hours", "876601"),
         ("allocation.min_days_left", "-1"),
         ("allocation.quarantine_hours", "876601"),

@@ -116,7 +116,7 @@ impl ValidationSection {
             rewrite_unchanged_after: hours(
                 "validation.rewrite_unchanged_hours",
                 self.rewrite_unchanged_hours,
-                1..=CENTURY_HOURS,
+                0..=CENTURY_HOURS,
                 problems,
             ),
             reputation: self.reputation.check(problems),
@@ -148,13 +148,13 @@ impl PreflightSection {
             bgp_stale_after: hours(
                 "validation.preflight.bgp_stale_hours",
                 self.bgp_stale_hours,
-                1..=CENTURY_HOURS,
+                0..=CENTURY_HOURS,
                 problems,
             ),
             reputation_stale_after: hours(
                 "validation.preflight.reputation_stale_hours",
                 self.reputation_stale_hours,
-                1..=CENTURY_HOURS,
+                0..=CENTURY_HOURS,
                 problems,
             ),
             geofeed_field: self.geofeed_field.clone(),

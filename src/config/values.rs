@@ -67,6 +67,12 @@ pub(super) fn days_left(key: impl Into<String>, days: i32, problems: &mut Proble
     in_range(key, days, 0..=CENTURY_DAYS.cast_signed(), problems)
 }
 
+/// Checks a number of days before the end of a lease, or after it where the number is negative.
+pub(super) fn days_around_end(key: impl Into<String>, days: i32, problems: &mut Problems) -> i32 {
+    let century = CENTURY_DAYS.cast_signed();
+    in_range(key, days, -century..=century, problems)
+}
+
 /// Parses each word of a list; every word that is not allowed is reported.
 pub(super) fn choices<T: FromStr + Ord>(key: &str, words: &[String], problems: &mut Problems) -> BTreeSet<T>
 where

@@ -1,6 +1,6 @@
 //! The past of an address: from this server's log, and for the time before the log from NetBox's change log.
 //!
-//! Where neither log oldest_change, the answer is an error and not a guess.
+//! Where neither log reaches back far enough, the answer is an error and not a guess.
 
 use std::net::IpAddr;
 use std::sync::Arc;

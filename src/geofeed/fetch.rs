@@ -42,8 +42,8 @@ impl GeofeedClient {
         Ok(Self { web, kept: Mutex::default() })
     }
 
-    /// The geofeed at a URL: the kept one if it is younger than an hour, otherwise fetched again. The
-    /// observation is dated `now`.
+    /// The geofeed at a URL: the kept one if it is younger than an hour, otherwise fetched again. The observation has the time
+    /// at which it was fetched.
     pub async fn get(&self, text: &str, now: Timestamp) -> Result<Observed<Arc<Geofeed>>, CouldNotCheck> {
         let failed = |why: String| CouldNotCheck::from_source("geofeed", why);
         let url: Url =

@@ -35,6 +35,9 @@ pub(super) struct CalendarQuery {
     owner: Option<String>,
 }
 
+/// The body of a 503 before the first full pass over NetBox has ended.
+pub(super) const NOT_READY: &str = "no records have been read from NetBox yet\n";
+
 impl Calendar {
     /// Whether a token is the right one. Digests are compared, so that the time of the comparison tells nothing about the token.
     fn admits(&self, token: &str) -> bool {
@@ -44,7 +47,7 @@ impl Calendar {
     fn answer(&self, headers: &HeaderMap, query: &CalendarQuery) -> Response {
         let index = match self.cache.ready_snapshot() {
             Ok(index) => index,
-            Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+            Err(_) => return (StatusCode::SERVICE_UNAVAILABLE, NOT_READY).into_response(),
         };
         let owner = query.owner.as_deref();
         let of_owner = |prefix: &&Arc<Prefix>| {

@@ -40,7 +40,8 @@ pub fn router(cache: Arc<Cache>, clock: Arc<dyn Clock>, calendar: Option<Calenda
 
 async fn readiness(State(HttpState { cache, .. }): State<HttpState>) -> (StatusCode, String) {
     match cache.ready_read() {
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        // Without the reason: whoever may ask this may not be meant to read NetBox's address and texts.
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, calendar::NOT_READY.to_owned()),
         Ok(_) if cache.freshness().is_live() => (StatusCode::OK, "ok\n".to_owned()),
         // Still ready: reads are served, and an orchestrator that restarted the server would only make things worse.
         Ok(_) => (StatusCode::OK, "serving from the cache; NetBox is out of reach\n".to_owned()),

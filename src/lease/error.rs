@@ -7,8 +7,9 @@ use crate::{cache, netbox};
 
 /// A lease was not registered, found, renewed or ended.
 ///
-/// After [`Error::Changed`] the caller reads the lease and decides again. After [`Error::NetBox`] with an unknown outcome the
-/// caller repeats the call. After every other error nothing was written.
+/// After [`Error::Changed`] the caller reads the lease and decides again. After [`Error::NetBox`] with an unknown outcome, and
+/// after [`Error::Cache`], NetBox may have the change: the caller repeats the call, which writes nothing twice. After every other
+/// error nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]

@@ -26,7 +26,7 @@ pub enum IntentState {
     Pending,
     /// NetBox has the result of the write.
     Done,
-    /// Nothing of the write is in NetBox.
+    /// As far as is known, nothing of the write is in NetBox.
     Failed,
 }
 

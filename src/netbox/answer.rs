@@ -84,10 +84,11 @@ fn forbidden(request: &ApiRequest<'_>, detail: String) -> Error {
 /// The kind of a 400, from the texts of its field errors.
 fn refused(problems: Vec<FieldProblem>) -> Error {
     let says = |signs: &[&str]| problems.iter().any(|problem| contains_any(&problem.message, signs));
-    if says(&DUPLICATE) {
-        Error::Duplicate { problems }
-    } else if says(&CUSTOM_FIELD_UNKNOWN) {
+    // First, because this text quotes the name of the field, which may contain a sign of a duplicate.
+    if says(&CUSTOM_FIELD_UNKNOWN) {
         Error::UnknownCustomField { problems }
+    } else if says(&DUPLICATE) {
+        Error::Duplicate { problems }
     } else {
         Error::Invalid { problems }
     }

@@ -14,8 +14,8 @@ use super::request::{ApiRequest, QueryParameter};
 const LONGEST_REQUEST_LINE: usize = 4094;
 /// Room for what is added to the filters: method, protocol, `limit`, `start` or `id__gte` with `ordering`.
 const REQUEST_LINE_RESERVE: usize = 100;
-/// More pages than this mean that NetBox ignored a filter; the read is given up.
-const MOST_PAGES: usize = 200;
+/// More rows than this mean that NetBox ignored a filter; the read is given up.
+const MOST_ROWS: usize = 200_000;
 
 impl Client {
     /// All rows of an endpoint that match `common` and any one of `values` of the filter `name`. The values are spread
@@ -60,7 +60,7 @@ impl Client {
         }
         let mut found = Vec::new();
         let mut from = 0;
-        for _ in 0..MOST_PAGES {
+        while found.len() < MOST_ROWS {
             let mut query = self.page_query(fields, filters);
             self.start_at(&mut query, from);
             let mut page = self.transport().read(ApiRequest::get(path, &query)).await?;
@@ -73,7 +73,7 @@ impl Client {
                 _ => return Ok(found),
             }
         }
-        Err(malformed(path, "it has no end of pages"))
+        Err(malformed(path, "it has more rows than the filters can match"))
     }
 
     fn page_query<'a>(&self, fields: &str, filters: &[QueryParameter<'a>]) -> Vec<QueryParameter<'a>> {

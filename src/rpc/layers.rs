@@ -2,7 +2,8 @@
 //!
 //! 1. **Metrics**: every call is counted and timed by method and outcome, refused calls included.
 //! 2. **Deadline**: a call that outlasts its `grpc-timeout` answers DEADLINE_EXCEEDED. (tonic's own deadline would answer
-//!    CANCELLED.) A write is a task of its own and goes on after the deadline; repeating the request id shows its result.
+//!    CANCELLED.) A write of AllocationService is a task of its own and goes on after the deadline; repeating the request id
+//!    shows its result. A write of LeaseService ends with its call.
 //!
 //! There is no authentication yet. Until there is, the server refuses to listen outside loopback unless a setting allows it.
 
@@ -99,7 +100,7 @@ where
                 Some(limit) => match tokio::time::timeout(limit, answer).await {
                     Ok(answer) => answer?,
                     Err(_) => {
-                        Status::new(Code::DeadlineExceeded, "the deadline of the call has passed; a write goes on, and its request_id shows the result").into_http()
+                        Status::new(Code::DeadlineExceeded, "the deadline of the call has passed: repeat a write with the same request_id to learn its result").into_http()
                     }
                 },
             };

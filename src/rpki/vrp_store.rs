@@ -27,7 +27,7 @@ struct InstalledSet {
 pub struct VrpStoreState {
     /// The number of VRPs in the installed set, expired or not.
     pub vrps: usize,
-    /// When the set was installed or last confirmed; `None` before the first.
+    /// The time of the data: for RTR, when the set was installed or last confirmed. `None` before the first set.
     pub time: Option<Timestamp>,
     /// Why the source could not be refreshed; empty if the last attempt succeeded.
     pub last_error: String,

@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::events::{EventLog, Historian};
 use crate::expiry::ExpiryEngine;
 use crate::lease::Registrar;
+use crate::netbox::Client;
 use crate::notify::Notifier;
 use crate::rpki::Validator;
 use crate::sync::Syncer;
@@ -21,6 +22,7 @@ use crate::validation::{CheckRounds, OnDemandChecks};
 #[derive(Clone)]
 pub(super) struct Components {
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) client: Client,
     pub(super) cache: Arc<Cache>,
     pub(super) log: Arc<EventLog>,
     pub(super) syncer: Arc<Syncer>,
@@ -65,7 +67,7 @@ pub(super) async fn build(
         validator: sources.validator.clone(),
         checks: Arc::new(CheckRounds::new(
             sources.clone(),
-            client,
+            client.clone(),
             cache.clone(),
             log.clone(),
             ledger.observations.clone(),
@@ -80,6 +82,7 @@ pub(super) async fn build(
             validation.clone(),
         )),
         clock,
+        client,
         cache,
         log,
     })

@@ -159,7 +159,7 @@ fn http_router(settings: &Settings, components: &Components) -> axum::Router {
         token,
         cache: components.cache.clone(),
         alarms: settings.expiry.clone(),
-        netbox: settings.netbox.url.clone(),
+        netbox: components.client.url().clone(),
     });
     http::router(components.cache.clone(), components.clock.clone(), calendar)
 }

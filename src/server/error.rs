@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::sources;
 use crate::{cache, ledger, netbox, notify};
 
-/// The server could not start. Nothing is left running, and the message names the setting, file or port at fault.
+/// The server could not start. The message names the setting, file or port at fault. Tasks that were already started end with
+/// the process.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]

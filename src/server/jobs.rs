@@ -42,7 +42,7 @@ const EXPIRY_EVERY: Duration = Duration::from_secs(2);
 const ROUTE_EVERY: Duration = Duration::from_secs(1);
 /// Deliveries that are due are sent.
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
-/// Deliveries that were sent long ago are removed, and quarantined addresses whose time is over are released.
+/// Old deliveries, and addresses whose quarantine is over, are deleted from the ledger.
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
 /// VRP documents are refreshed if they changed (by a file's date, a URL's ETag).
 const VRP_REFRESH_EVERY: Duration = Duration::from_secs(15);
@@ -55,6 +55,15 @@ const LOCAL_ROUND: Duration = Duration::from_mins(15);
 /// The deadline of a round that asks servers over the network for every block.
 const NETWORK_ROUND: Duration = Duration::from_hours(4);
 
+/// Jobs of version 0.1 that have another name since. TriggerCheck accepts the old name, too.
+const RENAMED_JOBS: [(&str, &str); 5] = [
+    ("allocation.wake", "allocation.end-quarantine"),
+    ("expiry.look", "expiry.check"),
+    ("notify.forget", "notify.prune"),
+    ("rpki.look", "rpki.refresh"),
+    ("validation.fold", "validation.write-back"),
+];
+
 /// Starts every job, and the triggers that start some of them early.
 pub(super) fn start(
     settings: &Settings,
@@ -63,6 +72,9 @@ pub(super) fn start(
     stop: &CancellationToken,
 ) -> Scheduler {
     let scheduler = Scheduler::new(components.clock.clone());
+    for (old, new) in RENAMED_JOBS {
+        scheduler.rename(old, new);
+    }
     sync_jobs(&scheduler, settings, components);
     validation_jobs(&scheduler, settings, components);
     event_jobs(&scheduler, settings, components);
@@ -103,7 +115,7 @@ fn sync_jobs(scheduler: &Scheduler, settings: &Settings, components: &Components
     scheduler.add("allocation.end-quarantine", PRUNE_EVERY, work(&components.allocator, end_quarantine));
 }
 
-/// CheckRounds leased blocks: every block in turn, and blocks that were just leased without waiting for their turn.
+/// Checks leased blocks: every block in turn, and blocks that were just leased without waiting for their turn.
 fn validation_jobs(scheduler: &Scheduler, settings: &Settings, components: &Components) {
     let every = &settings.checks.validation;
     let within = |every: Duration, deadline: Duration| Timing {

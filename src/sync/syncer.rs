@@ -52,6 +52,17 @@ struct Report {
     reachable: bool,
 }
 
+/// A full pass that is running, as [`Syncer::state`] reports it. The report ends when this is dropped, so also when the pass is
+/// cancelled at its deadline or panics.
+struct RunningPass<'a>(&'a Syncer);
+
+impl Drop for RunningPass<'_> {
+    fn drop(&mut self) {
+        self.0.progress.start(0);
+        self.0.report().pass_running = false;
+    }
+}
+
 impl Syncer {
     /// A syncer that continues from the position that the cache has. The clock dates what is read.
     pub async fn new(client: Client, cache: Arc<Cache>, clock: Arc<dyn Clock>) -> Self {
@@ -148,9 +159,9 @@ impl Syncer {
     pub async fn full_pass(&self, reason: &str) -> Result<(), Error> {
         let _only_pass = self.pass.lock().await;
         self.report().pass_running = true;
+        let running = RunningPass(self);
         let outcome = self.run_pass(reason).await;
-        self.progress.start(0);
-        self.report().pass_running = false;
+        drop(running);
         if let Err(error) = outcome {
             self.cache.abandon_pass().await;
             return Err(self.round_failed(error));

@@ -1,1 +1,1 @@
-"""The real peers that the tests talk to, one file a peer, and the runner that starts them and counts."""
+"""The real peers that the tests talk to, and the runner that starts them and counts the results."""

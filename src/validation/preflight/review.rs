@@ -1,5 +1,7 @@
 //! The block under review, and the parts that all findings have in common.
 
+use std::collections::BTreeSet;
+
 use super::finding::{FindingActor, FindingSeverity, PreflightAspect, PreflightFinding};
 use super::settings::PreflightSettings;
 use crate::model::{CouldNotCheck, Lease, Network};
@@ -62,12 +64,11 @@ impl AnnouncementReview<'_> {
         could_not: &CouldNotCheck,
     ) -> PreflightFinding {
         let (severity, reason, advice) = if !could_not.is_not_configured() {
-            let mut sources: Vec<&str> = could_not.causes.iter().map(|cause| cause.source.as_str()).collect();
-            sources.dedup();
-            let advice = format!(
-                "Find out why there is no answer from {} (leasehold status), and try again.",
-                sources.join(", ")
-            );
+            let sources: BTreeSet<&str> =
+                could_not.causes.iter().map(|cause| cause.source.as_str()).collect();
+            let sources = sources.into_iter().collect::<Vec<_>>().join(", ");
+            let advice =
+                format!("Find out why there is no answer from {sources} (leasehold status), and try again.");
             (self.fault(aspect), "COULD_NOT_CHECK", advice)
         } else if self.settings.required.contains(&aspect) {
             let advice = format!(

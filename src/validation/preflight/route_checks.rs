@@ -6,6 +6,9 @@ use crate::irr::{IrrState, IrrVerdict};
 use crate::model::{CouldNotCheck, InvalidReason, Observed, Route, RouteState, RouteVerdict};
 use crate::validation::reasons;
 
+/// The reason of a finding about a ROA that authorises the route, and more-specific ones that nobody announces (RFC 9319).
+const LOOSE_MAX_LENGTH: &str = "ROA_MAX_LENGTH_LOOSE";
+
 impl AnnouncementReview<'_> {
     /// The findings if neither the request nor the lease names the AS that is to announce the block.
     pub(super) fn origin_missing(&self) -> Vec<PreflightFinding> {
@@ -60,7 +63,7 @@ impl AnnouncementReview<'_> {
                     advice: format!("Ask {holder} for {roa}, and to withdraw the one that authorises more."),
                     ..found(
                         FindingSeverity::Warning,
-                        "ROA_MAX_LENGTH_LOOSE",
+                        LOOSE_MAX_LENGTH,
                         format!(
                             "{loose} also authorises more-specifics: an attacker who forges {origin} can announce them (RFC 9319)"
                         ),
@@ -90,7 +93,7 @@ impl AnnouncementReview<'_> {
     }
 
     /// Whether the IRR has a route object for a route. `roa` are the findings of [`Self::roa`] about the same route: an object
-    /// that is hidden because of a bad ROA needs no advice of its own if they already ask for a better one.
+    /// that is hidden because of a bad ROA needs no advice of its own if a finding that is as severe asks for a better ROA.
     pub(super) fn irr(
         &self,
         route: Route,
@@ -111,7 +114,11 @@ impl AnnouncementReview<'_> {
             IrrState::Absent => (self.fault(aspect), "IRR_MISSING"),
         };
         let (holder, prefix, origin) = (self.holder(), route.prefix, route.origin);
-        let roa_advised = roa.iter().any(|finding| finding.actor == FindingActor::Holder);
+        let roa_advised = roa.iter().any(|finding| {
+            finding.actor == FindingActor::Holder
+                && finding.reason != LOOSE_MAX_LENGTH
+                && finding.severity >= severity
+        });
         let (actor, advice) = match answer.value.state {
             IrrState::Registered => (FindingActor::Nobody, String::new()),
             IrrState::Hidden if roa_advised => (FindingActor::Holder, String::new()),
