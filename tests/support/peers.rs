@@ -17,6 +17,7 @@ pub fn netbox(test: &str) -> Option<RealNetBox> {
 }
 
 pub fn variable(test: &str, name: &str, what: &str) -> Option<String> {
+    must_be_named_real();
     match environment(name) {
         Some(value) if !value.is_empty() => Some(value),
         _ => {
@@ -28,6 +29,18 @@ pub fn variable(test: &str, name: &str, what: &str) -> Option<String> {
             None
         }
     }
+}
+
+/// Only tests with `real` in their name or module path may be run once more when they fail (.config/nextest.toml), so each
+/// test that uses a real peer has to have it. The test's own thread is named after it.
+fn must_be_named_real() {
+    let thread = std::thread::current();
+    let Some(name) = thread.name().filter(|name| name.contains("::")) else { return };
+    let mut words = name.split("::").flat_map(|part| part.split('_'));
+    assert!(
+        name.starts_with("reputation::") || words.any(|word| word == "real"),
+        "{name} uses a real peer, so its name needs the word `real`"
+    );
 }
 
 /// A variable of the environment, by which tests/run tells a test what it has started. The one place where tests read it.
