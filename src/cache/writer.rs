@@ -210,7 +210,9 @@ impl Cache {
         Ok(())
     }
 
-    /// Abandons the generation that is being built. Its rows stay in the file until [`Cache::delete_old_generations`].
+    /// Abandons the generation that is being built. Its rows stay in the file, and the next pass adds to them under the same
+    /// number: a record that NetBox deletes between the two passes is read again from the file at the next start, until a
+    /// later pass has replaced the generation.
     pub async fn abandon_pass(&self) {
         self.writer.lock().await.building = None;
     }

@@ -41,8 +41,8 @@ impl NotificationRoute {
         Self { sink: sink.to_owned(), ..Self::default() }
     }
 
-    /// Whether an event takes this route. A sink that `keeps_open` what an event has raised receives every event that may
-    /// resolve it, whatever the conditions on kind, severity and days say.
+    /// Whether the route's sink receives an event. `keeps_open` says that the sink opens tickets or alerts that a later event
+    /// resolves: it then receives every event that may resolve one, whatever the conditions on kind, severity and days are.
     pub fn takes(&self, domain_event: &DomainEvent, keeps_open: bool) -> bool {
         let owner =
             self.owners.is_empty() || domain_event.owner().is_some_and(|owner| self.owners.contains(owner));

@@ -13,7 +13,8 @@
 //! # Error handling
 //!
 //! A NetBox that does not answer is an [`Error`] of one round only. The cache stays in service and reports its age. The caller
-//! only has to call again after the usual interval.
+//! only has to call again after the usual interval. A full pass that failed is tried again by its own interval, not by the
+//! next poll.
 
 mod error;
 mod full_pass;
