@@ -45,9 +45,8 @@ impl Calendar {
     }
 
     fn answer(&self, headers: &HeaderMap, query: &CalendarQuery) -> Response {
-        let index = match self.cache.ready_snapshot() {
-            Ok(index) => index,
-            Err(_) => return (StatusCode::SERVICE_UNAVAILABLE, NOT_READY).into_response(),
+        let Ok(index) = self.cache.ready_snapshot() else {
+            return (StatusCode::SERVICE_UNAVAILABLE, NOT_READY).into_response();
         };
         let owner = query.owner.as_deref();
         let of_owner = |prefix: &&Arc<Prefix>| {
