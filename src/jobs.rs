@@ -85,8 +85,8 @@ struct Job {
 pub struct Scheduler {
     /// Jobs by name. Only [`Scheduler::add`] writes; the lock is never held across an await.
     jobs: Arc<Mutex<BTreeMap<Arc<str>, Arc<Job>>>>,
-    /// The present name of each job by an earlier one. Only [`Scheduler::rename`] writes.
-    renamed: Arc<Mutex<BTreeMap<&'static str, &'static str>>>,
+    /// Names that jobs had in an earlier version, each with the present name.
+    renamed: &'static [(&'static str, &'static str)],
     /// One task a job; [`Scheduler::stop`] waits for all of them.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -94,11 +94,12 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler without jobs. The clock dates the states; intervals and deadlines follow tokio's time.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    /// A scheduler without jobs. The clock dates the states; intervals and deadlines follow tokio's time. `renamed` lists names
+    /// of an earlier version with the present ones: [`Scheduler::trigger`] accepts both.
+    pub fn new(clock: Arc<dyn Clock>, renamed: &'static [(&'static str, &'static str)]) -> Self {
         Self {
             jobs: Arc::default(),
-            renamed: Arc::default(),
+            renamed,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             clock,
@@ -136,11 +137,6 @@ impl Scheduler {
         });
     }
 
-    /// Lets [`Scheduler::trigger`] find a job by a name that it had in an earlier version.
-    pub fn rename(&self, old: &'static str, new: &'static str) {
-        self.renamed.lock().unwrap_or_else(PoisonError::into_inner).insert(old, new);
-    }
-
     /// The state of every job, ordered by name.
     pub fn states(&self) -> Vec<(Arc<str>, JobState)> {
         self.locked().iter().map(|(name, job)| (name.clone(), job.state.borrow().clone())).collect()
@@ -149,8 +145,8 @@ impl Scheduler {
     /// Starts a run of the named job; with `wait`, returns once a run that began after this call has finished. `None` if no
     /// job has this name.
     pub async fn trigger(&self, name: &str, wait: bool) -> Option<JobState> {
-        let renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
-        let job = self.locked().get(renamed.unwrap_or(name))?.clone();
+        let name = self.renamed.iter().find(|(old, _)| *old == name).map_or(name, |(_, new)| *new);
+        let job = self.locked().get(name)?.clone();
         let mut watched = job.state.subscribe();
         // A run that is already under way may have begun before the change that the caller wants it to see, so the one
         // after it counts.
@@ -272,7 +268,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     fn scheduler() -> Scheduler {
-        Scheduler::new(Arc::new(SystemClock::new(TimeZone::UTC)))
+        Scheduler::new(Arc::new(SystemClock::new(TimeZone::UTC)), &[("test.old", "test.job")])
     }
 
     #[tokio::test]
@@ -291,7 +287,6 @@ mod tests {
         let state = scheduler.trigger("test.job", true).await.unwrap();
         assert_eq!(state.last_error, format!("run {}", runs.load(Ordering::SeqCst)));
         assert!(scheduler.trigger("no.such.job", true).await.is_none());
-        scheduler.rename("test.old", "test.job");
         assert!(scheduler.trigger("test.old", true).await.unwrap().finished > state.finished);
         assert_eq!(state.last_success, None);
         scheduler.stop().await;

@@ -91,21 +91,11 @@ fn prefix(id: u64, terms: Option<(Date, Option<Date>)>, revision: i64) -> Prefix
         let term = Term { start: None, expiry: Some(expiry), notice };
         Box::new(Lease { owner: Some("ACME-LIR".into()), term, ..Lease::default() })
     });
+    let network = Network::from(ipnet::Ipv4Net::new(address, 24).unwrap());
     Prefix {
-        id: PrefixId(id),
-        network: Network::from(ipnet::Ipv4Net::new(address, 24).unwrap()),
-        scope: VrfScope::Global,
-        status: "active".into(),
-        is_pool: false,
-        mark_utilized: false,
-        tenant: None,
-        role: None,
-        tags: Vec::new(),
-        description: String::new(),
         lease,
-        allocation: None,
-        custom_fields: serde_json::Map::new(),
         revision: Revision(Some(Timestamp::from_second(1_790_000_000 + revision).unwrap())),
+        ..Prefix::bare(PrefixId(id), network, VrfScope::Global)
     }
 }
 

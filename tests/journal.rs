@@ -12,22 +12,8 @@ use leasehold::model::{
 use crate::support::{directory, peers};
 
 pub fn prefix(id: u64, network: &str, description: &str, revision: i64) -> Arc<Prefix> {
-    Arc::new(Prefix {
-        id: PrefixId(id),
-        network: network.parse().unwrap(),
-        scope: VrfScope::Global,
-        status: "active".into(),
-        is_pool: false,
-        mark_utilized: false,
-        tenant: None,
-        role: None,
-        tags: Vec::new(),
-        description: description.into(),
-        lease: None,
-        allocation: None,
-        custom_fields: serde_json::Map::new(),
-        revision: Revision(Some(at(revision))),
-    })
+    let bare = Prefix::bare(PrefixId(id), network.parse().unwrap(), VrfScope::Global);
+    Arc::new(Prefix { description: description.into(), revision: Revision(Some(at(revision))), ..bare })
 }
 
 fn at(second: i64) -> Timestamp {

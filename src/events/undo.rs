@@ -85,28 +85,15 @@ fn keep_earliest<'a, T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{PrefixId, Revision};
+    use crate::model::PrefixId;
     use proptest::prelude::*;
 
     const NETWORKS: [&str; 4] = ["203.0.113.0/24", "203.0.113.0/28", "203.0.113.128/25", "198.51.100.0/24"];
 
     fn prefix(id: u64, network: usize, words: u8) -> Arc<Prefix> {
-        Arc::new(Prefix {
-            id: PrefixId(id),
-            network: NETWORKS[network].parse().unwrap(),
-            scope: VrfScope::Global,
-            status: "active".into(),
-            is_pool: false,
-            mark_utilized: false,
-            tenant: None,
-            role: None,
-            tags: Vec::new(),
-            description: words.to_string(),
-            lease: None,
-            allocation: None,
-            custom_fields: serde_json::Map::new(),
-            revision: Revision::default(),
-        })
+        let network = NETWORKS[network].parse().unwrap();
+        let bare = Prefix::bare(PrefixId(id), network, VrfScope::Global);
+        Arc::new(Prefix { description: words.to_string(), ..bare })
     }
 
     fn second(second: usize) -> Timestamp {

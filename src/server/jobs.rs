@@ -71,10 +71,7 @@ pub(super) fn start(
     health: HealthReporter,
     stop: &CancellationToken,
 ) -> Scheduler {
-    let scheduler = Scheduler::new(components.clock.clone());
-    for (old, new) in RENAMED_JOBS {
-        scheduler.rename(old, new);
-    }
+    let scheduler = Scheduler::new(components.clock.clone(), &RENAMED_JOBS);
     sync_jobs(&scheduler, settings, components);
     validation_jobs(&scheduler, settings, components);
     event_jobs(&scheduler, settings, components);
