@@ -372,10 +372,19 @@ fn an_old_name_beside_the_new_one_is_an_error() {
 
 #[test]
 fn listening_on_other_addresses_needs_consent() {
-    let remote = ("LEASEHOLD_SERVER__GRPC_LISTEN", "0.0.0.0:50051");
-    let error = read("", &[remote]).check().unwrap_err();
-    assert!(error.to_string().contains("server.allow_remote"), "{error}");
-    assert!(read("", &[remote, ("LEASEHOLD_SERVER__ALLOW_REMOTE", "true")]).check().is_ok());
+    // Both ports take writes.
+    for (variable, key) in [
+        ("LEASEHOLD_SERVER__GRPC_LISTEN", "server.grpc_listen"),
+        ("LEASEHOLD_SERVER__HTTP_LISTEN", "server.http_listen"),
+    ] {
+        for address in ["0.0.0.0:50090", "192.0.2.1:50090", "[::]:50090"] {
+            let remote = (variable, address);
+            let error = read("", &[remote]).check().unwrap_err();
+            assert_eq!(keys(&error), [key], "{address}");
+            assert!(error.to_string().contains("server.allow_remote"), "{error}");
+            assert!(read("", &[remote, ("LEASEHOLD_SERVER__ALLOW_REMOTE", "true")]).check().is_ok());
+        }
+    }
 }
 
 #[test]

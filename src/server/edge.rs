@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use prost::Message as _;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -11,8 +11,10 @@ use tonic::service::Routes;
 use tonic::transport::Server as Grpc;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::{Health, HealthServer};
+use tower::Layer as _;
 
 use super::capabilities::Components;
+use super::descriptors;
 use super::error::Error;
 use crate::config::Settings;
 use crate::http;
@@ -64,19 +66,31 @@ pub(super) fn serve(
     health: HealthServer<impl Health>,
     stop: &CancellationToken,
 ) -> Result<JoinHandle<()>, Error> {
+    let pool = descriptors::pool()?;
+    let mut methods = descriptors::methods(&pool);
+    methods.push("/grpc.health.v1.Health/Check".to_owned());
+    let layers = Layers::new(methods, LONGEST_CALL);
+    let services = services(settings, components, scheduler, health, stop)?;
+    let http = http_router(settings, components)
+        .merge(http::openapi_router(pool.clone()))
+        .merge(http::connect_router(pool, layers.layer(services.clone()), MAX_REQUEST_BYTES));
     let grpc = Grpc::builder()
         .accept_http1(true)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .max_concurrent_streams(1024)
-        .layer(Layers::new(methods()?, LONGEST_CALL))
+        .layer(layers)
         .layer(tonic_web::GrpcWebLayer::new())
-        .add_routes(services(settings, components, scheduler, health, stop)?)
+        .add_routes(services)
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listeners.grpc).with_nodelay(Some(true)),
             stop.clone().cancelled_owned(),
         );
-    let http = axum::serve(listeners.http, http_router(settings, components))
+    // Answers are short, and one that waits for the next packet to fill up would come late.
+    let listener = listeners.http.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
+    let http = axum::serve(listener, http)
         .with_graceful_shutdown(stop.clone().cancelled_owned())
         .into_future();
     tracing::info!(grpc = %listeners.grpc_address, http = %listeners.http_address, "listening");
@@ -106,7 +120,7 @@ fn services(
     let prefixes = PrefixHandler::new(cache.clone(), clock.clone(), historian.clone());
     let leases = LeaseHandler::new(cache.clone(), registrar, clock.clone(), log.clone(), bookmarks);
     let allocations = AllocationHandler::new(cache.clone(), allocator.clone(), clock.clone());
-    let validations = ValidationHandler::new(on_demand.clone(), clock.clone(), stop.clone());
+    let validations = ValidationHandler::new(on_demand.clone(), cache.clone(), clock.clone(), stop.clone());
     let events = EventHandler::new(cache.clone(), log, historian, clock.clone(), bookmarks);
     let notifications = NotificationHandler::new(notifier, cache.clone(), clock.clone());
     let started = clock.now();
@@ -138,22 +152,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// The path of every method, for the metrics of calls.
-fn methods() -> Result<Vec<String>, Error> {
-    let set = prost_types::FileDescriptorSet::decode(proto::DESCRIPTORS)
-        .map_err(|error| Error::Reflection(error.to_string()))?;
-    let mut paths = vec!["/grpc.health.v1.Health/Check".to_owned()];
-    for file in &set.file {
-        for service in &file.service {
-            for method in &service.method {
-                paths.push(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
-            }
-        }
-    }
-    Ok(paths)
-}
-
-/// Metrics, liveness, and the calendar where a token for it is configured.
+/// What is no method: metrics, liveness, and the calendar where a token for it is configured.
 fn http_router(settings: &Settings, components: &Components) -> axum::Router {
     let calendar = settings.calendar_token.clone().map(|token| http::Calendar {
         token,

@@ -26,4 +26,6 @@ pub enum Error {
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("cannot serve gRPC reflection: {0}")]
     Reflection(String),
+    #[error("cannot read the descriptors of the API: {0}")]
+    Descriptors(String),
 }

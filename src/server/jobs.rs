@@ -17,10 +17,10 @@ use crate::allocation::Allocator;
 use crate::config::Settings;
 use crate::events::{EventLog, SyncWatch};
 use crate::expiry::ExpiryEngine;
-use crate::jobs::{AtStop, Scheduler, Timing, Work};
+use crate::jobs::{AtStop, JobError, Scheduler, Timing, Work};
 use crate::ledger::Retention;
 use crate::notify::Notifier;
-use crate::rpc::report_health;
+use crate::rpc::{Problem, report_health};
 use crate::rpki::Validator;
 use crate::sync::Syncer;
 use crate::telemetry;
@@ -85,13 +85,13 @@ pub(super) fn start(
 fn work<S, T, E, F>(shared: &Arc<S>, run: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Work
 where
     S: Send + Sync + 'static,
-    E: ToString,
+    E: Into<Problem>,
     F: Future<Output = Result<T, E>> + Send + 'static,
 {
     let shared = shared.clone();
     Arc::new(move || {
         let running = run(shared.clone());
-        async move { running.await.map(drop).map_err(|error| error.to_string()) }.boxed()
+        async move { running.await.map(drop).map_err(|error| JobError::from(error.into())) }.boxed()
     })
 }
 

@@ -5,6 +5,7 @@
 //! calls, ends the streams with their resume tokens, and waits for the writes that calls began.
 
 mod capabilities;
+mod descriptors;
 mod edge;
 mod error;
 mod jobs;

