@@ -43,6 +43,9 @@ pub(crate) struct DemoArgs {
     /// Address of the gRPC listener [default: 127.0.0.1:50051, with --exit any free port]
     #[arg(long, value_name = "ADDRESS:PORT")]
     grpc_listen: Option<SocketAddr>,
+    /// Address of the HTTP listener [default: 127.0.0.1:50080, with --exit any free port]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    http_listen: Option<SocketAddr>,
 }
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -58,8 +61,9 @@ pub(crate) async fn run(args: DemoArgs, clock: Arc<dyn Clock>) -> CommandResult 
     for step in schema::plan(&client).await? {
         schema::apply(&client, &step).await?;
     }
-    let default = SocketAddr::from(([127, 0, 0, 1], 50051));
-    let grpc_listen = args.grpc_listen.unwrap_or(if args.exit { LOOPBACK } else { default });
+    let default = |port| if args.exit { LOOPBACK } else { SocketAddr::new(LOOPBACK.ip(), port) };
+    let grpc_listen = args.grpc_listen.unwrap_or_else(|| default(50051));
+    let http_listen = args.http_listen.unwrap_or_else(|| default(50080));
     // A VRP file as a validator writes it: a ROA for the first block, and none for the others.
     let directory = tempfile::tempdir()?;
     let vrps = directory.path().join("vrps.json");
@@ -67,7 +71,7 @@ pub(crate) async fn run(args: DemoArgs, clock: Arc<dyn Clock>) -> CommandResult 
         &vrps,
         format!(r#"{{"roas":[{{"asn":"AS64500","prefix":"{BLOCK}","maxLength":24,"ta":"demo"}}]}}"#),
     )?;
-    let running = server::start(settings(netbox, grpc_listen, &vrps)).await?;
+    let running = server::start(settings(netbox, (grpc_listen, http_listen), &vrps)).await?;
     outln!("An emulated NetBox listens on {}, Leasehold on {}.", listening.url(), running.grpc);
     let caller = ServerArgs { server: format!("http://{}", running.grpc), token: None, timeout: 20 };
     let connection = connect::connect(&caller).await?;
@@ -80,6 +84,11 @@ pub(crate) async fn run(args: DemoArgs, clock: Arc<dyn Clock>) -> CommandResult 
             "Leasehold keeps running on {}: try the lines above. Ctrl-C ends it and discards everything.",
             running.grpc
         );
+        outln!("The same calls are JSON by HTTP on {}:", running.http);
+        outln!(
+            "   $ curl -H 'content-type: application/json' -d '{{\"address\":\"203.0.113.5\"}}' http://{}/leasehold.v1.PrefixService/LookupAddress",
+            running.http
+        );
         wait_for_stop().await?;
     }
     running.stop().await;
@@ -87,7 +96,8 @@ pub(crate) async fn run(args: DemoArgs, clock: Arc<dyn Clock>) -> CommandResult 
     Ok(ExitCode::SUCCESS)
 }
 
-fn settings(netbox: NetBoxSettings, grpc_listen: SocketAddr, vrps: &Path) -> Settings {
+/// The settings of the demo's server, which listens on two addresses: one for gRPC and one for HTTP.
+fn settings(netbox: NetBoxSettings, listen: (SocketAddr, SocketAddr), vrps: &Path) -> Settings {
     let mut checks = CheckSettings::default();
     let feed = VrpFeedSettings {
         location: VrpLocation::File(vrps.to_owned()),
@@ -99,8 +109,8 @@ fn settings(netbox: NetBoxSettings, grpc_listen: SocketAddr, vrps: &Path) -> Set
         [PreflightAspect::Term, PreflightAspect::Loa, PreflightAspect::Roa].into();
     Settings {
         netbox,
-        grpc_listen,
-        http_listen: LOOPBACK,
+        grpc_listen: listen.0,
+        http_listen: listen.1,
         drain: Duration::from_secs(2),
         cache_file: None,
         ledger: LedgerSettings::Temporary,
