@@ -50,13 +50,8 @@ impl<'a> Schemas<'a> {
         for field in message.fields() {
             properties.insert(field.json_name().to_owned(), self.field(&field));
         }
-        json!({
-            "type": "object",
-            "description": description.trim(),
-            "properties": properties,
-            // A request with a name that is not there is refused.
-            "additionalProperties": false,
-        })
+        // A request with other properties is refused, but an answer may get more of them in time.
+        json!({ "type": "object", "description": description.trim(), "properties": properties })
     }
 
     fn field(&mut self, field: &FieldDescriptor) -> Value {
