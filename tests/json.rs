@@ -63,7 +63,11 @@ fn reason(error: &Value) -> &str {
 
 /// The fields that an INVALID_FIELDS names.
 fn fields(error: &Value) -> Vec<&str> {
-    assert_eq!((error["code"].as_str(), reason(error)), (Some("invalid_argument"), "INVALID_FIELDS"), "{error}");
+    assert_eq!(
+        (error["code"].as_str(), reason(error)),
+        (Some("invalid_argument"), "INVALID_FIELDS"),
+        "{error}"
+    );
     let violations = detail(error, "BadRequest")["fieldViolations"].as_array().unwrap();
     violations.iter().map(|violation| violation["field"].as_str().unwrap()).collect()
 }
@@ -88,7 +92,8 @@ impl Frames {
     }
 
     async fn with(request: reqwest::RequestBuilder, messages: &[Value]) -> Self {
-        let body: Vec<u8> = messages.iter().flat_map(|message| frame(message.to_string().as_bytes())).collect();
+        let body: Vec<u8> =
+            messages.iter().flat_map(|message| frame(message.to_string().as_bytes())).collect();
         let request = request.header("content-type", "application/connect+json").body(body);
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 200);
@@ -133,7 +138,8 @@ impl Frames {
 #[tokio::test]
 async fn addresses_are_allocated_found_and_released_by_json() {
     let (_netbox, server) = ready().await;
-    let order = json!({ "prefix": "203.0.113.0/24", "count": 2, "dnsName": "web.example", "requestId": "order-1" });
+    let order =
+        json!({ "prefix": "203.0.113.0/24", "count": 2, "dnsName": "web.example", "requestId": "order-1" });
     let first = ok(&server, ALLOCATE, &order).await;
     assert_eq!(first["addresses"][0]["address"], "203.0.113.1/24");
     assert_eq!(first["addresses"][1]["allocationId"], "order-1/1");
@@ -142,7 +148,8 @@ async fn addresses_are_allocated_found_and_released_by_json() {
     let again = ok(&server, ALLOCATE, &order).await;
     assert_eq!((&again["repeated"], &again["addresses"]), (&json!(true), &first["addresses"]));
     // The names of the proto files mean the same.
-    let order = json!({ "prefix": "203.0.113.0/24", "count": 2, "dns_name": "web.example", "request_id": "order-1" });
+    let order =
+        json!({ "prefix": "203.0.113.0/24", "count": 2, "dns_name": "web.example", "request_id": "order-1" });
     assert_eq!(ok(&server, ALLOCATE, &order).await["repeated"], true);
     // gRPC and JSON are two forms of one service.
     assert_eq!(server.lookup(0, "203.0.113.1").await.records[0].dns_name, "web.example");
@@ -160,7 +167,12 @@ async fn protobuf_by_http_is_the_message_itself() {
     let (_netbox, server) = ready().await;
     let message = addresses(0, "203.0.113.0/24", 1, "proto-1").encode_to_vec();
     let send = async |body: Vec<u8>| {
-        request(&server, ALLOCATE).header("content-type", "application/proto").body(body).send().await.unwrap()
+        request(&server, ALLOCATE)
+            .header("content-type", "application/proto")
+            .body(body)
+            .send()
+            .await
+            .unwrap()
     };
     let answer = send(message).await;
     assert_eq!(answer.headers()["content-type"], "application/proto");
@@ -168,7 +180,10 @@ async fn protobuf_by_http_is_the_message_itself() {
     assert_eq!(hosts(&answer), ["203.0.113.1"]);
     // An error is JSON, whatever the call is written in.
     let answer = send(vec![0xff; 3]).await;
-    assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (400, &"application/json".parse().unwrap()));
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["content-type"]),
+        (400, &"application/json".parse().unwrap())
+    );
     assert_eq!(fields(&answer.json().await.unwrap()), ["body"]);
 }
 
@@ -199,16 +214,36 @@ async fn every_refusal_is_that_of_grpc() {
     server.allocate(addresses(0, "203.0.113.0/24", 1, "once")).await.unwrap();
     let date = json!({ "year": 2040, "month": 1, "day": 1 });
     let table = [
-        (ALLOCATE, json!({ "prefix": "banana", "count": 1001, "dnsName": "web 01", "requestId": "a b" }), 400, "invalid_argument"),
+        (
+            ALLOCATE,
+            json!({ "prefix": "banana", "count": 1001, "dnsName": "web 01", "requestId": "a b" }),
+            400,
+            "invalid_argument",
+        ),
         (ALLOCATE, json!({ "prefix": "192.0.2.0/24", "requestId": "x" }), 404, "not_found"),
-        (ALLOCATE, json!({ "prefix": "203.0.113.0/24", "count": 500, "requestId": "y" }), 429, "resource_exhausted"),
-        (ALLOCATE, json!({ "prefix": "203.0.113.0/24", "count": 2, "requestId": "once" }), 400, "invalid_argument"),
+        (
+            ALLOCATE,
+            json!({ "prefix": "203.0.113.0/24", "count": 500, "requestId": "y" }),
+            429,
+            "resource_exhausted",
+        ),
+        (
+            ALLOCATE,
+            json!({ "prefix": "203.0.113.0/24", "count": 2, "requestId": "once" }),
+            400,
+            "invalid_argument",
+        ),
         (ALLOCATE, json!({ "prefix": "198.51.100.0/24", "requestId": "z" }), 400, "failed_precondition"),
         ("AllocationService/AssignAddress", json!({ "address": "203.0.113.1" }), 409, "already_exists"),
         ("AllocationService/GetAllocation", json!({ "requestId": "never" }), 404, "not_found"),
         (LOOKUP, json!({ "address": "203.0.113.5/24" }), 400, "invalid_argument"),
         (LOOKUP, json!({ "address": "203.0.113.5", "vrf": { "name": "nowhere" } }), 404, "not_found"),
-        (LOOKUP, json!({ "address": "203.0.113.5", "asOfTime": "2001-01-01T00:00:00Z" }), 400, "out_of_range"),
+        (
+            LOOKUP,
+            json!({ "address": "203.0.113.5", "asOfTime": "2001-01-01T00:00:00Z" }),
+            400,
+            "out_of_range",
+        ),
         ("PrefixService/GetPrefix", json!({ "prefixId": "4711" }), 404, "not_found"),
         ("LeaseService/GetLease", json!({ "prefix": "203.0.113.0/24" }), 404, "not_found"),
         (
@@ -222,7 +257,11 @@ async fn every_refusal_is_that_of_grpc() {
     let mut reasons = BTreeSet::new();
     for (method, request, http, code) in table {
         let (status, error) = call(&server, method, &request).await;
-        assert_eq!((status.as_u16(), error["code"].as_str()), (http, Some(code)), "{method} {request}: {error}");
+        assert_eq!(
+            (status.as_u16(), error["code"].as_str()),
+            (http, Some(code)),
+            "{method} {request}: {error}"
+        );
         let grpc = grpc_status(&server, method, &request).await;
         assert_eq!(format!("{:?}", grpc.code()).to_lowercase(), code.replace('_', ""), "{method} {request}");
         assert_eq!(error["message"].as_str(), Some(grpc.message()), "{method} {request}");
@@ -263,7 +302,8 @@ async fn every_refusal_is_that_of_grpc() {
 #[tokio::test]
 async fn a_request_that_is_no_message_is_told_every_wrong_field() {
     let (_netbox, server) = ready().await;
-    let wrong = json!({ "prefix": 7, "count": "many", "purpose": "MAIL", "exclusions": ["a", 1], "requestID": "x" });
+    let wrong =
+        json!({ "prefix": 7, "count": "many", "purpose": "MAIL", "exclusions": ["a", 1], "requestID": "x" });
     let (status, error) = call(&server, ALLOCATE, &wrong).await;
     assert_eq!(status, 400);
     let mut named = fields(&error);
@@ -291,7 +331,10 @@ async fn what_is_no_call_of_a_method_is_refused_by_http() {
     let (_netbox, server) = ready().await;
     let lookup = json!({ "address": "203.0.113.5" });
     let (status, error) = call(&server, "PrefixService/NoSuchMethod", &lookup).await;
-    assert_eq!((status.as_u16(), error["code"].as_str(), reason(&error)), (404, Some("unimplemented"), "METHOD_NOT_FOUND"));
+    assert_eq!(
+        (status.as_u16(), error["code"].as_str(), reason(&error)),
+        (404, Some("unimplemented"), "METHOD_NOT_FOUND")
+    );
     let (status, _) = call(&server, "NoSuchService/GetPrefix", &lookup).await;
     assert_eq!(status, 404);
     // Health and reflection are asked for by gRPC.
@@ -301,12 +344,21 @@ async fn what_is_no_call_of_a_method_is_refused_by_http() {
     let url = format!("http://{}/leasehold.v1.{LOOKUP}", server.running.http);
     for method in [reqwest::Method::GET, reqwest::Method::PUT, reqwest::Method::OPTIONS] {
         let answer = reqwest::Client::new().request(method.clone(), &url).json(&lookup).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), &answer.headers()["allow"]), (405, &"POST".parse().unwrap()), "{method}");
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["allow"]),
+            (405, &"POST".parse().unwrap()),
+            "{method}"
+        );
         assert_eq!(reason(&answer.json().await.unwrap()), "POST_ONLY");
     }
 
     // A browser sends these types, or none, without asking first.
-    let types = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/grpc"];
+    let types = [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/grpc",
+    ];
     for kind in types.map(Some).into_iter().chain([None, Some("application/connect+json")]) {
         let mut sent = request(&server, LOOKUP).body(lookup.to_string());
         if let Some(kind) = kind {
@@ -318,7 +370,11 @@ async fn what_is_no_call_of_a_method_is_refused_by_http() {
         assert_eq!(reason(&answer.json().await.unwrap()), "CONTENT_TYPE_UNSUPPORTED");
     }
     let (status, error) = call(&server, WATCH, &json!({})).await;
-    assert_eq!((status.as_u16(), reason(&error)), (415, "CONTENT_TYPE_UNSUPPORTED"), "a stream is not application/json");
+    assert_eq!(
+        (status.as_u16(), reason(&error)),
+        (415, "CONTENT_TYPE_UNSUPPORTED"),
+        "a stream is not application/json"
+    );
 }
 
 #[tokio::test]
@@ -339,7 +395,10 @@ async fn the_headers_of_the_protocol_are_checked() {
         assert_eq!((status, fields(&error)), (400, vec!["connect-timeout-ms"]), "{wrong}");
     }
     let (status, error) = send("content-encoding", "gzip").await;
-    assert_eq!((status, error["code"].as_str(), reason(&error)), (501, Some("unimplemented"), "COMPRESSION_UNSUPPORTED"));
+    assert_eq!(
+        (status, error["code"].as_str(), reason(&error)),
+        (501, Some("unimplemented"), "COMPRESSION_UNSUPPORTED")
+    );
 }
 
 /// Nobody is authenticated, so a page must not be able to use the browser of somebody who can reach the port.
@@ -411,13 +470,32 @@ async fn send_in_chunks(server: &Server, body: &str) -> (u16, Value) {
 async fn a_deadline_in_milliseconds_ends_the_call_and_the_write_goes_on() {
     let (netbox, server) = ready().await;
     // The server gets the request long before the deadline, and NetBox answers long after it.
-    netbox.emulator.as_ref().unwrap().set_faults(Faults { delay: Duration::from_secs(3), ..Faults::default() });
+    netbox
+        .emulator
+        .as_ref()
+        .unwrap()
+        .set_faults(Faults { delay: Duration::from_secs(3), ..Faults::default() });
     let order = json!({ "prefix": "203.0.113.0/24", "requestId": "slow" });
-    let answer = request(&server, ALLOCATE).json(&order).header("connect-timeout-ms", "1000").send().await.unwrap();
+    let answer =
+        request(&server, ALLOCATE).json(&order).header("connect-timeout-ms", "1000").send().await.unwrap();
     assert_eq!(answer.status(), 504);
     assert_eq!(answer.json::<Value>().await.unwrap()["code"], "deadline_exceeded");
     netbox.emulator.as_ref().unwrap().set_faults(Faults::default());
     assert_eq!(ok(&server, ALLOCATE, &order).await["repeated"], true);
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_does_not_outlast_the_deadline() {
+    let (_netbox, server) = ready().await;
+    let mut connection = tokio::net::TcpStream::connect(server.running.http).await.unwrap();
+    let head = format!(
+        "POST /leasehold.v1.{LOOKUP} HTTP/1.1\r\nhost: leasehold\r\ncontent-type: application/json\r\n\
+         connect-timeout-ms: 300\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{{\"address\":"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 504 ") && answer.contains("\"deadline_exceeded\""), "{answer}");
 }
 
 #[tokio::test]
@@ -516,8 +594,10 @@ async fn a_stream_of_requests_is_answered_when_it_is_complete() {
 async fn calls_by_json_are_counted_with_those_by_grpc() {
     let (_netbox, server) = ready().await;
     ok(&server, LOOKUP, &json!({ "address": "203.0.113.5" })).await;
-    let metrics = reqwest::get(format!("http://{}/metrics", server.running.http)).await.unwrap().text().await.unwrap();
-    let counted = "leasehold_grpc_calls_total{method=\"/leasehold.v1.PrefixService/LookupAddress\",outcome=\"ok\"} 1";
+    let metrics =
+        reqwest::get(format!("http://{}/metrics", server.running.http)).await.unwrap().text().await.unwrap();
+    let counted =
+        "leasehold_grpc_calls_total{method=\"/leasehold.v1.PrefixService/LookupAddress\",outcome=\"ok\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
 }
 
@@ -563,7 +643,8 @@ async fn a_client_that_goes_away_ends_the_call_under_way() {
             }
         })
         .await;
-        let request = |method: &str| reqwest::Client::new().post(format!("http://{address}/leasehold.v1.{method}"));
+        let request =
+            |method: &str| reqwest::Client::new().post(format!("http://{address}/leasehold.v1.{method}"));
         if stream {
             let mut watch = Frames::with(request(WATCH), &[json!({})]).await;
             assert_eq!(watch.message().await, json!({}));
@@ -581,7 +662,8 @@ async fn a_client_that_goes_away_ends_the_call_under_way() {
 async fn metadata_goes_in_as_headers_and_comes_back_as_headers() {
     let address = listen(async |request| {
         let seen = |name: &str| request.headers().get(name).map_or("none", |value| value.to_str().unwrap());
-        let names = ["authorization", "x-ticket", "grpc-timeout", "connect-timeout-ms", "content-type", "host"];
+        let names =
+            ["authorization", "x-ticket", "grpc-timeout", "connect-timeout-ms", "content-type", "host"];
         let seen = names.map(seen).join("|");
         let mut status = tonic::Status::aborted("try again");
         status.metadata_mut().insert("x-seen", seen.parse().unwrap());
@@ -599,7 +681,11 @@ async fn metadata_goes_in_as_headers_and_comes_back_as_headers() {
     assert_eq!(answer.status(), 409);
     let seen = answer.headers()["trailer-x-seen"].to_str().unwrap();
     assert_eq!(seen, "Bearer secret|NET-7|2500000u|none|application/grpc|none");
-    assert!(answer.headers().keys().all(|name| !name.as_str().starts_with("grpc-")), "{:?}", answer.headers());
+    assert!(
+        answer.headers().keys().all(|name| !name.as_str().starts_with("grpc-")),
+        "{:?}",
+        answer.headers()
+    );
     assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "code": "aborted", "message": "try again" }));
 }
 
@@ -633,7 +719,11 @@ async fn the_openapi_description_is_that_of_the_protos() {
     if std::fs::read_to_string(&path).unwrap_or_default() != text {
         let new = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openapi.json");
         std::fs::write(&new, text).unwrap();
-        panic!("docs/openapi.json is not what the protos say. Make it so: cp {} {}", new.display(), path.display());
+        panic!(
+            "docs/openapi.json is not what the protos say. Make it so: cp {} {}",
+            new.display(),
+            path.display()
+        );
     }
 }
 

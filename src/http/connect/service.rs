@@ -16,7 +16,7 @@ use axum::routing::any;
 use futures::{StreamExt as _, stream};
 use prost::bytes::{Bytes, BytesMut};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tonic::Streaming;
 use tonic::client::{Grpc, GrpcService};
 use tonic::metadata::MetadataMap;
@@ -75,7 +75,12 @@ where
         };
         let answer = async {
             let head = CallHead::parse(format, stream, &parts.headers)?;
-            let body = read(body, self.limit).await?;
+            // A body that trickles in does not outlast the deadline either.
+            let body = read(body, self.limit);
+            let body = match head.timeout {
+                Some(limit) => timeout(limit, body).await.map_err(|_| CallRefusal::deadline())??,
+                None => body.await?,
+            };
             if stream { self.stream(method, head, body).await } else { self.unary(method, head, body).await }
         };
         match answer.await {
