@@ -110,7 +110,7 @@ fn watch() -> v1::WatchEventsRequest {
 async fn renew(leases: &mut LeaseServiceClient<Channel>, day: i32) {
     let request = v1::RenewLeaseRequest {
         key: Some(v1::renew_lease_request::Key::Prefix("203.0.113.0/24".into())),
-        expiry: Some(Date { year: 2030, month: 1, day }),
+        expiry_date: Some(Date { year: 2030, month: 1, day }),
         ..v1::RenewLeaseRequest::default()
     };
     leases.renew_lease(request).await.unwrap();
@@ -137,7 +137,7 @@ async fn main() -> ExitCode {
     let register = v1::RegisterLeaseRequest {
         prefix: "203.0.113.0/24".into(),
         owner: "ACME-LIR".into(),
-        expiry: Some(Date { year: 2029, month: 1, day: 1 }),
+        expiry_date: Some(Date { year: 2029, month: 1, day: 1 }),
         ..v1::RegisterLeaseRequest::default()
     };
     while leases.register_lease(register.clone()).await.is_err() {

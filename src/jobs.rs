@@ -20,9 +20,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::model::Failure;
 
 /// The work of a job, called once for each run. An error fails that run only.
-pub type Work = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+pub type Work = Arc<dyn Fn() -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+
+/// Why a run of a job failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobError {
+    /// What status shows.
+    pub failure: Failure,
+    /// What the log says besides: texts of libraries, which status does not show. Empty if there is nothing to add.
+    pub cause: String,
+}
+
+impl JobError {
+    fn new(reason: &'static str, message: String, cause: String) -> Self {
+        Self { failure: Failure::new(reason, message), cause }
+    }
+}
 
 /// The state of a job, as status shows it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,8 +53,8 @@ pub struct JobState {
     pub last_took: Option<Duration>,
     /// End of the latest run that succeeded.
     pub last_success: Option<Timestamp>,
-    /// The error of the latest finished run; empty if it succeeded.
-    pub last_error: String,
+    /// Why the latest finished run failed; `None` if it succeeded.
+    pub last_failure: Option<Failure>,
     /// Start of the next run; `None` while one is under way.
     pub next_run: Option<Timestamp>,
     /// Number of finished runs since the start of the server.
@@ -189,14 +205,18 @@ async fn run(name: &str, job: &Job, work: &Work, clock: &dyn Clock) {
         gauge!("leasehold_job_last_success_seconds", "job" => job_name)
             .set(clock.now().as_duration().as_secs_f64());
     }
-    let failed_before = !job.state.borrow().last_error.is_empty();
+    let failed_before = job.state.borrow().last_failure.is_some();
     match &outcome {
         // A panic is a defect of ours, so none of them is hidden behind the one before.
-        RunOutcome::Panicked(error) => tracing::error!(job = name, %error, "a job panicked"),
-        RunOutcome::Failed(error) if failed_before => {
-            tracing::debug!(job = name, %error, "a job failed again");
+        RunOutcome::Panicked(error) => {
+            tracing::error!(job = name, error = %error.failure, cause = error.cause, "a job panicked");
         }
-        RunOutcome::Failed(error) => tracing::warn!(job = name, %error, "a job failed"),
+        RunOutcome::Failed(error) if failed_before => {
+            tracing::debug!(job = name, error = %error.failure, cause = error.cause, "a job failed again");
+        }
+        RunOutcome::Failed(error) => {
+            tracing::warn!(job = name, error = %error.failure, cause = error.cause, "a job failed");
+        }
         RunOutcome::Done if failed_before => tracing::info!(job = name, "a job works again"),
         RunOutcome::Done => {}
     }
@@ -207,17 +227,19 @@ async fn run(name: &str, job: &Job, work: &Work, clock: &dyn Clock) {
         match outcome {
             RunOutcome::Done => {
                 state.last_success = Some(clock.now());
-                state.last_error = String::new();
+                state.last_failure = None;
             }
-            RunOutcome::Failed(error) | RunOutcome::Panicked(error) => state.last_error = error,
+            RunOutcome::Failed(error) | RunOutcome::Panicked(error) => {
+                state.last_failure = Some(error.failure.at(clock.now()));
+            }
         }
     });
 }
 
 enum RunOutcome {
     Done,
-    Failed(String),
-    Panicked(String),
+    Failed(JobError),
+    Panicked(JobError),
 }
 
 impl RunOutcome {
@@ -240,12 +262,14 @@ async fn attempt(job: &Job, work: &Work) -> RunOutcome {
         Ok(Ok(Ok(()))) => RunOutcome::Done,
         Ok(Ok(Err(error))) => RunOutcome::Failed(error),
         Ok(Err(panic)) => {
-            RunOutcome::Panicked(format!("the job panicked: {}", panic_message(panic.as_ref())))
+            let message = "a defect of the server ended the run; its log has the details".to_owned();
+            RunOutcome::Panicked(JobError::new("INTERNAL", message, panic_message(panic.as_ref()).to_owned()))
         }
-        Err(_) => RunOutcome::Failed(format!(
-            "the run took longer than its deadline of {} s and was cancelled",
-            job.timing.deadline.as_secs()
-        )),
+        Err(_) => {
+            let deadline = job.timing.deadline.as_secs();
+            let message = format!("the run took longer than its deadline of {deadline} s and was cancelled");
+            RunOutcome::Failed(JobError::new("JOB_DEADLINE_EXCEEDED", message, String::new()))
+        }
     }
 }
 
@@ -281,11 +305,13 @@ mod tests {
             Duration::from_hours(1),
             Arc::new(move || {
                 let run = counted.fetch_add(1, Ordering::SeqCst) + 1;
-                Box::pin(async move { Err(format!("run {run}")) })
+                Box::pin(async move { Err(JobError::new("TEST", format!("run {run}"), "the cause".to_owned())) })
             }),
         );
         let state = scheduler.trigger("test.job", true).await.unwrap();
-        assert_eq!(state.last_error, format!("run {}", runs.load(Ordering::SeqCst)));
+        let failure = state.last_failure.clone().unwrap();
+        assert_eq!(failure.message, format!("run {}", runs.load(Ordering::SeqCst)));
+        assert_eq!((failure.reason, failure.time.is_some()), ("TEST", true));
         assert!(scheduler.trigger("no.such.job", true).await.is_none());
         assert!(scheduler.trigger("test.old", true).await.unwrap().finished > state.finished);
         assert_eq!(state.last_success, None);
@@ -302,7 +328,9 @@ mod tests {
         };
         scheduler.add("test.hang", timing, Arc::new(|| Box::pin(std::future::pending())));
         let state = scheduler.trigger("test.hang", true).await.unwrap();
-        assert!(state.last_error.contains("30 s"), "{}", state.last_error);
+        let failure = state.last_failure.unwrap();
+        assert_eq!(failure.reason, "JOB_DEADLINE_EXCEEDED");
+        assert!(failure.message.contains("30 s"), "{failure}");
         // The next run is under way when the scheduler stops, and is cancelled.
         let hanging = scheduler.clone();
         tokio::spawn(async move { hanging.trigger("test.hang", true).await });
@@ -328,13 +356,15 @@ mod tests {
         });
         scheduler.add("test.panic", Duration::from_hours(1), work);
         let mut state = scheduler.states()[0].1.clone();
-        let mut errors = Vec::new();
+        let mut failures = Vec::new();
         while state.last_success.is_none() {
             state = scheduler.trigger("test.panic", true).await.unwrap();
-            errors.push(state.last_error.clone());
+            failures.extend(state.last_failure.clone());
         }
         assert!(runs.load(Ordering::SeqCst) >= 3);
-        assert!(errors.iter().any(|error| error.contains("panics")), "{errors:?}");
+        assert!(failures.iter().any(|failure| failure.reason == "INTERNAL"), "{failures:?}");
+        // What the panic said is for the log.
+        assert!(failures.iter().all(|failure| !failure.message.contains("panics")), "{failures:?}");
         scheduler.stop().await;
     }
 }

@@ -88,7 +88,7 @@ async fn excluded_space_is_not_allocated(netbox: &NetBox) {
     netbox.prefix(vrf, BLOCK).await;
     let server = Server::before(netbox).await;
     let request = v1::AllocateAddressesRequest {
-        exclude: vec!["203.0.113.0/30".to_owned(), "203.0.113.5".to_owned()],
+        exclusions: vec!["203.0.113.0/30".to_owned(), "203.0.113.5".to_owned()],
         ..addresses(vrf, BLOCK, 2, &id("exclude"))
     };
     let preview = v1::AllocateAddressesRequest { validate_only: true, ..request.clone() };
@@ -127,7 +127,7 @@ async fn a_child_prefix_overlaps_nothing(netbox: &NetBox) {
     let mut server = Server::before(netbox).await;
     let request = |length: i32, request_id: &str| v1::AllocatePrefixRequest {
         source: Some(v1::allocate_prefix_request::Source::Prefix(BLOCK.to_owned())),
-        vrf_id: vrf,
+        vrf: crate::support::vrf(vrf),
         prefix_length: length,
         request_id: request_id.to_owned(),
         ..v1::AllocatePrefixRequest::default()
@@ -154,7 +154,7 @@ async fn a_named_address_is_recorded_once(netbox: &NetBox) {
     let mut server = Server::before(netbox).await;
     let request = |address: &str, request_id: &str| v1::AssignAddressRequest {
         address: address.to_owned(),
-        vrf_id: vrf,
+        vrf: crate::support::vrf(vrf),
         request_id: request_id.to_owned(),
         ..v1::AssignAddressRequest::default()
     };
@@ -200,7 +200,7 @@ async fn released_addresses_are_free_again_and_a_release_is_repeatable(netbox: &
     assert_eq!(page["count"], 0);
     let status = server.allocate(addresses(vrf, BLOCK, 3, &order)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ALLOCATION_RELEASED"));
-    let request = v1::GetAllocationRequest { request_id: order };
+    let request = v1::GetAllocationRequest { request_id: order, ..Default::default() };
     let allocation =
         server.allocations.get_allocation(request).await.unwrap().into_inner().allocation.unwrap();
     assert_eq!(allocation.state(), v1::AllocationState::Released);
@@ -209,7 +209,7 @@ async fn released_addresses_are_free_again_and_a_release_is_repeatable(netbox: &
     server.run("sync.poll").await;
     let mut foreign = v1::ReleaseAddressesRequest {
         addresses: vec!["203.0.113.9".to_owned()],
-        vrf_id: vrf,
+        vrf: crate::support::vrf(vrf),
         ..v1::ReleaseAddressesRequest::default()
     };
     let status = server.allocations.release_addresses(foreign.clone()).await.unwrap_err();

@@ -44,9 +44,9 @@ const FLOORS: &[(&str, u8)] = &[
 const BESIDE: &[(&str, &[&str])] = &[
     ("emulator", &["clock", "model"]),
     ("clock", &[]),
-    ("web", &[]),
-    ("ripestat", &["web"]),
-    ("jobs", &["clock"]),
+    ("web", &["model"]),
+    ("ripestat", &["model", "web"]),
+    ("jobs", &["clock", "model"]),
     ("telemetry", &["config"]),
     (
         "config",

@@ -48,7 +48,7 @@ async fn grpc_web(
 #[tokio::test]
 async fn a_browser_can_call_by_grpc_web() {
     let (_netbox, server) = ready().await;
-    let request = v1::LookupAddressRequest { address: "203.0.113.5".to_owned(), vrf_id: 0, as_of: None };
+    let request = v1::LookupAddressRequest { address: "203.0.113.5".to_owned(), ..Default::default() };
     let (_, body) = grpc_web(&server, "PrefixService/LookupAddress", &request, None).await;
     let length = u32::from_be_bytes(body[1..5].try_into().unwrap()) as usize;
     let answer = v1::LookupAddressResponse::decode(&body[5..5 + length]).unwrap();
@@ -98,7 +98,7 @@ async fn reflection_lists_every_service() {
 #[tokio::test]
 async fn a_request_that_is_too_large_is_refused_before_it_is_read() {
     let (_netbox, mut server) = ready().await;
-    let request = v1::BatchLookupAddressesRequest { addresses: vec!["x".repeat(2 << 20)], vrf_id: 0 };
+    let request = v1::BatchLookupAddressesRequest { addresses: vec!["x".repeat(2 << 20)], ..Default::default() };
     let status = server.prefixes.batch_lookup_addresses(request).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
 }

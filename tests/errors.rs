@@ -38,6 +38,10 @@ fn shown(title: &str, status: &Status) -> String {
     text
 }
 
+fn tenant_slug(slug: &str) -> Option<v1::TenantRef> {
+    Some(v1::TenantRef { r#ref: Some(v1::tenant_ref::Ref::Slug(slug.to_owned())) })
+}
+
 async fn server_with(netbox: &NetBox, url: Option<&str>, token: &str) -> Server {
     let mut settings = settings(netbox);
     if let Some(url) = url {
@@ -66,9 +70,9 @@ async fn each_error_has_a_code_a_reason_and_a_text_that_helps() {
     let bad = addresses(0, "203.0.113.5/24", 1, "host-bits");
     note("a prefix with host bits", server.allocate(bad).await.unwrap_err());
     let bad = v1::AllocateAddressesRequest {
-        exclude: vec!["nonsense".to_owned()],
+        exclusions: vec!["nonsense".to_owned()],
         dns_name: "web 01".to_owned(),
-        tenant: "Not A Slug".to_owned(),
+        tenant: tenant_slug("Not A Slug"),
         ..addresses(0, "banana", 1001, "an id with blanks")
     };
     note("six fields wrong at once", server.allocate(bad).await.unwrap_err());
@@ -85,33 +89,33 @@ async fn each_error_has_a_code_a_reason_and_a_text_that_helps() {
     note("an unknown prefix id", server.allocate(by_id).await.unwrap_err());
     note("a full prefix", server.allocate(addresses(0, "203.0.113.0/29", 7, "full")).await.unwrap_err());
     let tenant = v1::AllocateAddressesRequest {
-        tenant: "no-such".to_owned(),
+        tenant: tenant_slug("no-such"),
         ..addresses(0, "203.0.113.0/29", 1, "tenant")
     };
     note("an unknown tenant", server.allocate(tenant).await.unwrap_err());
     server.allocate(addresses(0, "203.0.113.0/29", 1, "once")).await.unwrap();
     let reused = addresses(0, "203.0.113.0/29", 2, "once");
     note("a request id with another body", server.allocate(reused).await.unwrap_err());
-    let unknown = v1::GetAllocationRequest { request_id: "never-seen".to_owned() };
+    let unknown = v1::GetAllocationRequest { request_id: "never-seen".to_owned(), ..Default::default() };
     note("an unknown allocation", server.allocations.get_allocation(unknown).await.unwrap_err());
     let release = v1::ReleaseAddressesRequest {
         addresses: vec!["203.0.113.1".to_owned(), "203.0.113.6".to_owned()],
         ..v1::ReleaseAddressesRequest::default()
     };
     note("an address without a record", server.allocations.release_addresses(release).await.unwrap_err());
-    let lookup = v1::LookupAddressRequest { address: "203.0.113.5/24".to_owned(), vrf_id: 0, as_of: None };
+    let lookup = v1::LookupAddressRequest { address: "203.0.113.5/24".to_owned(), ..Default::default() };
     note("an address with a mask", server.prefixes.lookup_address(lookup).await.unwrap_err());
     let lease = v1::RegisterLeaseRequest {
         prefix: "203.0.113.0/29".to_owned(),
-        start: date("2027-06-01"),
-        expiry: date("2026-06-01"),
+        start_date: date("2027-06-01"),
+        expiry_date: date("2026-06-01"),
         notice_date: Some(leasehold::rpc::proto::Date { year: 2026, month: 2, day: 30 }),
         ..v1::RegisterLeaseRequest::default()
     };
     note("a lease that ends before it starts", server.leases.register_lease(lease).await.unwrap_err());
     let lookup = v1::LookupLeaseRequest {
         key: Some(v1::lookup_lease_request::Key::Address("203.0.113.5".to_owned())),
-        vrf_id: 0,
+        ..Default::default()
     };
     note("no lease over an address", server.leases.lookup_lease(lookup).await.unwrap_err());
     let route = |prefix: &str| v1::ValidateRouteRequest { prefix: prefix.to_owned(), ..Default::default() };
@@ -119,7 +123,7 @@ async fn each_error_has_a_code_a_reason_and_a_text_that_helps() {
     note("a route without an origin", status);
     let announce = v1::PreflightRequest {
         prefix: "203.0.113.0/29".to_owned(),
-        announce: vec!["203.0.113.0/24".to_owned(), "203.0.113.1/30".to_owned()],
+        announced_prefixes: vec!["203.0.113.0/24".to_owned(), "203.0.113.1/30".to_owned()],
         min_days_left: Some(-1),
         ..Default::default()
     };
@@ -154,7 +158,7 @@ async fn each_error_has_a_code_a_reason_and_a_text_that_helps() {
     for (title, server) in [("a wrong URL", &wrong_url), ("a wrong token", &wrong_token)] {
         eventually("the error is in the status", async || {
             let status = server.admin.clone().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
-            !status.sync.unwrap().last_error.is_empty()
+            status.sync.unwrap().last_failure.is_some()
         })
         .await;
         note(title, server.allocate(addresses(0, "203.0.113.0/29", 1, "w")).await.unwrap_err());

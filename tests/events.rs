@@ -60,16 +60,17 @@ fn reason(status: &tonic::Status) -> (Code, String) {
 async fn every_change_is_an_event(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     let server = Server::before(netbox).await;
-    let request = v1::WatchEventsRequest { vrf_id: Some(vrf), ..v1::WatchEventsRequest::default() };
+    let request =
+        v1::WatchEventsRequest { vrf: crate::support::vrf(vrf), ..v1::WatchEventsRequest::default() };
     let mut stream = watch(&server, request.clone()).await;
     assert!(snapshot(&mut stream).await.0.is_empty());
 
     // A change through Leasehold.
     let register = v1::RegisterLeaseRequest {
         prefix: "203.0.113.0/24".to_owned(),
-        vrf_id: vrf,
+        vrf: crate::support::vrf(vrf),
         owner: "ACME-LIR".to_owned(),
-        expiry: date("2098-06-01"),
+        expiry_date: date("2098-06-01"),
         ..v1::RegisterLeaseRequest::default()
     };
     server.leases.clone().register_lease(register).await.unwrap();
@@ -84,7 +85,7 @@ async fn every_change_is_an_event(netbox: &NetBox) {
     let (event, token) = next_event(&mut stream).await;
     assert_eq!(event.r#type(), v1::EventType::LeaseRenewed);
     let Some(v1::event::Subject::Prefix(change)) = event.subject else { panic!("not about a prefix") };
-    let expiry = |prefix: Option<v1::Prefix>| prefix.unwrap().lease.unwrap().expiry;
+    let expiry = |prefix: Option<v1::Prefix>| prefix.unwrap().lease.unwrap().expiry_date;
     assert_eq!((expiry(change.before), expiry(change.after)), (date("2098-06-01"), date("2099-06-01")));
 
     // An address is recorded by hand and deleted again.
@@ -115,11 +116,14 @@ async fn every_change_is_an_event(netbox: &NetBox) {
     let mut late = watch(&server, request).await;
     let (leases, _) = snapshot(&mut late).await;
     assert_eq!(leases.len(), 1);
-    assert_eq!(leases[0].expiry, date("2099-06-01"));
+    assert_eq!(leases[0].expiry_date, date("2099-06-01"));
 
     // ListEvents has the same events, the newest first, in pages.
-    let mut list =
-        v1::ListEventsRequest { vrf_id: Some(vrf), page_size: 2, ..v1::ListEventsRequest::default() };
+    let mut list = v1::ListEventsRequest {
+        vrf: crate::support::vrf(vrf),
+        page_size: 2,
+        ..v1::ListEventsRequest::default()
+    };
     let mut types = Vec::new();
     loop {
         let page = server.events.clone().list_events(list.clone()).await.unwrap().into_inner();
@@ -188,7 +192,7 @@ async fn a_watcher_killed_a_hundred_times_gets_every_event_once_and_in_order() {
     while seen < EVENTS {
         let (event, resume) = next_event(&mut stream).await;
         let Some(v1::event::Subject::Sync(change)) = event.subject else { panic!("another event") };
-        assert_eq!(change.reason, seen.to_string(), "missing, repeated or out of order");
+        assert_eq!(change.message, seen.to_string(), "missing, repeated or out of order");
         seen += 1;
         // The stream is dropped while messages are on their way.
         if seen % (EVENTS / KILLS) == EVENTS / KILLS - 1 {

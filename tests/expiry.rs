@@ -284,7 +284,7 @@ async fn changes_of_terms_are_watched(netbox: &NetBox) {
     let made = netbox.post("ipam/prefixes/", body(100)).await;
     let path = format!("ipam/prefixes/{}/", made["id"]);
     let server = Server::before(netbox).await;
-    let request = v1::WatchExpiryRequest { vrf_id: Some(vrf), ..v1::WatchExpiryRequest::default() };
+    let request = v1::WatchExpiryRequest { vrf: crate::support::vrf(vrf), ..v1::WatchExpiryRequest::default() };
     let mut stream = server.leases.clone().watch_expiry(request.clone()).await.unwrap().into_inner();
     let first = stream.message().await.unwrap().unwrap();
     assert!(matches!(first.item, Some(Item::Synced(_))), "100 days are outside the horizon: {first:?}");

@@ -22,7 +22,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tonic_types::StatusExt as _;
 
-use crate::support::{LOOPBACK, NetBox, Server, directory, eventually, settings};
+use crate::support::{LOOPBACK, NetBox, Server, directory, eventually, settings, vrf};
 
 pub const SINK: &str = "hook";
 const SECRET: &str = "whsec_bGVhc2Vob2xkLWdvbGRlbi1zaWduaW5nLWtleQ==";
@@ -41,6 +41,7 @@ pub enum Command {
 pub fn commands() -> Vec<(&'static str, Command)> {
     use v1::allocate_addresses_request::Source as From;
     use v1::allocate_prefix_request::Source as Within;
+    let acme = || Some(v1::TenantRef { r#ref: Some(v1::tenant_ref::Ref::Slug("acme".to_owned())) });
     let id = |name: &str| name.to_owned();
     let text = |text: &str| text.to_owned();
     let addresses = |source| v1::AllocateAddressesRequest { source: Some(source), ..Default::default() };
@@ -49,10 +50,10 @@ pub fn commands() -> Vec<(&'static str, Command)> {
         owner: text("OTHER-LIR"),
         tag: text("mail"),
         role: text("customer"),
-        vrf_id: Some(1),
+        vrf: vrf(1),
         min_days_left: 30,
         clean_reputation: true,
-        family: 4,
+        family: v1::AddressFamily::Ipv4.into(),
     };
     let mail = v1::AllocationPurpose::Mail.into();
     let all: Vec<(&'static str, Command)> = vec![
@@ -63,11 +64,11 @@ pub fn commands() -> Vec<(&'static str, Command)> {
                 description: text("Customer 4711 \"quoted\" äöü"),
                 dns_name: text("host.customer.example"),
                 status: text("reserved"),
-                tenant: text("acme"),
+                tenant: acme(),
                 tags: vec![text("leased"), text("web")],
-                exclude: vec![text("203.0.113.0/29"), text("203.0.113.9/32")],
+                exclusions: vec![text("203.0.113.0/29"), text("203.0.113.9/32")],
                 include_child_prefixes: true,
-                include_resting: true,
+                include_quarantined: true,
                 ..addresses(From::Prefix(text("203.0.113.0/24")))
             }),
         ),
@@ -89,7 +90,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
         (
             "addresses-in-a-vrf",
             Command::Addresses(v1::AllocateAddressesRequest {
-                vrf_id: 1,
+                vrf: vrf(1),
                 purpose: mail,
                 ..addresses(From::Prefix(text("192.0.2.0/24")))
             }),
@@ -102,17 +103,20 @@ pub fn commands() -> Vec<(&'static str, Command)> {
                 prefix_length: 28,
                 description: text("Customer 4712"),
                 status: text("reserved"),
-                tenant: text("acme"),
+                tenant: acme(),
                 role: text("customer"),
                 tags: vec![text("web")],
-                exclude: vec![text("203.0.113.0/26")],
+                exclusions: vec![text("203.0.113.0/26")],
                 ..Default::default()
             }),
         ),
         (
             "prefix-by-requirement",
             Command::Prefix(v1::AllocatePrefixRequest {
-                source: Some(Within::Requirement(v1::BlockRequirement { family: 6, ..Default::default() })),
+                source: Some(Within::Requirement(v1::BlockRequirement {
+                    family: v1::AddressFamily::Ipv6.into(),
+                    ..Default::default()
+                })),
                 prefix_length: 64,
                 ..Default::default()
             }),
@@ -123,12 +127,15 @@ pub fn commands() -> Vec<(&'static str, Command)> {
                 description: text("A router"),
                 dns_name: text("router.example"),
                 status: text("active"),
-                tenant: text("acme"),
+                tenant: acme(),
                 tags: vec![text("web")],
                 ..assign("203.0.113.200")
             }),
         ),
-        ("assign-in-a-vrf", Command::Assign(v1::AssignAddressRequest { vrf_id: 1, ..assign("192.0.2.77") })),
+        (
+            "assign-in-a-vrf",
+            Command::Assign(v1::AssignAddressRequest { vrf: vrf(1), ..assign("192.0.2.77") }),
+        ),
         ("given-back", Command::Addresses(addresses(From::Prefix(text("203.0.113.0/24"))))),
         (
             "release-by-allocation",
@@ -149,7 +156,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
             "release-in-a-vrf",
             Command::Release(v1::ReleaseAddressesRequest {
                 addresses: vec![text("192.0.2.77")],
-                vrf_id: 1,
+                vrf: vrf(1),
                 ..Default::default()
             }),
         ),
@@ -227,8 +234,8 @@ pub async fn pages(server: &Server, tokens: Option<&Value>) -> (Value, Value) {
     let size = |pages: i32| if first { 1 } else { pages };
     let leases = v1::ListLeasesRequest {
         order_by: "owner desc".to_owned(),
-        vrf_id: Some(0),
-        expiring_before: crate::support::date("2200-01-01"),
+        vrf: Some(v1::VrfRef { r#ref: Some(v1::vrf_ref::Ref::Id(0)) }),
+        expires_before_date: crate::support::date("2200-01-01"),
         page_size: size(100),
         page_token: token("leases"),
         ..Default::default()
@@ -283,7 +290,7 @@ pub fn event(event: &v1::Event) -> Value {
         Subject::Address(change) => change.after.as_ref().or(change.before.as_ref()).unwrap().address.clone(),
         Subject::Term(reached) => reached.lease.as_ref().unwrap().prefix.clone(),
         Subject::Verdict(change) => change.lease.as_ref().unwrap().prefix.clone(),
-        Subject::Sync(change) => change.reason.clone(),
+        Subject::Sync(change) => change.message.clone(),
     };
     json!([event.sequence, event.r#type().as_str_name(), event.owner, subject])
 }

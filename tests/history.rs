@@ -88,13 +88,14 @@ fn instant_between_changes() -> Timestamp {
     SystemClock::new(jiff::tz::TimeZone::UTC).now()
 }
 
-async fn as_of(
-    server: &Server,
-    vrf_id: u64,
-    at: Timestamp,
-) -> Result<v1::LookupAddressResponse, tonic::Status> {
-    let as_of = Some(prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() });
-    let request = v1::LookupAddressRequest { address: HOST.to_owned(), vrf_id, as_of };
+async fn as_of(server: &Server, vrf: u64, at: Timestamp) -> Result<v1::LookupAddressResponse, tonic::Status> {
+    let as_of_time = Some(prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() });
+    let request = v1::LookupAddressRequest {
+        address: HOST.to_owned(),
+        vrf: crate::support::vrf(vrf),
+        as_of_time,
+        ..v1::LookupAddressRequest::default()
+    };
     Ok(server.prefixes.clone().lookup_address(request).await?.into_inner())
 }
 
@@ -125,12 +126,16 @@ async fn history_agrees_with_the_model(netbox: &NetBox, seed: u64, steps: usize)
         let found = answered(&server, vrf, *at).await;
         assert_eq!(&found, expected, "seed {seed}, after step {nth} of {steps} and {steps}, at {at}");
     }
-    let request = v1::GetAddressHistoryRequest { address: HOST.to_owned(), vrf_id: vrf };
+    let request = v1::GetAddressHistoryRequest {
+        address: HOST.to_owned(),
+        vrf: crate::support::vrf(vrf),
+        ..v1::GetAddressHistoryRequest::default()
+    };
     let history = server.events.clone().get_address_history(request).await.unwrap().into_inner();
     let times: Vec<_> = history
         .events
         .iter()
-        .map(|event| event.time.as_ref().map(|at| (at.seconds, at.nanos)).unwrap())
+        .map(|event| event.event_time.as_ref().map(|at| (at.seconds, at.nanos)).unwrap())
         .collect();
     assert!(
         !times.is_empty() && times.windows(2).all(|pair| pair[0] >= pair[1]),
@@ -162,7 +167,7 @@ async fn a_time_before_the_history_or_in_the_future_is_refused() {
         let status = as_of(&server, vrf, at.parse().unwrap()).await.unwrap_err();
         let details = status.get_error_details();
         let info = details.error_info().cloned().unwrap();
-        (status.code(), info.reason, info.metadata.contains_key("known_since"))
+        (status.code(), info.reason, info.metadata.contains_key("known_since_time"))
     };
     assert_eq!(
         refused("2001-01-01T00:00:00Z").await,

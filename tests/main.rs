@@ -15,6 +15,7 @@
 )]
 
 mod allocation;
+mod api_rules;
 mod architecture;
 mod contract;
 mod crash;

@@ -25,7 +25,7 @@ async fn lookups_allocations_and_renewals_work_with_an_older_netbox() {
     assert_eq!(hosts(&handed), ["203.0.113.1", "203.0.113.2"]);
     let renewal = v1::RenewLeaseRequest {
         key: Some(v1::renew_lease_request::Key::Prefix("203.0.113.0/24".to_owned())),
-        expiry: date("2100-06-01"),
+        expiry_date: date("2100-06-01"),
         ..v1::RenewLeaseRequest::default()
     };
     server.leases.renew_lease(renewal).await.unwrap();

@@ -107,7 +107,7 @@ async fn mail_gets_mail_space_only_and_nothing_else_gets_it(netbox: &NetBox) {
     // A requirement finds mail space for mail only.
     let any = |vrf: u64, purpose: v1::AllocationPurpose| v1::AllocateAddressesRequest {
         source: Some(v1::allocate_addresses_request::Source::Requirement(v1::BlockRequirement {
-            vrf_id: Some(vrf),
+            vrf: crate::support::vrf(vrf),
             ..v1::BlockRequirement::default()
         })),
         ..ask(vrf, BLOCK, purpose)
@@ -131,18 +131,20 @@ async fn released_addresses_are_quarantined(netbox: &NetBox) {
     server.allocations.clone().release_addresses(release).await.unwrap();
     let next = server.allocate(addresses(vrf, BLOCK, 2, &id("next"))).await.unwrap();
     assert_eq!(hosts(&next), ["203.0.113.4", "203.0.113.5"]);
-    // The prefix is full because of the quarantine: the error says so, and include_resting allocates from it.
+    // The prefix is full because of the quarantine: the error says so, and include_quarantined allocates from it.
     let status = server.allocate(addresses(vrf, BLOCK, 10, &id("full"))).await.unwrap_err();
     let info = status.get_error_details().error_info().unwrap().clone();
     assert_eq!((info.reason.as_str(), info.metadata["free"].as_str()), ("PREFIX_FULL", "9"));
-    assert_eq!(info.metadata["resting"], "3");
-    let included =
-        v1::AllocateAddressesRequest { include_resting: true, ..addresses(vrf, BLOCK, 2, &id("included")) };
+    assert_eq!(info.metadata["quarantined"], "3");
+    let included = v1::AllocateAddressesRequest {
+        include_quarantined: true,
+        ..addresses(vrf, BLOCK, 2, &id("included"))
+    };
     assert_eq!(hosts(&server.allocate(included).await.unwrap()), ["203.0.113.1", "203.0.113.2"]);
     // A child prefix contains no quarantined address either.
     let child = v1::AllocatePrefixRequest {
         source: Some(v1::allocate_prefix_request::Source::Prefix(BLOCK.to_owned())),
-        vrf_id: vrf,
+        vrf: crate::support::vrf(vrf),
         prefix_length: 31,
         request_id: id("child"),
         ..v1::AllocatePrefixRequest::default()

@@ -41,7 +41,7 @@ async fn recorded(netbox: &NetBox, id: u64) -> Value {
 
 /// Every message of a blocklist check.
 async fn ask(server: &Server, target: Target, recorded: bool) -> Vec<Item> {
-    let request = v1::CheckReputationRequest { target: Some(target), vrf_id: 0, recorded };
+    let request = v1::CheckReputationRequest { target: Some(target), vrf: None, recorded };
     let mut stream = server.validation.clone().check_reputation(request).await.unwrap().into_inner();
     let mut items = Vec::new();
     while let Some(message) = stream.message().await.unwrap() {
@@ -105,7 +105,7 @@ async fn inherited_and_new_listings_are_told_apart_and_a_delisting_is_published(
     server.run("validation.reputation").await;
     let found = result(&server, prefix("203.0.113.0/28"), true).await;
     let rows: Vec<(&str, Option<bool>, &str)> =
-        found.listings.iter().map(|row| (row.address.as_str(), row.inherited, row.reason.as_str())).collect();
+        found.listings.iter().map(|row| (row.address.as_str(), row.inherited, row.text.as_str())).collect();
     assert_eq!(rows, [("203.0.113.5", Some(false), "one of our customers")]);
     rewrite(&lists, &directory, 2, &inherited).await;
     server.run("validation.reputation").await;
@@ -120,7 +120,12 @@ async fn inherited_and_new_listings_are_told_apart_and_a_delisting_is_published(
     assert_eq!(recorded(&netbox, id).await, "clean");
     let events = server.events_of(v1::EventType::ReputationChanged).await;
     let Some(v1::event::Subject::Verdict(change)) = &events[0].subject else { panic!("{events:?}") };
-    assert_eq!((events.len(), change.before.as_str(), change.after.as_str()), (1, "listed", "clean"));
+    let delisted = v1::ReputationVerdictChange {
+        before: v1::Reputation::Listed.into(),
+        after: v1::Reputation::Clean.into(),
+    };
+    assert_eq!(events.len(), 1);
+    assert_eq!(change.verdict, Some(v1::verdict_change::Verdict::Reputation(delisted)));
 }
 
 #[tokio::test]
@@ -160,14 +165,14 @@ async fn a_list_that_fails_makes_no_block_clean_and_delists_none() {
     assert_eq!(recorded(&netbox, clean).await, "clean", "the earlier verdict stays");
     let found = result(&server, prefix("192.0.2.0/28"), true).await;
     assert_eq!(found.reputation(), v1::Reputation::Unspecified);
-    assert!(found.causes[0].reason.contains("self-test"), "{:?}", found.causes);
+    assert!(found.causes[0].failure.as_ref().unwrap().message.contains("self-test"), "{:?}", found.causes);
     let found = result(&server, prefix("203.0.113.0/28"), false).await;
     assert_eq!(found.reputation(), v1::Reputation::Listed, "one list is enough for a listing");
     let named: Vec<&str> = found.listings.iter().map(|row| row.zone.as_str()).collect();
     assert_eq!(named, ["well.test", "well.test"], "a zone that failed its self-test lists nothing");
     let status = server.admin.clone().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
     let troubled: Vec<&str> =
-        status.sources.iter().filter(|row| !row.trouble.is_empty()).map(|row| row.name.as_str()).collect();
+        status.sources.iter().filter(|row| row.last_failure.is_some()).map(|row| row.name.as_str()).collect();
     assert_eq!(troubled, ["untested.test"]);
 }
 
@@ -188,9 +193,9 @@ async fn a_slash_24_over_five_zones_takes_less_than_two_seconds_and_reports_prog
     let items = ask(&server, prefix("203.0.113.0/24"), false).await;
     let took = began.elapsed();
     let Some(Item::Result(found)) = items.last() else { panic!("{items:?}") };
-    assert_eq!((found.reputation(), found.listings.len()), (v1::Reputation::Watch, 5), "{}", found.reason);
+    assert_eq!((found.reputation(), found.listings.len()), (v1::Reputation::Watch, 5), "{}", found.message);
     assert!(
-        found.zones.iter().all(|zone| zone.complete_time.is_some() && zone.failed == 0),
+        found.zones.iter().all(|zone| zone.complete_time.is_some() && zone.unanswered == 0),
         "{:?}",
         found.zones
     );
@@ -198,8 +203,8 @@ async fn a_slash_24_over_five_zones_takes_less_than_two_seconds_and_reports_prog
         .iter()
         .filter_map(|item| match item {
             Item::Progress(progress) => {
-                assert_eq!(progress.total, 5 * 256);
-                Some(progress.done)
+                assert_eq!(progress.total_queries, 5 * 256);
+                Some(progress.answered_queries)
             }
             Item::Result(_) => None,
         })

@@ -39,11 +39,12 @@ async fn without_netbox_reads_are_served_from_the_file_and_writes_are_not() {
     let found = server.lookup(0, "203.0.113.5").await;
     assert_eq!(found.lease.unwrap().owner, "ACME-LIR");
     let cache = found.cache.unwrap();
-    assert!(!cache.live && cache.synced_at.is_some());
+    assert!(!cache.live && cache.sync_time.is_some());
     eventually("the status says that NetBox is out of reach", async || {
         let status = status(&server).await;
         let netbox = status.netbox.unwrap();
-        !netbox.reachable && netbox.last_error.contains("cannot be reached") && !status.writes_served
+        let reason = netbox.last_failure.map(|failure| failure.reason);
+        !netbox.reachable && reason.as_deref() == Some("NETBOX_UNAVAILABLE") && !status.writes_served
     })
     .await;
     let refused = server.allocate(addresses(0, "203.0.113.0/24", 1, "away")).await.unwrap_err();
@@ -58,7 +59,7 @@ async fn without_netbox_reads_are_served_from_the_file_and_writes_are_not() {
     })
     .await;
     // No full pass was made: the change log was enough.
-    assert_eq!(sync_status(&server).await.last_full_pass_reason, "");
+    assert_eq!(sync_status(&server).await.last_full_pass_cause, "");
     let made = server.allocate(addresses(0, "203.0.113.0/24", 1, "away")).await.unwrap();
     assert_eq!(made.addresses[0].address, "203.0.113.2/24");
 }
@@ -105,7 +106,7 @@ async fn a_pruned_change_log_leads_to_a_full_pass() {
     }
     eventually("everything is read again", async || {
         let sync = sync_status(&server).await;
-        sync.addresses == 20 && sync.last_full_pass_reason.contains("pruned")
+        sync.addresses == 20 && sync.last_full_pass_cause.contains("pruned")
     })
     .await;
 }

@@ -95,8 +95,8 @@ async fn json_keeps_the_text_of_netbox() {
     let (_netbox, server) = hostile().await;
     let (out, _) = run(&server, &["lookup", "203.0.113.1", "--output", "json"]).await;
     let found: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(found["records"][0]["description"], HOSTILE);
-    assert_eq!(found["lease"]["owner"], HOSTILE);
+    assert_eq!(found["results"][0]["records"][0]["description"], HOSTILE);
+    assert_eq!(found["results"][0]["lease"]["owner"], HOSTILE);
 
     let mut watch = command(&server, &["watch", "expiry", "--horizon", "36500"]);
     let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();

@@ -85,11 +85,13 @@ async fn round(server: &Server) -> String {
     server.run("validation.roa").await
 }
 
-/// The verdicts before and after each event, the oldest event first.
+/// The ROA status before and after each event, the oldest event first.
 fn changes(events: &[v1::Event]) -> Vec<(String, String)> {
-    let change = |event: &v1::Event| match &event.subject {
-        Some(v1::event::Subject::Verdict(change)) => (change.before.clone(), change.after.clone()),
-        other => panic!("{other:?}"),
+    let word = |status: v1::RoaStatus| status.as_str_name().trim_start_matches("ROA_STATUS_").to_lowercase();
+    let change = |event: &v1::Event| {
+        let Some(v1::event::Subject::Verdict(change)) = &event.subject else { panic!("{event:?}") };
+        let Some(v1::verdict_change::Verdict::Roa(change)) = &change.verdict else { panic!("{change:?}") };
+        (word(change.before()), word(change.after()))
     };
     events.iter().rev().map(change).collect()
 }
@@ -144,7 +146,7 @@ async fn a_vrp_withdrawn_in_a_real_stayrtr_is_published_once_and_written_back() 
     let events = server.events_of(v1::EventType::RoaChanged).await;
     assert_eq!(changes(&events), [pair("valid", "unknown")]);
     let Some(v1::event::Subject::Verdict(change)) = &events[0].subject else { panic!("{events:?}") };
-    assert_eq!(change.reason, "no ROA covers 203.0.113.0/24");
+    assert_eq!(change.message, "no ROA covers 203.0.113.0/24");
     assert_eq!(change.source, format!("rtr 127.0.0.1:{}", cache.rtr));
 
     let found = preflight(&server).await;
@@ -153,7 +155,7 @@ async fn a_vrp_withdrawn_in_a_real_stayrtr_is_published_once_and_written_back() 
     assert_eq!(missing.severity(), v1::FindingSeverity::Blocking);
     assert_eq!(missing.actor(), v1::FindingActor::Holder);
     assert!(
-        missing.ask.starts_with("Ask ACME-LIR to create a ROA for 203.0.113.0/24 with origin AS64500"),
+        missing.action.starts_with("Ask ACME-LIR to create a ROA for 203.0.113.0/24 with origin AS64500"),
         "{missing:?}"
     );
     eventually("the cache has the verdict as well", async || {
@@ -261,7 +263,7 @@ async fn a_source_that_fails_overwrites_no_verdict_and_is_never_valid() {
     assert_eq!(found.state(), v1::PreflightState::Blocked);
     assert_eq!(finding(&found, "COULD_NOT_CHECK").actor(), v1::FindingActor::Operator);
     let status = server.admin.clone().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
-    assert!(!status.sources[0].trouble.is_empty(), "{:?}", status.sources);
+    assert!(status.sources[0].last_failure.is_some(), "{:?}", status.sources);
 }
 
 #[tokio::test]
@@ -397,7 +399,7 @@ async fn a_lease_that_is_registered_is_checked_at_once_and_one_that_ended_is_for
     let request = v1::RegisterLeaseRequest {
         prefix: BLOCK.to_owned(),
         owner: "ACME-LIR".to_owned(),
-        expiry: crate::support::date("2126-06-01"),
+        expiry_date: crate::support::date("2126-06-01"),
         origin_asn: 64500,
         ..Default::default()
     };
@@ -437,7 +439,7 @@ async fn more_specifics_are_judged_by_what_is_announced() {
     assert_eq!(finding(&whole, "ROA_VALID").source, format!("vrps {}", vrps.path.display()));
     let halves = v1::PreflightRequest {
         prefix: BLOCK.to_owned(),
-        announce: vec!["203.0.113.0/25".to_owned(), "203.0.113.128/25".to_owned()],
+        announced_prefixes: vec!["203.0.113.0/25".to_owned(), "203.0.113.128/25".to_owned()],
         ..Default::default()
     };
     let halves = server.validation.clone().preflight(halves).await.unwrap().into_inner();

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::pick::{Limits, Quarantined};
 use super::policy::{Policy, Purpose};
 use super::requirement::{self, PolicyContext, SpaceNeeded};
+use super::utilization::{Utilization, utilization};
 use crate::cache::{Batch, Cache, Index, PrefixKey};
 use crate::clock::Clock;
 use crate::ledger::{IntentStore, QuarantineStore};
@@ -90,6 +91,15 @@ impl Allocator {
     /// The quarantine of an address is over if it was released by this instant.
     fn quarantine_cutoff(&self) -> Timestamp {
         self.clock.now().checked_sub(self.policy.quarantine).unwrap_or(Timestamp::MIN)
+    }
+
+    /// How the addresses of a prefix are used, with the prefix and the snapshot that was counted. No policy is asked.
+    pub async fn utilization(&self, key: PrefixKey) -> Result<(Arc<Prefix>, Utilization, Arc<Index>), Error> {
+        let quarantined = self.quarantined(false).await?;
+        let index = self.cache.ready_snapshot()?;
+        let prefix = index.resolve(key)?.clone();
+        let used = utilization(&index, &prefix, self.limits(&[], &quarantined, false));
+        Ok((prefix, used, index))
     }
 
     /// Deletes the addresses from the ledger whose quarantine is over.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::policy::Purpose;
 use super::requirement::Requirement;
-use crate::model::{Network, PrefixId, RequestId, VrfScope};
+use crate::model::{Network, PrefixId, RequestId, TenantKey, VrfScope};
 use crate::netbox::{AddressDraft, FieldChange, PrefixDraft};
 
 /// Which prefix to allocate from.
@@ -26,8 +26,8 @@ pub struct RecordText {
     pub description: String,
     /// Empty for no name; unused for prefixes.
     pub dns_name: String,
-    /// Slug of a tenant in NetBox.
-    pub tenant: Option<String>,
+    /// A tenant that exists in NetBox.
+    pub tenant: Option<TenantKey>,
     /// Slug of a prefix role; unused for addresses.
     pub role: Option<String>,
     /// Slugs of tags that exist in NetBox.

@@ -142,7 +142,7 @@ struct TextV1<'a> {
     status: &'a str,
     description: &'a str,
     dns_name: &'a str,
-    tenant: Option<&'a str>,
+    tenant: Option<String>,
     role: Option<&'a str>,
     tags: &'a [String],
 }
@@ -186,7 +186,7 @@ impl<'a> From<&'a RecordText> for TextV1<'a> {
             status: &text.status,
             description: &text.description,
             dns_name: &text.dns_name,
-            tenant: text.tenant.as_deref(),
+            tenant: text.tenant.as_ref().map(ToString::to_string),
             role: text.role.as_deref(),
             tags: &text.tags,
         }
@@ -213,7 +213,7 @@ fn json(body: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{PrefixId, RequestId, VrfId};
+    use crate::model::{PrefixId, RequestId, TenantKey, VrfId};
     use serde_json::Value;
 
     const GOLDEN: &str = include_str!("../../tests/golden/fingerprints.json");
@@ -234,7 +234,7 @@ mod tests {
             status: "reserved".into(),
             description: "Customer 4711 \"quoted\" äöü".into(),
             dns_name: "host.customer.example".into(),
-            tenant: Some("acme".into()),
+            tenant: Some(TenantKey::Slug("acme".into())),
             role: Some("customer".into()),
             tags: vec!["leased".into(), "web".into()],
         };

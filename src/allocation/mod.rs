@@ -8,7 +8,8 @@
 //!
 //! `allocator` holds what the commands share, `intents` the steps around a write; `addresses`, `prefixes`, `assign` and
 //! `release` each hold one command. Policy is pure and apart: [`pick`] computes which addresses and blocks of a prefix are free,
-//! [`policy`] which prefixes may be allocated from at all, [`requirement`] which prefix fits best where the caller names none.
+//! [`policy`] which prefixes may be allocated from at all, [`requirement`] which prefix fits best where the caller names none,
+//! [`fn@utilization`] how the addresses of a prefix are used.
 //! `fingerprint` fixes the bytes by which a retry is recognised.
 //!
 //! NetBox's own `available-ips` allocates addresses inside child prefixes too, so it is used only for a prefix that has none
@@ -36,6 +37,7 @@ mod release;
 pub mod requirement;
 mod search;
 mod settle;
+mod utilization;
 
 pub use addresses::Allocated;
 pub use allocator::Allocator;
@@ -50,3 +52,4 @@ pub use release::Released;
 pub use search::{
     Allocation, AllocationFilter, AllocationKind, AllocationPage, AllocationPosition, AllocationState,
 };
+pub use utilization::{Utilization, utilization};

@@ -66,6 +66,21 @@ impl Taken {
         Self { intervals: merged }
     }
 
+    /// The intervals, merged and in ascending order.
+    pub(super) fn into_intervals(self) -> Vec<(u128, u128)> {
+        self.intervals
+    }
+
+    /// How many numbers of these bounds the intervals hold.
+    pub(super) fn count_within(&self, (first, last): (u128, u128)) -> u128 {
+        self.intervals
+            .iter()
+            .map(|(from, to)| ((*from).max(first), (*to).min(last)))
+            .filter(|(from, to)| from <= to)
+            .map(|(from, to)| (to - from).saturating_add(1))
+            .fold(0, u128::saturating_add)
+    }
+
     /// The gaps between the intervals, cut to these bounds.
     fn free(&self, (first, last): (u128, u128)) -> impl Iterator<Item = (u128, u128)> + '_ {
         let mut next = Some(first);
@@ -110,12 +125,11 @@ fn usable(parent: &Prefix) -> (u128, u128) {
 /// What cannot be allocated as an address: recorded addresses, ranges, exclusions and the quarantine; child prefixes
 /// too, unless they are included.
 pub fn taken_addresses(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Taken {
-    let (scope, network) = (parent.scope, parent.network);
     let mut taken: Vec<(u128, u128)> = Vec::new();
-    taken.extend(index.addresses_within(scope, network).map(|address| one(address.host())));
+    taken.extend(recorded(index, parent));
     taken.extend(ranges(index, parent, limits.only_populated_ranges));
-    taken.extend(excluded(limits.exclude, network));
-    taken.extend(limits.quarantined.within(parent).map(one));
+    taken.extend(excluded(limits.exclude, parent.network));
+    taken.extend(quarantined(limits.quarantined, parent));
     if !limits.include_children {
         taken.extend(children(index, parent));
     }
@@ -125,10 +139,10 @@ pub fn taken_addresses(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Ta
 /// What cannot be allocated as a child prefix: recorded addresses, all ranges, exclusions, the quarantine and child prefixes.
 pub fn taken_blocks(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Taken {
     let mut taken: Vec<(u128, u128)> = Vec::new();
-    taken.extend(index.addresses_within(parent.scope, parent.network).map(|address| one(address.host())));
+    taken.extend(recorded(index, parent));
     taken.extend(ranges(index, parent, false));
     taken.extend(excluded(limits.exclude, parent.network));
-    taken.extend(limits.quarantined.within(parent).map(one));
+    taken.extend(quarantined(limits.quarantined, parent));
     taken.extend(children(index, parent));
     Taken::new(taken)
 }
@@ -138,15 +152,37 @@ pub fn has_children(index: &Index, parent: &Prefix) -> bool {
     children(index, parent).next().is_some()
 }
 
+/// The addresses of a prefix that NetBox records, as intervals.
+pub(super) fn recorded<'a>(index: &'a Index, parent: &'a Prefix) -> impl Iterator<Item = (u128, u128)> + 'a {
+    index.addresses_within(parent.scope, parent.network).map(|address| one(address.host()))
+}
+
+/// The addresses of a prefix that are in quarantine, as intervals.
+pub(super) fn quarantined<'a>(
+    quarantined: &'a Quarantined,
+    parent: &Prefix,
+) -> impl Iterator<Item = (u128, u128)> + 'a {
+    quarantined.within(parent).map(one)
+}
+
+/// The addresses of a prefix that [`is_usable`] denies, as intervals.
+pub(super) fn not_usable(parent: &Prefix) -> impl Iterator<Item = (u128, u128)> {
+    let ((first, last), (from, to)) = (span(parent.network), usable(parent));
+    let before = (first < from).then_some((first, first));
+    let after = (to < last).then_some((last, last));
+    before.into_iter().chain(after)
+}
+
 /// Child prefixes as intervals. Duplicates of the parent are skipped: they are the same space under another id.
-fn children<'a>(index: &'a Index, parent: &'a Prefix) -> impl Iterator<Item = (u128, u128)> + 'a {
+pub(super) fn children<'a>(index: &'a Index, parent: &'a Prefix) -> impl Iterator<Item = (u128, u128)> + 'a {
     index
         .prefixes_within(parent.scope, parent.network)
         .filter(|child| child.network != parent.network)
         .map(|child| span(child.network))
 }
 
-fn ranges<'a>(
+/// The IP ranges that have an address in common with a prefix, as intervals: all of them, or those that are marked as populated.
+pub(super) fn ranges<'a>(
     index: &'a Index,
     parent: &'a Prefix,
     only_populated: bool,
@@ -187,30 +223,41 @@ pub fn lowest_block(parent: &Prefix, taken: &Taken, length: u8) -> Option<Networ
     if length <= network.length() || length > network.max_length() {
         return None;
     }
-    let bits = network.max_length() - length;
-    let size_less_one = if bits == 128 { u128::MAX } else { (1u128 << bits) - 1 };
+    let bits = u32::from(network.max_length() - length);
     taken.free(span(network)).find_map(|(first, last)| {
-        let aligned = first.checked_add(size_less_one)? & !size_less_one;
-        let end = aligned.checked_add(size_less_one)?;
-        if end > last {
-            return None;
-        }
-        let net = IpNet::new(address_from_number(aligned, network.is_ipv4()), length).ok()?;
+        let start = aligned(first, last, bits)?;
+        let net = IpNet::new(address_from_number(start, network.is_ipv4()), length).ok()?;
         Some(Network::containing(net))
     })
 }
 
 /// The length of the largest free child prefix; `None` if nothing is free.
 pub fn largest_block(parent: &Prefix, taken: &Taken) -> Option<u8> {
-    (parent.network.length() + 1..=parent.network.max_length())
-        .find(|length| lowest_block(parent, taken, *length).is_some())
+    let network = parent.network;
+    let largest = taken.free(span(network)).map(|(first, last)| {
+        // A gap holds an aligned block of the greatest power of two that is not larger than the gap, or else of half that size.
+        let bits = (last - first).checked_add(1).map_or(128, u128::ilog2);
+        if aligned(first, last, bits).is_some() { bits } else { bits.saturating_sub(1) }
+    });
+    // The prefix itself is not a child of it.
+    let bits = largest.max()?.min(u32::from(network.host_bits()).checked_sub(1)?);
+    Some(network.max_length() - u8::try_from(bits).ok()?)
+}
+
+/// The first number of the lowest block of 2^bits numbers, aligned to its size, that lies within these bounds.
+fn aligned(first: u128, last: u128, bits: u32) -> Option<u128> {
+    let size_less_one = u128::MAX.checked_shr(128 - bits).unwrap_or(0);
+    let start = first.checked_add(size_less_one)? & !size_less_one;
+    let end = start.checked_add(size_less_one)?;
+    (end <= last).then_some(start)
 }
 
 fn one(host: IpAddr) -> (u128, u128) {
     (address_number(host), address_number(host))
 }
 
-fn span(network: Network) -> (u128, u128) {
+/// The first and the last address of a network.
+pub(super) fn span(network: Network) -> (u128, u128) {
     (address_number(network.first()), address_number(network.last()))
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::civil::Date;
 
 use super::pick::{self, Limits};
 use super::policy::{Policy, Purpose, Refusal};
 use crate::cache::Index;
-use crate::model::{Lease, Prefix, Reputation, VrfScope};
+use crate::model::{Lease, Network, Prefix, Reputation, VrfScope};
 
 /// What the parent must be. Every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +82,9 @@ pub fn choose(
     let mut unfit: BTreeMap<Unfit, usize> = BTreeMap::new();
     let mut best: Option<(Rank, &Arc<Prefix>)> = None;
     let scopes: Vec<VrfScope> = wanted.scope.map_or_else(|| index.scopes().collect(), |scope| vec![scope]);
-    for prefix in scopes.into_iter().flat_map(|scope| index.prefixes_of(scope)) {
+    let family = if wanted.ipv6 { IpNet::V6(Ipv6Net::default()) } else { IpNet::V4(Ipv4Net::default()) };
+    let family = Network::containing(family);
+    for prefix in scopes.into_iter().flat_map(|scope| index.prefixes_within(scope, family)) {
         if !is_candidate(index, prefix, wanted) {
             continue;
         }
@@ -100,10 +103,9 @@ pub fn choose(
     best.map(|(_, prefix)| prefix.clone()).ok_or_else(|| explain(&unfit))
 }
 
-/// Whether a prefix is active and has the family, tag, role and owner that are required. The error counts only such prefixes.
+/// Whether a prefix is active and has the tag, role and owner that are required. The error counts only such prefixes.
 fn is_candidate(index: &Index, prefix: &Prefix, wanted: &Requirement) -> bool {
     prefix.status == "active"
-        && prefix.network.is_ipv4() != wanted.ipv6
         && wanted.tag.as_ref().is_none_or(|slug| prefix.tags.iter().any(|tag| *tag.slug == **slug))
         && wanted
             .role

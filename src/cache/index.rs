@@ -36,11 +36,11 @@ struct Allocated {
 /// A snapshot of NetBox's records. A clone is cheap, because it shares all records and tree nodes with the original.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
-    scopes: HashMap<VrfScope, ScopeIndex>,
+    scopes: OrdMap<VrfScope, ScopeIndex>,
     prefixes: HashMap<u64, Arc<Prefix>>,
     addresses: HashMap<u64, Arc<Address>>,
     ranges: HashMap<u64, Arc<IpRange>>,
-    vrfs: HashMap<u64, Arc<Vrf>>,
+    vrfs: OrdMap<u64, Arc<Vrf>>,
     /// The prefixes that carry a lease.
     leased: OrdMap<PrefixId, Arc<Prefix>>,
     requests: HashMap<RequestId, Allocated>,
@@ -124,22 +124,35 @@ impl Index {
         self.scopes.get(&scope).into_iter().flat_map(move |index| index.prefixes.within(network).flatten())
     }
 
-    /// Every prefix of a scope, in order of network.
-    pub fn prefixes_of(&self, scope: VrfScope) -> impl Iterator<Item = &Arc<Prefix>> {
-        self.scopes.get(&scope).into_iter().flat_map(|index| index.prefixes.values().flatten())
+    /// The prefixes of a scope that are inside `within`, if it is given, and that sort after a network and an id. They are in order
+    /// of network and then of id. Visits no prefix before them.
+    pub(super) fn prefixes_after(
+        &self,
+        scope: VrfScope,
+        within: Option<Network>,
+        (network, id): (Network, PrefixId),
+    ) -> impl Iterator<Item = &Arc<Prefix>> {
+        let tries = self.scopes.get(&scope).map(|index| &index.prefixes);
+        tries.into_iter().flat_map(move |trie| trie.values_from(within, network)).flat_map(move |slot| {
+            let here = slot.first().is_some_and(|prefix| prefix.network == network);
+            let after = if here { slot.partition_point(|prefix| prefix.id <= id) } else { 0 };
+            slot.get(after..).unwrap_or_default()
+        })
     }
 
     /// The scopes that contain exactly this network, in order.
     pub fn scopes_with(&self, network: Network) -> Vec<VrfScope> {
-        let mut scopes: Vec<VrfScope> =
-            self.scopes().filter(|scope| !self.prefixes_at(*scope, network).is_empty()).collect();
-        scopes.sort_unstable();
-        scopes
+        self.scopes().filter(|scope| !self.prefixes_at(*scope, network).is_empty()).collect()
     }
 
-    /// Every scope that contains a record, in no particular order.
+    /// Every scope that contains a record, in order.
     pub fn scopes(&self) -> impl Iterator<Item = VrfScope> + '_ {
         self.scopes.keys().copied()
+    }
+
+    /// The scopes that contain a record, in order, from one on.
+    pub(super) fn scopes_from(&self, first: VrfScope) -> impl Iterator<Item = VrfScope> + '_ {
+        self.scopes.range(first..).map(|(scope, _)| *scope)
     }
 
     /// The records of exactly this host address, by id; more than one if NetBox holds duplicates.
@@ -190,6 +203,23 @@ impl Index {
     /// The VRF with this id in NetBox.
     pub fn vrf(&self, id: VrfId) -> Option<&Arc<Vrf>> {
         self.vrfs.get(&id.0)
+    }
+
+    /// Every VRF, by id.
+    pub fn vrfs(&self) -> impl Iterator<Item = &Arc<Vrf>> {
+        self.vrfs.values()
+    }
+
+    /// The VRFs with a greater id, by id.
+    pub fn vrfs_after(&self, id: VrfId) -> impl Iterator<Item = &Arc<Vrf>> {
+        self.vrfs.range((std::ops::Bound::Excluded(id.0), std::ops::Bound::Unbounded)).map(|(_, vrf)| vrf)
+    }
+
+    /// Whether a record belongs to this scope.
+    pub fn holds(&self, scope: VrfScope) -> bool {
+        self.scopes.get(&scope).is_some_and(|index| {
+            !(index.prefixes.is_empty() && index.addresses.is_empty() && index.ranges.is_empty())
+        })
     }
 
     /// The prefixes that carry a lease, by id.

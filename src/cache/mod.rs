@@ -5,7 +5,7 @@
 //! addresses costs microseconds, and nobody who still reads the earlier snapshot notices it.
 //!
 //! An answer takes one snapshot by [`Cache::ready_snapshot`], which fails while there is nothing to serve. It finds the prefix
-//! that a request names by [`Index::resolve`], and a list of prefixes by [`find_prefixes`].
+//! that a request names by [`Index::resolve`], and a list of prefixes by [`search_prefixes`].
 //!
 //! There is one writer. Changes come as a [`Batch`] and are in the current snapshot when [`Cache::apply`] returns. A full pass
 //! builds the next *generation* beside the one in service ([`Cache::begin_pass`], [`Cache::add_page`], [`Cache::finish_pass`]).
@@ -41,6 +41,7 @@ mod differences;
 mod error;
 mod freshness;
 mod index;
+mod migrations;
 mod position;
 mod ready;
 mod resolve;
@@ -48,6 +49,7 @@ mod search;
 mod store;
 mod store_rows;
 pub mod trie;
+mod vrf_key;
 mod writer;
 
 pub use batch::Batch;
@@ -59,6 +61,7 @@ pub use index::{Counts, Index, Lookup, Mention};
 pub use position::Position;
 pub use ready::NotReady;
 pub use resolve::{PrefixKey, ResolveError};
-pub use search::{PrefixFilter, find_prefixes, prefix_order};
+pub use search::{Examined, PrefixFilter, PrefixPosition, search_prefixes};
 pub use store::{Opened, StoreIdentity};
+pub use vrf_key::{VrfError, VrfKey};
 pub use writer::Cache;

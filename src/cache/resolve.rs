@@ -31,7 +31,7 @@ fn hint(elsewhere: &[VrfScope]) -> String {
         return String::new();
     }
     let names: Vec<String> = elsewhere.iter().map(ToString::to_string).collect();
-    format!("; it is in {}: set vrf_id", names.join(", "))
+    format!("; it is in {}: set vrf", names.join(", "))
 }
 
 impl Index {

@@ -12,6 +12,7 @@ use sqlx::sqlite::{
 use super::batch::Batch;
 use super::error::Error;
 use super::index::Index;
+use super::migrations::migrator;
 use super::position::Position;
 use super::store_rows::{self, RowKind};
 use crate::clock::Clock;
@@ -111,7 +112,7 @@ impl Store {
 
     /// Brings the schema up to date and reads everything. Returns the reason if the file is of another identity.
     async fn load(pool: &SqlitePool, identity: &StoreIdentity) -> Result<Result<StoredCache, String>, Error> {
-        sqlx::migrate!("sql/cache").run(pool).await?;
+        migrator().run(pool).await?;
         sqlx::query("INSERT INTO cache (only_row, identity) VALUES (1, ?1) ON CONFLICT DO NOTHING")
             .bind(identity.stored())
             .execute(pool)

@@ -81,6 +81,11 @@ impl<V> Trie<V> {
         if network.is_ipv4() { self.v4.as_deref() } else { self.v6.as_deref() }
     }
 
+    /// Whether the map holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_none() && self.v6.is_none()
+    }
+
     /// The value of exactly this network.
     pub fn get(&self, network: Network) -> Option<&V> {
         let key = Key::new(network);
@@ -104,18 +109,41 @@ impl<V> Trie<V> {
 
     /// The values of the networks inside this one, and of the network itself, ordered by first address, then by length.
     pub fn within(&self, network: Network) -> Within<'_, V> {
+        Within { stack: self.subtree(network).into_iter().collect() }
+    }
+
+    /// The node above everything inside a network.
+    fn subtree(&self, network: Network) -> Option<&Node<V>> {
         let key = Key::new(network);
         let mut link = self.root(network);
         while let Some(node) = link {
             if key.covers(node.key) {
-                return Within { stack: vec![node] };
+                return Some(node);
             }
             if !node.key.covers(key) {
                 break;
             }
             link = node.child(key);
         }
-        Within { stack: Vec::new() }
+        None
+    }
+
+    /// The values of the networks inside `within`, or of all networks, from `first` on. The order is that of
+    /// [`Trie::values`]. Visits no node that sorts before `first`, except those on its path.
+    pub fn values_from(&self, within: Option<Network>, first: Network) -> Within<'_, V> {
+        let (v4, v6) = match within {
+            None => (self.v4.as_deref(), self.v6.as_deref()),
+            Some(network) if network.is_ipv4() => (self.subtree(network), None),
+            Some(network) => (None, self.subtree(network)),
+        };
+        let mut stack = Vec::new();
+        if first.is_ipv4() {
+            stack.extend(v6);
+            seek(&mut stack, v4, Key::new(first));
+        } else {
+            seek(&mut stack, v6, Key::new(first));
+        }
+        Within { stack }
     }
 
     /// All values, IPv4 before IPv6, ordered by first address, then by length.
@@ -129,6 +157,26 @@ impl<V: Clone> Trie<V> {
     pub fn update(&mut self, network: Network, change: impl FnOnce(&mut Option<V>)) {
         let root = if network.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         update(root, Key::new(network), change);
+    }
+}
+
+/// Pushes the nodes whose subtrees hold everything from a key on, so that the first one is on top.
+fn seek<'a, V>(stack: &mut Vec<&'a Node<V>>, mut link: Option<&'a Node<V>>, first: Key) {
+    while let Some(node) = link {
+        if (node.key.bits, node.key.length) >= (first.bits, first.length) {
+            stack.push(node);
+            return;
+        }
+        if !node.key.covers(first) {
+            // The whole subtree sorts before the key.
+            return;
+        }
+        link = if first.goes_right(node.key.length) {
+            node.right.as_deref()
+        } else {
+            stack.extend(node.right.as_deref());
+            node.left.as_deref()
+        };
     }
 }
 
@@ -273,6 +321,21 @@ mod tests {
             let inside: Vec<u16> = inside.into_iter().map(|(_, value)| *value).collect();
             prop_assert_eq!(trie.within(asked).copied().collect::<Vec<_>>(), inside);
             prop_assert_eq!(trie.values().count(), model.len());
+        }
+
+        #[test]
+        fn a_walk_begins_at_any_network_and_stays_within_another(
+            entries in prop::collection::vec((network(), any::<Option<u16>>()), 0..60),
+            within in prop::option::of(network()),
+            first in network(),
+        ) {
+            let (trie, model) = build(&entries);
+            let expected: Vec<u16> = model
+                .range(first..)
+                .filter(|(network, _)| within.is_none_or(|within| within.contains(**network)))
+                .map(|(_, value)| *value)
+                .collect();
+            prop_assert_eq!(trie.values_from(within, first).copied().collect::<Vec<_>>(), expected);
         }
 
         #[test]

@@ -10,6 +10,7 @@ use super::exit::{CliFailure, CommandResult};
 use super::json;
 use super::options::{ClientArgs, OutputFormat};
 use super::records::print_addresses;
+use super::references::{parse_tenant, parse_vrf};
 use super::terminal::{errln, outln};
 use crate::model::RequestId;
 use crate::rpc::proto::v1;
@@ -21,9 +22,9 @@ pub(crate) struct AllocateArgs {
     /// Prefix to allocate from [default: any block that meets the requirements]
     #[arg(long, value_name = "PREFIX", conflicts_with_all = ["owner", "tag_wanted", "role_wanted", "min_days_left", "clean"])]
     prefix: Option<String>,
-    /// VRF, by NetBox's id [default: the global table; with a requirement: all VRFs and the global table]
-    #[arg(long, value_name = "ID")]
-    vrf: Option<u64>,
+    /// VRF: its id, name or RD [default: the global table; with a requirement: all VRFs and the global table]
+    #[arg(long, value_name = "VRF", value_parser = parse_vrf)]
+    vrf: Option<v1::VrfRef>,
     /// How many addresses, 1 to 1000
     #[arg(long, default_value_t = 1, conflicts_with_all = ["length", "address"])]
     count: i32,
@@ -60,9 +61,9 @@ pub(crate) struct AllocateArgs {
     /// Status of each record, as NetBox names it
     #[arg(long, default_value = "active")]
     status: String,
-    /// Tenant of each record, by slug
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
-    tenant: String,
+    /// Tenant of each record: its slug, id:12 or name:…
+    #[arg(long, value_name = "TENANT", value_parser = parse_tenant)]
+    tenant: Option<v1::TenantRef>,
     /// Tag of each record, by slug; may be repeated
     #[arg(long = "tag", value_name = "SLUG")]
     tags: Vec<String>,
@@ -105,7 +106,7 @@ pub(crate) async fn run(mut args: AllocateArgs) -> CommandResult {
 async fn assign_address(args: AllocateArgs, request_id: RequestId, address: IpAddr) -> CommandResult {
     let request = v1::AssignAddressRequest {
         address: address.to_string(),
-        vrf_id: args.vrf.unwrap_or(0),
+        vrf: args.vrf,
         description: args.description,
         dns_name: args.dns_name,
         status: args.status,
@@ -130,13 +131,13 @@ async fn allocate_prefix(args: AllocateArgs, request_id: RequestId, length: i32)
             ParentChoice::Prefix(text) => PrefixSource::Prefix(text),
             ParentChoice::Requirement(requirement) => PrefixSource::Requirement(requirement),
         }),
-        vrf_id: args.vrf.unwrap_or(0),
+        vrf: args.vrf,
         prefix_length: length,
         description: args.description,
         status: args.status,
         tenant: args.tenant,
         tags: args.tags,
-        exclude: args.exclude,
+        exclusions: args.exclude,
         request_id: request_id.into(),
         validate_only: args.validate_only,
         ..v1::AllocatePrefixRequest::default()
@@ -156,19 +157,19 @@ async fn allocate_prefix(args: AllocateArgs, request_id: RequestId, length: i32)
 async fn allocate_addresses(args: AllocateArgs, request_id: RequestId) -> CommandResult {
     let request = v1::AllocateAddressesRequest {
         purpose: args.purpose().into(),
-        include_resting: args.include_quarantined,
+        include_quarantined: args.include_quarantined,
         source: Some(match ParentChoice::from_args(&args)? {
             ParentChoice::Prefix(text) => AddressSource::Prefix(text),
             ParentChoice::Requirement(requirement) => AddressSource::Requirement(requirement),
         }),
-        vrf_id: args.vrf.unwrap_or(0),
+        vrf: args.vrf,
         count: args.count,
         description: args.description,
         dns_name: args.dns_name,
         status: args.status,
         tenant: args.tenant,
         tags: args.tags,
-        exclude: args.exclude,
+        exclusions: args.exclude,
         include_child_prefixes: args.include_child_prefixes,
         request_id: request_id.into(),
         validate_only: args.validate_only,
@@ -208,10 +209,10 @@ impl ParentChoice {
             owner: args.owner.clone().unwrap_or_default(),
             tag: args.with_tag.clone().unwrap_or_default(),
             role: args.with_role.clone().unwrap_or_default(),
-            vrf_id: args.vrf,
+            vrf: args.vrf.clone(),
             min_days_left: args.min_days_left.unwrap_or(0),
             clean_reputation: args.clean,
-            family: if args.ipv6 { 6 } else { 4 },
+            family: if args.ipv6 { v1::AddressFamily::Ipv6 } else { v1::AddressFamily::Ipv4 }.into(),
         };
         // The API accepts a requirement that any block meets, but on a command line that is more likely a mistake.
         if requirement.owner.is_empty() && requirement.tag.is_empty() && requirement.role.is_empty() {

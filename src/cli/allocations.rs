@@ -26,7 +26,8 @@ pub(crate) struct AllocationsArgs {
 pub(crate) async fn run(args: AllocationsArgs) -> CommandResult {
     let mut client = allocations(&args.client).await?;
     if let Some(id) = args.request_id {
-        let request = v1::GetAllocationRequest { request_id: id.into() };
+        let request =
+            v1::GetAllocationRequest { request_id: id.into(), ..v1::GetAllocationRequest::default() };
         let answer = client.get_allocation(request).await.map_err(|status| refusal(&status))?.into_inner();
         match args.client.output {
             OutputFormat::Json => json::print("GetAllocationResponse", &answer)?,

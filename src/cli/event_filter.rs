@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::references::{parse_tenant, parse_vrf};
 use crate::rpc::proto::v1;
 
 /// The events that a command lists or follows.
@@ -13,18 +14,18 @@ pub(crate) struct EventFilterArgs {
     /// Only of leases of this owner
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) owner: String,
-    /// Only of this tenant, by slug
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
-    pub(crate) tenant: String,
+    /// Only of this tenant: its slug, id:12 or name:…
+    #[arg(long, value_name = "TENANT", value_parser = parse_tenant)]
+    pub(crate) tenant: Option<v1::TenantRef>,
     /// Only with this tag, by slug
     #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
     pub(crate) tag: String,
     /// Only within this prefix
     #[arg(long, default_value = "", hide_default_value = true, value_name = "PREFIX")]
     pub(crate) within: String,
-    /// Only of this VRF, by NetBox's id; 0 for the global table
-    #[arg(long, value_name = "ID")]
-    pub(crate) vrf: Option<u64>,
+    /// Only of this VRF: its id, name or RD; 0 for the global table
+    #[arg(long, value_name = "VRF", value_parser = parse_vrf)]
+    pub(crate) vrf: Option<v1::VrfRef>,
 }
 
 impl EventFilterArgs {

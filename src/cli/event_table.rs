@@ -15,9 +15,23 @@ pub(crate) fn print_events(events: &[v1::Event]) {
     for event in events {
         let number = if event.sequence == 0 { String::new() } else { event.sequence.to_string() };
         let kind = values::enum_name(event.r#type().as_str_name(), EVENT_TYPE_PREFIX);
-        table.row([number, values::instant(event.time.as_ref()), kind, describe(event)]);
+        table.row([number, values::instant(event.event_time.as_ref()), kind, describe(event)]);
     }
     table.print();
+}
+
+/// A verdict before and after its change.
+fn verdicts(change: &v1::VerdictChange) -> (String, String) {
+    use v1::verdict_change::Verdict;
+    let (before, after, prefix) = match &change.verdict {
+        Some(Verdict::Roa(roa)) => (roa.before().as_str_name(), roa.after().as_str_name(), "ROA_STATUS_"),
+        Some(Verdict::Irr(irr)) => (irr.before().as_str_name(), irr.after().as_str_name(), "IRR_STATUS_"),
+        Some(Verdict::Reputation(reputation)) => {
+            (reputation.before().as_str_name(), reputation.after().as_str_name(), "REPUTATION_")
+        }
+        None => return (String::new(), String::new()),
+    };
+    (values::enum_name(before, prefix), values::enum_name(after, prefix))
 }
 
 /// What an event is about and what changed, in one line.
@@ -30,7 +44,7 @@ fn describe(event: &v1::Event) -> String {
                 prefix
                     .as_ref()
                     .and_then(|prefix| prefix.lease.as_ref())
-                    .map(|lease| values::date(lease.expiry.as_ref()))
+                    .map(|lease| values::date(lease.expiry_date.as_ref()))
             };
             let network =
                 change.after.as_ref().or(change.before.as_ref()).map(|prefix| prefix.prefix.clone());
@@ -73,9 +87,10 @@ fn describe(event: &v1::Event) -> String {
         }
         Some(Subject::Verdict(change)) => {
             let network = change.lease.as_ref().map(|lease| lease.prefix.clone()).unwrap_or_default();
-            format!("{network}{owner} {} (was {}): {}", change.after, change.before, change.reason)
+            let (before, after) = verdicts(change);
+            format!("{network}{owner} {after} (was {before}): {}", change.message)
         }
-        Some(Subject::Sync(change)) => change.reason.clone(),
+        Some(Subject::Sync(change)) => change.message.clone(),
         None => String::new(),
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: EventsArgs) -> CommandResult {
         tenant: args.filter.tenant.clone(),
         tag: args.filter.tag.clone(),
         within: args.filter.within.clone(),
-        vrf_id: args.filter.vrf,
+        vrf: args.filter.vrf.clone(),
         page_size: values::page_size(args.limit),
         page_token: String::new(),
     };

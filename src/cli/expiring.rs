@@ -10,6 +10,7 @@ use super::exit::{CHECK_SAID_NO, CommandResult};
 use super::json;
 use super::options::{ClientArgs, OutputFormat};
 use super::records::print_cache_note;
+use super::references::{parse_tenant, parse_vrf};
 use super::terminal::{TextCell, TextTable, errln, outln};
 use super::values;
 use crate::clock::Clock;
@@ -26,12 +27,12 @@ pub(crate) struct ExpiringArgs {
     /// Only of this owner
     #[arg(long, default_value = "", hide_default_value = true)]
     owner: String,
-    /// Only of this tenant, by slug
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
-    tenant: String,
-    /// Only of this VRF, by NetBox's id; 0 for the global table
-    #[arg(long, value_name = "ID")]
-    vrf: Option<u64>,
+    /// Only of this tenant: its slug, id:12 or name:…
+    #[arg(long, value_name = "TENANT", value_parser = parse_tenant)]
+    tenant: Option<v1::TenantRef>,
+    /// Only of this VRF: its id, name or RD; 0 for the global table
+    #[arg(long, value_name = "VRF", value_parser = parse_vrf)]
+    vrf: Option<v1::VrfRef>,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -55,9 +56,9 @@ pub(crate) async fn run(args: ExpiringArgs, clock: &dyn Clock) -> CommandResult 
         page_size: 1000,
         owner: args.owner,
         tenant: args.tenant,
-        expiring_before: Some(values::to_proto_date(before)),
-        vrf_id: args.vrf,
-        order_by: "expiry".to_owned(),
+        expires_before_date: Some(values::to_proto_date(before)),
+        vrf: args.vrf,
+        order_by: "expiry_date".to_owned(),
         ..v1::ListLeasesRequest::default()
     };
     let mut found = v1::ListLeasesResponse::default();
@@ -74,7 +75,6 @@ pub(crate) async fn run(args: ExpiringArgs, clock: &dyn Clock) -> CommandResult 
     let failing =
         args.fail_within.map_or(0, |days| found.leases.iter().filter(|lease| inside(lease, days)).count());
     found.leases.retain(|lease| inside(lease, args.within));
-    found.total_size = i32::try_from(found.leases.len()).unwrap_or(i32::MAX);
     match args.client.output {
         OutputFormat::Json => json::print("ListLeasesResponse", &found)?,
         OutputFormat::Table => print(&found, args.within),
@@ -99,9 +99,9 @@ fn print(found: &v1::ListLeasesResponse, within: i32) {
     for lease in &found.leases {
         table.row([
             TextCell::from(&lease.prefix),
-            TextCell::from(values::vrf(lease.vrf_id)),
+            TextCell::from(values::vrf(lease.vrf.as_ref())),
             TextCell::from(&lease.owner),
-            TextCell::from(values::date(lease.expiry.as_ref())),
+            TextCell::from(values::date(lease.expiry_date.as_ref())),
             by_urgency(TextCell::from(values::days_left(lease)), lease.days_left),
             TextCell::from(values::date(lease.notice_date.as_ref())),
             TextCell::from(values::asn(lease.origin_asn)),

@@ -27,7 +27,12 @@ pub(crate) struct HistoryArgs {
 
 pub(crate) async fn run(args: HistoryArgs) -> CommandResult {
     let mut client = events(&args.client).await?;
-    let request = v1::GetAddressHistoryRequest { address: args.address.to_string(), vrf_id: args.scope.vrf };
+    let request = v1::GetAddressHistoryRequest {
+        address: args.address.to_string(),
+        vrf: args.scope.vrf,
+        page_size: 1000,
+        ..v1::GetAddressHistoryRequest::default()
+    };
     let answer = client.get_address_history(request).await.map_err(|status| refusal(&status))?.into_inner();
     match args.client.output {
         OutputFormat::Json => json::print("GetAddressHistoryResponse", &answer)?,
@@ -39,7 +44,10 @@ pub(crate) async fn run(args: HistoryArgs) -> CommandResult {
                 if chain.is_empty() { "no prefix".to_owned() } else { chain.join(", ") }
             );
             print_events(&answer.events);
-            outln!("What happened before {} is not known.", values::instant(answer.known_since.as_ref()));
+            outln!(
+                "What happened before {} is not known.",
+                values::instant(answer.known_since_time.as_ref())
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

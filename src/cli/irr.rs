@@ -25,7 +25,7 @@ pub(crate) async fn run(args: IrrArgs) -> CommandResult {
     let request = v1::CheckIrrRequest {
         prefix: args.route.prefix,
         origin_asn: args.route.origin.map_or(0, Asn::number),
-        vrf_id: args.route.scope.vrf,
+        vrf: args.route.scope.vrf,
     };
     let mut client = validations(&args.client).await?;
     let found = client.check_irr(request).await.map_err(|status| refusal(&status))?.into_inner();
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: IrrArgs) -> CommandResult {
     match found.state() {
         v1::IrrState::Registered => Ok(ExitCode::SUCCESS),
         v1::IrrState::CouldNotCheck | v1::IrrState::Unspecified => {
-            Err(CliFailure::new(format!("could not be checked: {}", found.reason)))
+            Err(CliFailure::new(format!("could not be checked: {}", found.message)))
         }
         _ => Ok(ExitCode::from(CHECK_SAID_NO)),
     }
@@ -46,7 +46,7 @@ fn print(found: &v1::CheckIrrResponse) {
     print_facts(&[
         ("route", format!("{} from AS{}", found.prefix, found.origin_asn)),
         ("state", values::enum_name(found.state().as_str_name(), "IRR_STATE_")),
-        ("why", found.reason.clone()),
+        ("why", found.message.clone()),
         ("source", found.source.clone()),
         ("as of", values::instant(found.observe_time.as_ref())),
     ]);

@@ -33,36 +33,38 @@ pub(crate) struct LookupArgs {
 
 pub(crate) async fn run(args: LookupArgs) -> CommandResult {
     let mut client = prefixes(&args.client).await?;
-    let mut results = Vec::with_capacity(args.addresses.len());
+    let mut found = v1::BatchLookupAddressesResponse::default();
     if let Some(at) = args.at {
         for address in &args.addresses {
             let request = v1::LookupAddressRequest {
                 address: address.to_string(),
-                vrf_id: args.scope.vrf,
-                as_of: Some(values::to_proto_timestamp(at)),
+                vrf: args.scope.vrf.clone(),
+                as_of_time: Some(values::to_proto_timestamp(at)),
+                view: v1::RecordView::Full.into(),
             };
             let answer = client.lookup_address(request).await.map_err(|status| refusal(&status))?;
-            results.push(answer.into_inner());
+            let mut result = answer.into_inner();
+            found.cache = result.cache.take();
+            found.results.push(result);
         }
     }
     for chunk in args.addresses.chunks(1000).filter(|_| args.at.is_none()) {
         let request = v1::BatchLookupAddressesRequest {
             addresses: chunk.iter().map(ToString::to_string).collect(),
-            vrf_id: args.scope.vrf,
+            vrf: args.scope.vrf.clone(),
+            view: v1::RecordView::Full.into(),
         };
         let answer = client.batch_lookup_addresses(request).await.map_err(|status| refusal(&status))?;
-        results.extend(answer.into_inner().results);
+        let answer = answer.into_inner();
+        found.cache = answer.cache;
+        found.results.extend(answer.results);
     }
-    let known = results.iter().all(|result| !result.chain.is_empty() || !result.records.is_empty());
-    match (args.client.output, results.as_slice()) {
-        // A script that asks for one address expects one object.
-        (OutputFormat::Json, [only]) => json::print("LookupAddressResponse", only)?,
-        (OutputFormat::Json, _) => {
-            json::print("BatchLookupAddressesResponse", &v1::BatchLookupAddressesResponse { results })?;
-        }
-        (OutputFormat::Table, _) => {
-            print_cache_note(results.first().and_then(|result| result.cache.as_ref()));
-            for (nth, result) in results.iter().enumerate() {
+    let known = found.results.iter().all(|result| !result.chain.is_empty() || !result.records.is_empty());
+    match args.client.output {
+        OutputFormat::Json => json::print("BatchLookupAddressesResponse", &found)?,
+        OutputFormat::Table => {
+            print_cache_note(found.cache.as_ref());
+            for (nth, result) in found.results.iter().enumerate() {
                 if nth > 0 {
                     outln!("");
                 }
@@ -74,7 +76,7 @@ pub(crate) async fn run(args: LookupArgs) -> CommandResult {
 }
 
 fn print(result: &v1::LookupAddressResponse) {
-    match &result.as_of {
+    match &result.as_of_time {
         Some(at) => outln!("{} as of {}", result.address, values::instant(Some(at))),
         None => outln!("{}", result.address),
     }
@@ -90,9 +92,12 @@ fn print(result: &v1::LookupAddressResponse) {
     }
     if let Some(lease) = &result.lease {
         // Days are counted from today, so they mean nothing for a lease as of an earlier time.
-        let left =
-            if result.as_of.is_none() { format!(" ({})", values::days_left(lease)) } else { String::new() };
-        let until = values::date(lease.expiry.as_ref());
+        let left = if result.as_of_time.is_none() {
+            format!(" ({})", values::days_left(lease))
+        } else {
+            String::new()
+        };
+        let until = values::date(lease.expiry_date.as_ref());
         outln!("  lease    {} from {}, until {until}{left}", lease.prefix, lease.owner);
     }
     if result.records.is_empty() {
@@ -101,7 +106,7 @@ fn print(result: &v1::LookupAddressResponse) {
     for record in &result.records {
         outln!("  record   {} {} {} {}", record.address, record.status, record.dns_name, record.description);
     }
-    if let Some(since) = &result.known_since {
+    if let Some(since) = &result.known_since_time {
         outln!("  known    since {}", values::instant(Some(since)));
     }
 }

@@ -31,6 +31,7 @@ mod options;
 mod preflight;
 mod progress;
 mod records;
+mod references;
 mod release;
 mod reputation;
 mod run;

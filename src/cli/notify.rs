@@ -89,8 +89,11 @@ pub(crate) async fn run(args: NotifyArgs) -> CommandResult {
 
 async fn list(args: SinksArgs) -> CommandResult {
     let mut client = notifications(&args.client).await?;
-    let answer =
-        client.list_sinks(v1::ListSinksRequest {}).await.map_err(|status| refusal(&status))?.into_inner();
+    let answer = client
+        .list_sinks(v1::ListSinksRequest { page_size: 1000, ..v1::ListSinksRequest::default() })
+        .await
+        .map_err(|status| refusal(&status))?
+        .into_inner();
     match args.client.output {
         OutputFormat::Json => json::print("ListSinksResponse", &answer)?,
         OutputFormat::Table if answer.sinks.is_empty() => {
@@ -99,8 +102,9 @@ async fn list(args: SinksArgs) -> CommandResult {
         OutputFormat::Table => {
             let mut table = TextTable::new(&["sink", "kind", "state"]);
             for sink in &answer.sinks {
-                let state = if sink.trouble.is_empty() { "works" } else { sink.trouble.as_str() };
-                table.row([sink.name.as_str(), sink.kind.as_str(), state]);
+                let state = sink.last_failure.as_ref().map_or("works", |failure| failure.message.as_str());
+                let kind = values::enum_name(sink.kind().as_str_name(), "SINK_KIND_");
+                table.row([sink.name.as_str(), &kind, state]);
             }
             table.print();
         }
@@ -157,7 +161,7 @@ async fn deliveries(args: DeliveriesArgs) -> CommandResult {
                     delivery.attempts.to_string(),
                     values::instant(delivery.due_time.as_ref()),
                     delivery.summary.clone(),
-                    delivery.error.clone(),
+                    values::failure(delivery.last_failure.as_ref()),
                 ]);
             }
             table.print();

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::references::parse_vrf;
 use crate::config::Flags;
 use crate::model::Asn;
+use crate::rpc::proto::v1;
 
 /// Where the settings of a command without a server come from.
 #[derive(Debug, Args)]
@@ -67,9 +69,9 @@ pub(crate) enum OutputFormat {
 /// The VRF that a prefix or an address is in.
 #[derive(Debug, Args)]
 pub(crate) struct ScopeArgs {
-    /// VRF, by NetBox's id [default: the global table]
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "ID")]
-    pub(crate) vrf: u64,
+    /// VRF: its id, name or RD [default: the global table]
+    #[arg(long, value_name = "VRF", value_parser = parse_vrf)]
+    pub(crate) vrf: Option<v1::VrfRef>,
 }
 
 /// An announcement to check.

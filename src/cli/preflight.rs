@@ -36,9 +36,9 @@ pub(crate) struct PreflightArgs {
 pub(crate) async fn run(args: PreflightArgs) -> CommandResult {
     let request = v1::PreflightRequest {
         prefix: args.prefix.clone(),
-        vrf_id: args.scope.vrf,
+        vrf: args.scope.vrf,
         origin_asn: args.origin.map_or(0, Asn::number),
-        announce: args.announce,
+        announced_prefixes: args.announce,
         min_days_left: args.min_days_left,
     };
     let mut client = validations(&args.client).await?;
@@ -69,12 +69,12 @@ fn print(prefix: &str, found: &v1::PreflightResponse) {
     }
     table.print();
     let asked: Vec<&v1::PreflightFinding> =
-        found.findings.iter().filter(|finding| !finding.ask.is_empty()).collect();
+        found.findings.iter().filter(|finding| !finding.action.is_empty()).collect();
     if !asked.is_empty() {
         outln!("What to do:");
     }
     for finding in asked {
-        outln!("  [{}] {}", actor(finding.actor()), finding.ask);
+        outln!("  [{}] {}", actor(finding.actor()), finding.action);
     }
 }
 

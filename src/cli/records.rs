@@ -9,18 +9,18 @@ pub(crate) fn print_lease(lease: &v1::Lease) {
     print_facts(&[
         ("prefix", lease.prefix.clone()),
         ("prefix id", lease.prefix_id.to_string()),
-        ("vrf id", values::vrf(lease.vrf_id)),
+        ("vrf", values::vrf(lease.vrf.as_ref())),
         ("owner", lease.owner.clone()),
-        ("start", values::date(lease.start.as_ref())),
-        ("expiry", values::date(lease.expiry.as_ref())),
+        ("start", values::date(lease.start_date.as_ref())),
+        ("expiry", values::date(lease.expiry_date.as_ref())),
         ("", values::days_left(lease)),
         ("notice by", values::date(lease.notice_date.as_ref())),
         ("LOA", lease.loa_reference.clone()),
         ("origin", values::asn(lease.origin_asn)),
         ("ROA", values::roa_status(lease)),
-        ("IRR registered", lease.irr_registered.map(|flag| flag.to_string()).unwrap_or_default()),
+        ("IRR", values::irr_status(lease)),
         ("reputation", values::reputation(lease)),
-        ("tenant", lease.tenant.clone()),
+        ("tenant", values::named(lease.tenant.as_ref())),
         ("description", lease.description.clone()),
     ]);
 }
@@ -47,8 +47,8 @@ pub(crate) fn print_cache_note(cache: Option<&v1::CacheState>) {
     if let Some(cache) = cache.filter(|cache| !cache.live) {
         errln!(
             "note: NetBox is out of reach; this is from the cache, {} s old (as of {})",
-            cache.age_seconds,
-            values::instant(cache.synced_at.as_ref())
+            cache.age.unwrap_or_default().seconds,
+            values::instant(cache.sync_time.as_ref())
         );
     }
 }

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: ReleaseArgs) -> CommandResult {
     let request = v1::ReleaseAddressesRequest {
         allocation_request_id: args.allocation.map(String::from).unwrap_or_default(),
         addresses: args.addresses.iter().map(ToString::to_string).collect(),
-        vrf_id: args.scope.vrf,
+        vrf: args.scope.vrf,
         allow_foreign: args.allow_foreign,
         request_id: args.request_id.map(String::from).unwrap_or_default(),
         validate_only: args.validate_only,

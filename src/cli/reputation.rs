@@ -36,7 +36,7 @@ pub(crate) async fn run(args: ReputationArgs) -> CommandResult {
         Err(_) => Target::Prefix(args.target.clone()),
     };
     let request =
-        v1::CheckReputationRequest { target: Some(target), vrf_id: args.scope.vrf, recorded: args.recorded };
+        v1::CheckReputationRequest { target: Some(target), vrf: args.scope.vrf, recorded: args.recorded };
     let mut client = validations(&args.client).await?;
     let mut stream = client.check_reputation(request).await.map_err(|status| refusal(&status))?.into_inner();
     let bar = progress_bar("querying the lists", "queries");
@@ -44,10 +44,10 @@ pub(crate) async fn run(args: ReputationArgs) -> CommandResult {
         let message = stream.message().await.map_err(|status| refusal(&status))?;
         match message.and_then(|message| message.item) {
             Some(Item::Progress(progress)) => {
-                bar.set_length(progress.total);
-                bar.set_position(progress.done);
-                if progress.listed > 0 {
-                    bar.set_message(format!("{} listed so far", progress.listed));
+                bar.set_length(progress.total_queries);
+                bar.set_position(progress.answered_queries);
+                if progress.listings_found > 0 {
+                    bar.set_message(format!("{} listed so far", progress.listings_found));
                 }
             }
             Some(Item::Result(found)) => break found,
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: ReputationArgs) -> CommandResult {
         v1::Reputation::Clean | v1::Reputation::Watch => Ok(ExitCode::SUCCESS),
         v1::Reputation::Listed => Ok(ExitCode::from(CHECK_SAID_NO)),
         v1::Reputation::Unspecified => {
-            Err(CliFailure::new(format!("could not be checked: {}", found.reason)))
+            Err(CliFailure::new(format!("could not be checked: {}", found.message)))
         }
     }
 }
@@ -76,7 +76,7 @@ fn print(found: &v1::BlockReputation) {
     print_facts(&[
         ("block", found.prefix.clone()),
         ("reputation", word),
-        ("why", found.reason.clone()),
+        ("why", found.message.clone()),
         ("as of", values::instant(found.observe_time.as_ref())),
     ]);
     if !found.listings.is_empty() {
@@ -92,7 +92,7 @@ fn print(found: &v1::BlockReputation) {
                 &listing.zone,
                 &values::enum_name(listing.listing_class().as_str_name(), "LISTING_CLASS_"),
                 &listing.codes.join(" "),
-                &listing.reason,
+                &listing.text,
                 &values::instant(listing.since_time.as_ref()),
                 whose,
             ]);
@@ -104,8 +104,8 @@ fn print(found: &v1::BlockReputation) {
         table.row([
             zone.zone.as_str(),
             &values::instant(zone.complete_time.as_ref()),
-            &zone.failed.to_string(),
-            &zone.trouble,
+            &zone.unanswered.to_string(),
+            &values::failure(zone.failure.as_ref()),
         ]);
     }
     table.print();

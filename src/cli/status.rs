@@ -56,9 +56,9 @@ async fn wait_until_live(client: &mut AdminServiceClient<Connection>) -> Result<
         let sync = status.sync.unwrap_or_default();
         match sync.phase() {
             v1::SyncPhase::Live => break,
-            v1::SyncPhase::Stale | v1::SyncPhase::Empty if !sync.last_error.is_empty() => {
+            v1::SyncPhase::Stale | v1::SyncPhase::Empty if sync.last_failure.is_some() => {
                 bar.abandon();
-                return Err(CliFailure::new(sync.last_error));
+                return Err(CliFailure::new(values::failure(sync.last_failure.as_ref())));
             }
             _ => {
                 bar.set_length(sync.pass_rows_total);
@@ -76,10 +76,10 @@ fn print(status: &v1::GetStatusResponse) {
     let sync = status.sync.clone().unwrap_or_default();
     let cache = sync.cache.unwrap_or_default();
     let ledger = status.ledger.clone().unwrap_or_default();
-    let reach = match (netbox.reachable, netbox.last_error.as_str()) {
+    let reach = match (netbox.reachable, &netbox.last_failure) {
         (true, _) => "in reach".to_owned(),
-        (false, "") => "not asked yet".to_owned(),
-        (false, error) => format!("OUT OF REACH: {error}"),
+        (false, None) => "not asked yet".to_owned(),
+        (false, Some(failure)) => format!("OUT OF REACH: {}", failure.message),
     };
     print_facts(&[
         ("server", format!("{}, since {}", status.version, values::instant(status.start_time.as_ref()))),
@@ -93,16 +93,23 @@ fn print(status: &v1::GetStatusResponse) {
                 sync.prefixes, sync.addresses, sync.ip_ranges, sync.vrfs, sync.leases
             ),
         ),
-        ("cache age", format!("{} s", cache.age_seconds)),
+        ("cache age", values::seconds(cache.age.as_ref())),
         ("change log", format!("followed to {}", sync.change_log_id)),
         (
             "full pass",
-            match &sync.last_full_pass {
-                Some(at) => format!("{} ({})", values::instant(Some(at)), sync.last_full_pass_reason),
+            match &sync.last_full_pass_time {
+                Some(at) => format!("{} ({})", values::instant(Some(at)), sync.last_full_pass_cause),
                 None => String::new(),
             },
         ),
-        ("ledger", format!("{}, {} intents open", ledger.backend, ledger.pending_intents)),
+        (
+            "ledger",
+            format!(
+                "{}, {} intents open",
+                values::enum_name(ledger.backend().as_str_name(), "LEDGER_BACKEND_"),
+                ledger.pending_intents
+            ),
+        ),
         ("writes", if status.writes_served { "served" } else { "NOT SERVED" }.to_owned()),
     ]);
     if !status.sources.is_empty() {
@@ -111,8 +118,8 @@ fn print(status: &v1::GetStatusResponse) {
             table.row([
                 source.name.clone(),
                 source.records.map(|count| count.to_string()).unwrap_or_default(),
-                values::instant(source.time.as_ref()),
-                source.trouble.clone(),
+                values::instant(source.observe_time.as_ref()),
+                values::failure(source.last_failure.as_ref()),
             ]);
         }
         table.print();
@@ -121,9 +128,9 @@ fn print(status: &v1::GetStatusResponse) {
     for job in &status.jobs {
         table.row([
             &job.name,
-            &format!("{} s", job.interval_seconds),
-            &values::instant(job.last_start.as_ref()),
-            &job.last_error,
+            &values::seconds(job.interval.as_ref()),
+            &values::instant(job.last_start_time.as_ref()),
+            &values::failure(job.last_failure.as_ref()),
         ]);
     }
     table.print();

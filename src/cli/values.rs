@@ -22,6 +22,11 @@ pub(crate) fn to_proto_timestamp(at: jiff::Timestamp) -> prost_types::Timestamp 
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
 }
 
+/// A span as `42 s`; nothing for none.
+pub(crate) fn seconds(span: Option<&prost_types::Duration>) -> String {
+    span.map(|span| format!("{} s", span.seconds)).unwrap_or_default()
+}
+
 /// The largest page that the server gives.
 const MAX_PAGE_SIZE: i32 = 1000;
 
@@ -42,6 +47,10 @@ pub(crate) fn roa_status(lease: &v1::Lease) -> String {
     enum_name(lease.roa_status().as_str_name(), "ROA_STATUS_")
 }
 
+pub(crate) fn irr_status(lease: &v1::Lease) -> String {
+    enum_name(lease.irr_status().as_str_name(), "IRR_STATUS_")
+}
+
 pub(crate) fn reputation(lease: &v1::Lease) -> String {
     enum_name(lease.reputation().as_str_name(), "REPUTATION_")
 }
@@ -51,9 +60,19 @@ pub(crate) fn asn(number: u32) -> String {
     if number == 0 { String::new() } else { format!("AS{number}") }
 }
 
-/// The id of a VRF; nothing for 0, the global table.
-pub(crate) fn vrf(id: u64) -> String {
-    if id == 0 { String::new() } else { id.to_string() }
+/// The name of a VRF, or its id where the cache does not know the name; nothing for the global table.
+pub(crate) fn vrf(vrf: Option<&v1::Vrf>) -> String {
+    vrf.map(|vrf| if vrf.name.is_empty() { vrf.id.to_string() } else { vrf.name.clone() }).unwrap_or_default()
+}
+
+/// The slug of a tenant, a role or a tag; nothing for none.
+pub(crate) fn named(named: Option<&v1::NamedRef>) -> String {
+    named.map(|named| named.slug.clone()).unwrap_or_default()
+}
+
+/// Why something failed; nothing if it did not.
+pub(crate) fn failure(failure: Option<&v1::Failure>) -> String {
+    failure.map(|failure| failure.message.clone()).unwrap_or_default()
 }
 
 /// `190 days left`, `last day` or `expired 3 days ago`.

@@ -12,6 +12,7 @@ use tonic::Status;
 use super::event_filter::EventFilterArgs;
 use super::exit::CommandResult;
 use super::options::ServerArgs;
+use super::references::{parse_tenant, parse_vrf};
 use super::terminal::{errln, print_json};
 use super::watch_position::WatchPosition;
 use super::watch_stream::{StreamEnd, WatchRequest};
@@ -53,18 +54,18 @@ struct WatchExpiryArgs {
     /// Only of this owner
     #[arg(long, default_value = "", hide_default_value = true)]
     owner: String,
-    /// Only of this tenant, by slug
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
-    tenant: String,
+    /// Only of this tenant: its slug, id:12 or name:…
+    #[arg(long, value_name = "TENANT", value_parser = parse_tenant)]
+    tenant: Option<v1::TenantRef>,
     /// Only with this tag, by slug
     #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
     tag: String,
     /// Only within this prefix
     #[arg(long, default_value = "", hide_default_value = true, value_name = "PREFIX")]
     within: String,
-    /// Only of this VRF, by NetBox's id; 0 for the global table
-    #[arg(long, value_name = "ID")]
-    vrf: Option<u64>,
+    /// Only of this VRF: its id, name or RD; 0 for the global table
+    #[arg(long, value_name = "VRF", value_parser = parse_vrf)]
+    vrf: Option<v1::VrfRef>,
     #[command(flatten)]
     follow: FollowArgs,
 }
@@ -93,7 +94,7 @@ pub(crate) async fn run(args: WatchArgs) -> CommandResult {
                 tenant: args.filter.tenant.clone(),
                 tag: args.filter.tag.clone(),
                 within: args.filter.within.clone(),
-                vrf_id: args.filter.vrf,
+                vrf: args.filter.vrf.clone(),
                 horizon_days: args.horizon,
                 skip_snapshot: args.no_snapshot,
                 resume_token: String::new(),
@@ -107,7 +108,7 @@ pub(crate) async fn run(args: WatchArgs) -> CommandResult {
                 tenant: args.tenant,
                 tag: args.tag,
                 within: args.within,
-                vrf_id: args.vrf,
+                vrf: args.vrf,
                 resume_token: String::new(),
             };
             follow(&args.follow, WatchRequest::Expiry(request)).await

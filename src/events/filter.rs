@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use crate::model::{
-    Address, DomainEvent, EventKind, NamedRef, Network, Prefix, RecordChange, Subject, VrfScope,
+    Address, DomainEvent, EventKind, NamedRef, Network, Prefix, RecordChange, Subject, TenantKey, VrfScope,
 };
 
 /// Which events a watcher receives. Every condition that is set must hold; with none set, every event passes. A change passes
@@ -17,8 +17,8 @@ pub struct EventFilter {
     pub kinds: BTreeSet<EventKind>,
     /// Only events about leases of this owner. An address has no owner of its own, so no event about an address passes.
     pub owner: Option<String>,
-    /// Only events about records of the tenant with this slug.
-    pub tenant: Option<String>,
+    /// Only events about records of this tenant.
+    pub tenant: Option<TenantKey>,
     /// Only events about records with the tag of this slug.
     pub tag: Option<String>,
     /// Only events about this network or one inside it.
@@ -56,7 +56,10 @@ impl EventFilter {
         let lease = prefix.lease.as_deref();
         self.scope.is_none_or(|scope| prefix.scope == scope)
             && self.within.is_none_or(|within| within.contains(prefix.network))
-            && has_slug(self.tenant.as_ref(), prefix.tenant.iter())
+            && self
+                .tenant
+                .as_ref()
+                .is_none_or(|key| prefix.tenant.as_ref().is_some_and(|tenant| key.names(tenant)))
             && has_slug(self.tag.as_ref(), prefix.tags.iter())
             && self
                 .owner
@@ -70,7 +73,10 @@ impl EventFilter {
     fn wants_address(&self, address: &Address) -> bool {
         self.scope.is_none_or(|scope| address.scope == scope)
             && self.within.is_none_or(|within| within.contains_address(address.host()))
-            && has_slug(self.tenant.as_ref(), address.tenant.iter())
+            && self
+                .tenant
+                .as_ref()
+                .is_none_or(|key| address.tenant.as_ref().is_some_and(|tenant| key.names(tenant)))
             && has_slug(self.tag.as_ref(), address.tags.iter())
             && self.owner.is_none()
             && self.horizon.is_none()

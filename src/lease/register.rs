@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use super::error::Error;
-use crate::model::{Asn, Lease, Network, Prefix, PrefixId, RequestId, Term, VrfScope};
+use crate::model::{Asn, Lease, Network, Prefix, PrefixId, RequestId, TenantKey, Term, VrfScope};
 use crate::netbox::{FieldChange, PrefixDraft};
 
 /// Register the lease of a prefix. If NetBox has no such prefix, it is created.
@@ -20,8 +20,8 @@ pub struct RegisterLease {
     pub origin: Option<Asn>,
     /// Empty: a prefix that exists keeps its description.
     pub description: String,
-    /// Slug of a tenant.
-    pub tenant: Option<String>,
+    /// A tenant that exists in NetBox.
+    pub tenant: Option<TenantKey>,
     /// Slug of a prefix role.
     pub role: Option<String>,
     /// Slugs of tags that exist in NetBox.

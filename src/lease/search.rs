@@ -6,15 +6,15 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use crate::cache::Index;
-use crate::model::{Lease, Prefix, Reputation, RoaStatus, VrfScope};
+use crate::model::{Lease, Prefix, Reputation, RoaStatus, TenantKey, VrfScope};
 
 /// The leases to list. Every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseFilter {
     /// The owner, compared exactly.
     pub owner: Option<String>,
-    /// Slug of the prefix's tenant.
-    pub tenant: Option<String>,
+    /// The tenant of the prefix.
+    pub tenant: Option<TenantKey>,
     /// The last day is before this date.
     pub expiring_before: Option<Date>,
     /// The recorded verdict of route origin validation.
@@ -44,9 +44,11 @@ pub struct LeaseOrder {
 
 impl LeaseFilter {
     fn matches(&self, prefix: &Prefix, lease: &Lease) -> bool {
-        let tenant = prefix.tenant.as_ref().map(|tenant| &*tenant.slug);
         self.owner.as_ref().is_none_or(|owner| lease.owner.as_ref() == Some(owner))
-            && self.tenant.as_ref().is_none_or(|slug| tenant == Some(slug))
+            && self
+                .tenant
+                .as_ref()
+                .is_none_or(|key| prefix.tenant.as_ref().is_some_and(|tenant| key.names(tenant)))
             && self.expiring_before.is_none_or(|day| lease.term.expiry.is_some_and(|expiry| expiry < day))
             && self.roa_status.is_none_or(|status| lease.roa_status == Some(status))
             && self.reputation.is_none_or(|reputation| lease.reputation == Some(reputation))
@@ -57,6 +59,7 @@ impl LeaseFilter {
     /// called: tokens of an earlier version are still valid (tests/golden/tokens.json).
     pub fn token_text(&self, order: LeaseOrder) -> String {
         let Self { owner, tenant, expiring_before, roa_status, reputation, scope } = self;
+        let tenant = tenant.as_ref().map(ToString::to_string);
         let LeaseOrder { key, descending } = order;
         format!(
             "Filter {{ owner: {owner:?}, tenant: {tenant:?}, expiring_before: {expiring_before:?}, \

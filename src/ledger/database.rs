@@ -20,6 +20,7 @@ use sqlx::sqlite::{
 use tempfile::TempDir;
 
 use super::error::Error;
+use super::migrations::migrator;
 
 /// A ledger in a SQLite file.
 pub(super) struct SqliteLedger {
@@ -58,7 +59,7 @@ impl SqliteLedger {
             .max_lifetime(None)
             .connect_with(options.clone())
             .await?;
-        sqlx::migrate!("sql/ledger").run(&pool).await?;
+        migrator().run(&pool).await?;
         sqlx::query(CREATE_LOG).bind(new_epoch()).execute(&pool).await?;
         let reads = SqlitePoolOptions::new().max_connections(4).connect_lazy_with(options.read_only(true));
         Ok(Self { pool, reads, _temporary: temporary })
@@ -73,7 +74,7 @@ impl PostgresLedger {
     /// Connects to the database at a URL.
     pub(super) async fn open(url: &str) -> Result<Self, Error> {
         let pool = PgPoolOptions::new().max_connections(8).connect(url).await?;
-        sqlx::migrate!("sql/ledger").run(&pool).await?;
+        migrator().run(&pool).await?;
         sqlx::query(CREATE_LOG).bind(new_epoch()).execute(&pool).await?;
         Ok(Self { reads: pool.clone(), pool })
     }

@@ -4,17 +4,18 @@ use jiff::civil::Date;
 
 use super::error::Error;
 use super::journal::TermMarkKey;
-use super::sql_values::{from_sql, timestamp};
+use super::sql_values::{from_sql, impl_from_row, timestamp};
 use crate::model::{DomainEvent, Event, TermDate, Threshold};
 
 /// A row of the table `event`.
-#[derive(sqlx::FromRow)]
 pub(super) struct EventRow {
     sequence: i64,
     recorded_at: i64,
     /// JSON of the domain event.
     body: String,
 }
+
+impl_from_row!(EventRow { sequence, recorded_at, body });
 
 impl EventRow {
     pub(super) fn into_event(self) -> Result<Event, Error> {
@@ -32,13 +33,14 @@ pub(super) fn event_json(domain_event: &DomainEvent) -> Result<String, Error> {
 }
 
 /// A row of the table `term_mark`.
-#[derive(sqlx::FromRow)]
 pub(super) struct TermMarkRow {
     prefix: i64,
     which: String,
     date: String,
     threshold: i64,
 }
+
+impl_from_row!(TermMarkRow { prefix, which, date, threshold });
 
 impl TermMarkRow {
     pub(super) fn into_mark(self) -> Result<(TermMarkKey, Threshold), Error> {

@@ -7,14 +7,13 @@ use super::database::{PostgresLedger, SqliteLedger};
 use super::error::Error;
 use super::fingerprint::Fingerprint;
 use super::intent::{Begun, Detail, Intent, IntentState, IntentStore, ListIntents};
-use super::sql_values::{timestamp, to_sql};
+use super::sql_values::{impl_from_row, timestamp, to_sql};
 use crate::model::{PrefixId, RequestId};
 
 const SELECT_INTENT: &str =
     "SELECT request_id, kind, fingerprint, state, parent, detail, created_at, updated_at FROM intent";
 
 /// A row of the table `intent`, before its texts are parsed.
-#[derive(sqlx::FromRow)]
 struct IntentRow {
     request_id: String,
     kind: String,
@@ -25,6 +24,8 @@ struct IntentRow {
     created_at: i64,
     updated_at: i64,
 }
+
+impl_from_row!(IntentRow { request_id, kind, fingerprint, state, parent, detail, created_at, updated_at });
 
 impl IntentRow {
     fn into_intent(self) -> Result<Intent, Error> {

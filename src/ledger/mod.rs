@@ -34,6 +34,7 @@ mod intent;
 mod intent_rows;
 mod journal;
 mod journal_rows;
+mod migrations;
 mod observation;
 mod observation_rows;
 mod open;

@@ -7,12 +7,11 @@ use sqlx::{Postgres, QueryBuilder, Row as _, Sqlite};
 use super::database::{PostgresLedger, SqliteLedger};
 use super::error::Error;
 use super::outbox::{Delivery, DeliveryOutcome, DeliveryState, ListDeliveries, Outbox};
-use super::sql_values::{ROWS_PER_STATEMENT, from_sql, timestamp, to_sql};
+use super::sql_values::{ROWS_PER_STATEMENT, from_sql, impl_from_row, timestamp, to_sql};
 
 const COLUMNS: &str = "id, sink, state, attempts, due_at, created_at, updated_at, error, body";
 
 /// A row of the table `delivery`, before its texts are parsed.
-#[derive(sqlx::FromRow)]
 struct DeliveryRow {
     id: String,
     sink: String,
@@ -25,6 +24,8 @@ struct DeliveryRow {
     /// JSON of the event.
     body: String,
 }
+
+impl_from_row!(DeliveryRow { id, sink, state, attempts, due_at, created_at, updated_at, error, body });
 
 impl DeliveryRow {
     fn into_delivery(self) -> Result<Delivery, Error> {

@@ -4,6 +4,27 @@ use jiff::Timestamp;
 
 use super::error::Error;
 
+/// Implements `sqlx::FromRow` for a struct whose fields have the names of the columns, for both databases. A macro of ours and not
+/// sqlx's derive: that one brings both databases and their TLS into the build a second time, compiled for the compiler itself.
+macro_rules! impl_from_row {
+    ($row:ident { $($column:ident),+ $(,)? }) => {
+        impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for $row {
+            fn from_row(row: &sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+                use sqlx::Row as _;
+                Ok(Self { $($column: row.try_get(stringify!($column))?),+ })
+            }
+        }
+
+        impl sqlx::FromRow<'_, sqlx::postgres::PgRow> for $row {
+            fn from_row(row: &sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
+                use sqlx::Row as _;
+                Ok(Self { $($column: row.try_get(stringify!($column))?),+ })
+            }
+        }
+    };
+}
+pub(super) use impl_from_row;
+
 /// Rows that one statement inserts, or ids that one statement lists: both databases bound the number of parameters.
 pub(super) const ROWS_PER_STATEMENT: usize = 500;
 

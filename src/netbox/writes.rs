@@ -13,7 +13,7 @@ use super::error::{Error, NetBoxResult};
 use super::fields::FieldChange;
 use super::records::NetBoxRecord;
 use super::request::ApiRequest;
-use crate::model::{Address, AddressId, Network, Prefix, PrefixId, Revision, VrfScope};
+use crate::model::{Address, AddressId, Network, Prefix, PrefixId, Revision, TenantKey, VrfScope};
 
 /// The content of an address to create; the address itself is chosen separately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,8 +22,7 @@ pub struct AddressDraft {
     pub status: String,
     pub dns_name: String,
     pub description: String,
-    /// Slug of the tenant.
-    pub tenant: Option<String>,
+    pub tenant: Option<TenantKey>,
     /// Slugs of the tags.
     pub tags: Vec<String>,
     pub fields: Vec<FieldChange>,
@@ -35,14 +34,22 @@ pub struct PrefixDraft {
     /// NetBox's value of the status. Example: `reserved`.
     pub status: Option<String>,
     pub description: Option<String>,
-    /// Slug of the tenant.
-    pub tenant: Option<String>,
+    pub tenant: Option<TenantKey>,
     /// Slug of the role.
     pub role: Option<String>,
     /// Slugs of all the tags that the prefix shall have.
     pub tags: Option<Vec<String>>,
     /// Custom fields to set or clear; the others stay as they are.
     pub fields: Vec<FieldChange>,
+}
+
+/// NetBox finds a related object by its id, or by a dictionary of fields that name exactly one.
+fn tenant_reference(tenant: &TenantKey) -> Value {
+    match tenant {
+        TenantKey::Id(id) => json!(id),
+        TenantKey::Slug(slug) => json!({ "slug": slug }),
+        TenantKey::Name(name) => json!({ "name": name }),
+    }
 }
 
 fn slugs(tags: &[String]) -> Value {
@@ -56,8 +63,8 @@ impl Client {
         body.insert("dns_name".into(), json!(draft.dns_name));
         body.insert("description".into(), json!(draft.description));
         body.insert("custom_fields".into(), self.fields().object(&draft.fields).into());
-        if let Some(slug) = &draft.tenant {
-            body.insert("tenant".into(), json!({ "slug": slug }));
+        if let Some(tenant) = &draft.tenant {
+            body.insert("tenant".into(), tenant_reference(tenant));
         }
         if !draft.tags.is_empty() {
             body.insert("tags".into(), slugs(&draft.tags));
@@ -73,8 +80,8 @@ impl Client {
         if let Some(description) = &draft.description {
             body.insert("description".into(), json!(description));
         }
-        if let Some(slug) = &draft.tenant {
-            body.insert("tenant".into(), json!({ "slug": slug }));
+        if let Some(tenant) = &draft.tenant {
+            body.insert("tenant".into(), tenant_reference(tenant));
         }
         if let Some(slug) = &draft.role {
             body.insert("role".into(), json!({ "slug": slug }));

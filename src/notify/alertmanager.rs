@@ -13,7 +13,7 @@ use super::error::NotifySettingsError;
 use super::http;
 use super::notification::Notification;
 use super::severity::AlertSeverity;
-use super::sink::{DeliveryFailure, Sink};
+use super::sink::{DeliveryFailure, Sink, SinkKind};
 use crate::model::{Check, EventKind, Subject, TermDate};
 
 /// An alert is raised for this long, so that one whose resolution was lost ends by itself.
@@ -46,8 +46,8 @@ impl Alertmanager {
 
 #[async_trait]
 impl Sink for Alertmanager {
-    fn kind(&self) -> &'static str {
-        "alertmanager"
+    fn kind(&self) -> SinkKind {
+        SinkKind::Alertmanager
     }
 
     fn batch_size(&self) -> u32 {

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::error::NotifySettingsError;
 use super::notification::Notification;
 use super::settings::{MailSettings, MailTls};
-use super::sink::{DeliveryFailure, Sink};
+use super::sink::{DeliveryFailure, Sink, SinkKind};
 use crate::model::digest;
 use crate::web::guard;
 
@@ -106,8 +106,8 @@ fn credentials(user: &str, password: &SecretString) -> Credentials {
 
 #[async_trait]
 impl Sink for Email {
-    fn kind(&self) -> &'static str {
-        "email"
+    fn kind(&self) -> SinkKind {
+        SinkKind::Email
     }
 
     fn batch_size(&self) -> u32 {

@@ -46,4 +46,4 @@ pub use settings::{
     TicketSettings,
 };
 pub use severity::AlertSeverity;
-pub use sink::{DeliveryFailure, Sink};
+pub use sink::{DeliveryFailure, Sink, SinkKind};

@@ -16,7 +16,7 @@ use super::policy;
 use super::route::NotificationRoute;
 use super::sample::sample_event;
 use super::settings::{NotifySettings, SinkSettings, SinkTarget};
-use super::sink::{DeliveryFailure, Sink};
+use super::sink::{DeliveryFailure, Sink, SinkKind};
 use super::slack::Slack;
 use super::ticket::Ticket;
 use super::webhook::Webhook;
@@ -62,8 +62,7 @@ impl ConfiguredSink {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkState {
     pub name: String,
-    /// What kind of sink it is. Example: `slack`.
-    pub kind: &'static str,
+    pub kind: SinkKind,
     /// Why the last message failed; `None` if it was sent.
     pub last_error: Option<String>,
 }

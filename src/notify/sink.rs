@@ -39,11 +39,21 @@ impl DeliveryFailure {
     }
 }
 
+/// The kind of place that a sink sends to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkKind {
+    Slack,
+    Webhook,
+    Email,
+    Alertmanager,
+    Ticket,
+}
+
 /// Takes notifications to where somebody reads them.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// What kind of sink it is, for people. Example: `slack`.
-    fn kind(&self) -> &'static str;
+    /// What kind of sink it is.
+    fn kind(&self) -> SinkKind;
 
     /// The greatest number of notifications in one message.
     fn batch_size(&self) -> u32 {

@@ -13,7 +13,7 @@ use super::error::NotifySettingsError;
 use super::http;
 use super::notification::Notification;
 use super::severity::AlertSeverity;
-use super::sink::{DeliveryFailure, Sink};
+use super::sink::{DeliveryFailure, Sink, SinkKind};
 
 /// Lines of a digest; the notifications beyond are counted and not shown. Slack accepts 50 blocks a message.
 const MAX_LINES: usize = 60;
@@ -39,8 +39,8 @@ impl Slack {
 
 #[async_trait]
 impl Sink for Slack {
-    fn kind(&self) -> &'static str {
-        "slack"
+    fn kind(&self) -> SinkKind {
+        SinkKind::Slack
     }
 
     fn batch_size(&self) -> u32 {

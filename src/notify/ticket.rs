@@ -16,7 +16,7 @@ use super::error::NotifySettingsError;
 use super::http;
 use super::notification::Notification;
 use super::settings::{RequestTemplate, TicketAuth, TicketSettings};
-use super::sink::{DeliveryFailure, Sink};
+use super::sink::{DeliveryFailure, Sink, SinkKind};
 use super::template::{Placeholders, fill_json, fill_url};
 use crate::ledger::{self, Outbox};
 use crate::model::Subject;
@@ -130,8 +130,8 @@ fn ledger_failed(error: &ledger::Error) -> DeliveryFailure {
 
 #[async_trait]
 impl Sink for Ticket {
-    fn kind(&self) -> &'static str {
-        "ticket"
+    fn kind(&self) -> SinkKind {
+        SinkKind::Ticket
     }
 
     fn keeps_open(&self) -> bool {

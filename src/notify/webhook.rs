@@ -11,7 +11,7 @@ use url::Url;
 use super::error::NotifySettingsError;
 use super::http;
 use super::notification::Notification;
-use super::sink::{DeliveryFailure, Sink};
+use super::sink::{DeliveryFailure, Sink, SinkKind};
 
 /// The receiver of a webhook.
 pub(super) struct Webhook {
@@ -44,8 +44,8 @@ impl Webhook {
 
 #[async_trait]
 impl Sink for Webhook {
-    fn kind(&self) -> &'static str {
-        "webhook"
+    fn kind(&self) -> SinkKind {
+        SinkKind::Webhook
     }
 
     async fn send(&self, notifications: &[Notification], now: Timestamp) -> Result<(), DeliveryFailure> {

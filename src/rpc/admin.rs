@@ -13,7 +13,8 @@ use crate::allocation::Allocator;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::jobs::{JobState, Scheduler};
-use crate::sync::{SyncPhase, Syncer};
+use crate::model::Failure;
+use crate::sync::{self, SyncPhase, Syncer};
 use crate::validation::OnDemandChecks;
 
 /// Handles AdminService. It reads the state of its parts and changes none of them, but for the jobs that it starts.
@@ -50,12 +51,12 @@ impl AdminHandler {
             leases: counts.leases,
             change_log_id: state.change_log_id,
             generation: state.generation,
-            last_full_pass: state.last_full_pass.map(convert::timestamp),
+            last_full_pass_time: state.last_full_pass.map(convert::timestamp),
             last_full_pass_duration: state.last_full_pass_took.map(convert::duration),
             pass_rows_done: state.progress.0,
             pass_rows_total: state.progress.1,
-            last_full_pass_reason: state.last_full_pass_reason,
-            last_error: state.last_error,
+            last_full_pass_cause: state.last_full_pass_reason,
+            last_failure: sync_failure(state.last_failure.as_ref()),
         }
     }
 
@@ -75,14 +76,20 @@ impl AdminHandler {
 fn job_status(name: &str, state: &JobState) -> v1::JobStatus {
     v1::JobStatus {
         name: name.to_owned(),
-        interval_seconds: state.interval.as_secs(),
+        interval: Some(convert::duration(state.interval)),
         running: state.running,
-        last_start: state.last_start.map(convert::timestamp),
+        last_start_time: state.last_start.map(convert::timestamp),
         last_duration: state.last_took.map(convert::duration),
-        last_error: state.last_error.clone(),
-        next_run: state.next_run.map(convert::timestamp),
-        last_success: state.last_success.map(convert::timestamp),
+        last_failure: state.last_failure.clone().map(convert::failure),
+        next_run_time: state.next_run.map(convert::timestamp),
+        last_success_time: state.last_success.map(convert::timestamp),
     }
+}
+
+/// Why the latest round of the sync failed. A call that fails in the same way has the same reason and text.
+fn sync_failure(failed: Option<&(Arc<sync::Error>, Timestamp)>) -> Option<v1::Failure> {
+    let (error, at) = failed?;
+    Some(convert::failure(Problem::from(error.as_ref()).failure().at(*at)))
 }
 
 /// The state of the sources of checks: origin validation in order of preference, then the blocklists.
@@ -91,12 +98,16 @@ fn sources(on_demand: &OnDemandChecks) -> Vec<v1::SourceStatus> {
     let rpki = sources.validator.states().into_iter().map(|state| v1::SourceStatus {
         name: state.name,
         records: state.vrps.map(|count| count as u64),
-        time: state.time.map(convert::timestamp),
-        trouble: state.last_error,
+        observe_time: state.time.map(convert::timestamp),
+        last_failure: (!state.last_error.is_empty())
+            .then(|| convert::failure(Failure::new("SOURCE_FAILED", state.last_error))),
     });
     let zones = sources.lists.states().into_iter().map(|state| v1::SourceStatus {
         name: state.name,
-        trouble: state.self_test.and_then(Result::err).map(|failure| failure.to_string()).unwrap_or_default(),
+        last_failure: state
+            .self_test
+            .and_then(Result::err)
+            .map(|failure| convert::failure(Failure::new("SOURCE_FAILED", failure.to_string()))),
         ..v1::SourceStatus::default()
     });
     rpki.chain(zones).collect()
@@ -119,11 +130,14 @@ impl AdminService for AdminHandler {
                 url: client.url().to_string(),
                 version: client.version().map(|version| version.to_string()).unwrap_or_default(),
                 reachable: state.reachable,
-                last_error: state.last_error,
+                last_failure: sync_failure(state.last_failure.as_ref()),
             }),
             sync: Some(self.sync_status().await),
             ledger: Some(v1::LedgerStatus {
-                backend: intents.backend().to_owned(),
+                backend: match intents.backend() {
+                    "postgres" => v1::LedgerBackend::Postgres.into(),
+                    _ => v1::LedgerBackend::Sqlite.into(),
+                },
                 pending_intents: pending as u64,
             }),
             sources: sources(&self.on_demand),

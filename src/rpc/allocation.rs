@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::parse::Violations;
+use super::parse::{View, Violations};
 use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::allocation_service_server::AllocationService;
@@ -37,7 +37,7 @@ impl AllocationService for AllocationHandler {
     ) -> Result<Response<v1::AllocateAddressesResponse>, Status> {
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let command = parse::allocate_addresses(request)?;
+        let command = parse::allocate_addresses(&self.cache, request)?;
         let request_id = command.request.to_string();
         let (addresses, parent, repeated) = if validate_only {
             let (chosen, parent) = self.allocator.preview(&command).await.map_err(Problem::from)?;
@@ -51,8 +51,8 @@ impl AllocationService for AllocationHandler {
         let lease =
             |parent: &Arc<Prefix>| render::covering_lease(&index, parent.scope, parent.network, today);
         Ok(Response::new(v1::AllocateAddressesResponse {
-            addresses: addresses.iter().map(|record| convert::address(&index, record)).collect(),
-            prefix: parent.as_ref().map(|parent| convert::prefix(&index, parent, today)),
+            addresses: addresses.iter().map(|record| convert::address(&index, record, View::Full)).collect(),
+            prefix: parent.as_ref().map(|parent| convert::prefix(&index, parent, today, View::Full)),
             lease: parent.as_ref().and_then(lease),
             request_id,
             repeated,
@@ -65,7 +65,7 @@ impl AllocationService for AllocationHandler {
     ) -> Result<Response<v1::AllocatePrefixResponse>, Status> {
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let command = parse::allocate_prefix(request)?;
+        let command = parse::allocate_prefix(&self.cache, request)?;
         let request_id = command.request.to_string();
         let (prefix, parent, repeated) = if validate_only {
             let (block, parent) = self.allocator.preview_prefix(&command).await.map_err(Problem::from)?;
@@ -77,8 +77,8 @@ impl AllocationService for AllocationHandler {
         };
         let (index, today) = (self.cache.snapshot(), self.clock.today());
         Ok(Response::new(v1::AllocatePrefixResponse {
-            prefix: Some(convert::prefix(&index, &prefix, today)),
-            parent: parent.as_ref().map(|parent| convert::prefix(&index, parent, today)),
+            prefix: Some(convert::prefix(&index, &prefix, today, View::Full)),
+            parent: parent.as_ref().map(|parent| convert::prefix(&index, parent, today, View::Full)),
             lease: render::covering_lease(&index, prefix.scope, prefix.network, today),
             request_id,
             repeated,
@@ -91,7 +91,7 @@ impl AllocationService for AllocationHandler {
     ) -> Result<Response<v1::AssignAddressResponse>, Status> {
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let command = parse::assign_address(request)?;
+        let command = parse::assign_address(&self.cache, request)?;
         let request_id = command.request.to_string();
         let (address, repeated) = if validate_only {
             let interface = self.allocator.preview_assign(&command).map_err(Problem::from)?;
@@ -103,7 +103,7 @@ impl AllocationService for AllocationHandler {
         let (index, today) = (self.cache.snapshot(), self.clock.today());
         Ok(Response::new(v1::AssignAddressResponse {
             lease: render::covering_lease(&index, address.scope, Network::host(address.host()), today),
-            address: Some(convert::address(&index, &address)),
+            address: Some(convert::address(&index, &address, View::Full)),
             request_id,
             repeated,
         }))
@@ -114,7 +114,7 @@ impl AllocationService for AllocationHandler {
         request: Request<v1::ReleaseAddressesRequest>,
     ) -> Result<Response<v1::ReleaseAddressesResponse>, Status> {
         let request = request.into_inner();
-        let (command, id) = parse::release_addresses(&request)?;
+        let (command, id) = parse::release_addresses(&self.cache, &request)?;
         let request_id = id.to_string();
         let addresses = if request.validate_only {
             self.allocator.preview_release(&command).map_err(Problem::from)?
@@ -122,7 +122,7 @@ impl AllocationService for AllocationHandler {
             self.allocator.release(command, id).await.map_err(Problem::from)?.addresses
         };
         let index = self.cache.snapshot();
-        let addresses = addresses.iter().map(|record| convert::address(&index, record)).collect();
+        let addresses = addresses.iter().map(|record| convert::address(&index, record, View::Full)).collect();
         Ok(Response::new(v1::ReleaseAddressesResponse { addresses, request_id }))
     }
 
@@ -130,11 +130,13 @@ impl AllocationService for AllocationHandler {
         &self,
         request: Request<v1::GetAllocationRequest>,
     ) -> Result<Response<v1::GetAllocationResponse>, Status> {
+        let request = request.get_ref();
         let mut violations = Violations::default();
-        let id = violations.required_request_id("request_id", &request.get_ref().request_id);
+        let id = violations.required_request_id("request_id", &request.request_id);
+        let view = violations.view(request.view, View::Full);
         let id = violations.finish_with(id)?;
         let (found, index) = self.allocator.find(&id).await.map_err(Problem::from)?;
-        let allocation = render::allocation(&index, &found, self.clock.today());
+        let allocation = render::allocation(&index, &found, self.clock.today(), view);
         Ok(Response::new(v1::GetAllocationResponse { allocation: Some(allocation) }))
     }
 
@@ -146,13 +148,14 @@ impl AllocationService for AllocationHandler {
         let mut violations = Violations::default();
         let size = violations.page_size(request.page_size);
         let filter = parse::filter(&mut violations, request);
+        let view = violations.view(request.view, View::Basic);
         let after = page::parse_time_token(&mut violations, &request.page_token, |id| id.parse().ok());
         violations.finish()?;
         let found = self.allocator.search(&filter, after, size).await.map_err(Problem::from)?;
         let today = self.clock.today();
         let rows = found.allocations.iter();
         Ok(Response::new(v1::ListAllocationsResponse {
-            allocations: rows.map(|row| render::allocation(&found.index, row, today)).collect(),
+            allocations: rows.map(|row| render::allocation(&found.index, row, today, view)).collect(),
             next_page_token: found.next.map(|(at, id)| page::time_token(at, id)).unwrap_or_default(),
         }))
     }

@@ -4,13 +4,14 @@ use ipnet::IpNet;
 use jiff::civil::Date;
 
 use super::convert;
+use super::parse::View;
 use super::proto::v1;
 use crate::allocation::{Allocation, AllocationKind, AllocationState, RecordText};
 use crate::cache::Index;
 use crate::model::{Address, AddressId, Network, Prefix, PrefixId, Revision, VrfScope};
 
 /// An allocation, with its records as the snapshot holds them.
-pub(super) fn allocation(index: &Index, allocation: &Allocation, today: Date) -> v1::Allocation {
+pub(super) fn allocation(index: &Index, allocation: &Allocation, today: Date, view: View) -> v1::Allocation {
     let kind = match allocation.kind {
         AllocationKind::Addresses => v1::AllocationKind::Addresses,
         AllocationKind::Prefix => v1::AllocationKind::Prefix,
@@ -27,8 +28,8 @@ pub(super) fn allocation(index: &Index, allocation: &Allocation, today: Date) ->
         kind: kind.into(),
         state: state.into(),
         parent_prefix_id: allocation.parent.map_or(0, |id| id.0),
-        addresses: allocation.addresses.iter().map(|record| convert::address(index, record)).collect(),
-        prefix: allocation.prefix.as_ref().map(|prefix| convert::prefix(index, prefix, today)),
+        addresses: allocation.addresses.iter().map(|record| convert::address(index, record, view)).collect(),
+        prefix: allocation.prefix.as_ref().map(|prefix| convert::prefix(index, prefix, today, view)),
         create_time: allocation.times.map(|(created, _)| convert::timestamp(created)),
         update_time: allocation.times.map(|(_, updated)| convert::timestamp(updated)),
     }
@@ -42,7 +43,7 @@ pub(super) fn covering_lease(
     today: Date,
 ) -> Option<v1::Lease> {
     let (prefix, lease) = index.covering_lease(scope, network)?;
-    Some(convert::lease(prefix, lease, today))
+    Some(convert::lease(index, prefix, lease, today))
 }
 
 /// The record that an address would get. Its id is 0, because it does not exist.

@@ -8,7 +8,8 @@ use crate::allocation::{
     AllocateAddresses, AllocatePrefix, AllocationFilter, AllocationState, AssignAddress, ParentSelector,
     Purpose, RecordText, ReleaseAddresses,
 };
-use crate::model::{PrefixId, RequestId, VrfScope};
+use crate::cache::Cache;
+use crate::model::{PrefixId, RequestId};
 
 /// The oneof `source`, which is the same in two messages.
 enum Source {
@@ -17,18 +18,31 @@ enum Source {
     Requirement(v1::BlockRequirement),
 }
 
+/// The generated code has a type of its own for the oneof of each message.
+macro_rules! source_of {
+    ($($message:ident),+) => {$(
+        impl From<v1::$message::Source> for Source {
+            fn from(source: v1::$message::Source) -> Self {
+                match source {
+                    v1::$message::Source::Prefix(text) => Self::Prefix(text),
+                    v1::$message::Source::PrefixId(id) => Self::Id(id),
+                    v1::$message::Source::Requirement(requirement) => Self::Requirement(requirement),
+                }
+            }
+        }
+    )+};
+}
+
+source_of!(allocate_addresses_request, allocate_prefix_request);
+
 /// Parses AllocateAddressesRequest; a count of 0 means 1.
 pub(super) fn allocate_addresses(
+    cache: &Cache,
     request: v1::AllocateAddressesRequest,
 ) -> Result<AllocateAddresses, Problem> {
-    use v1::allocate_addresses_request::Source as S;
     let mut violations = Violations::default();
-    let source = request.source.map(|source| match source {
-        S::Prefix(text) => Source::Prefix(text),
-        S::PrefixId(id) => Source::Id(id),
-        S::Requirement(requirement) => Source::Requirement(requirement),
-    });
-    let parent = parent(&mut violations, source, request.vrf_id);
+    let source = request.source.map(Source::from);
+    let parent = parent(&mut violations, cache, source, request.vrf.as_ref());
     let count = match request.count {
         0 => 1,
         1..=1000 => request.count.unsigned_abs(),
@@ -41,11 +55,11 @@ pub(super) fn allocate_addresses(
         status: violations.status(request.status),
         description: violations.text("description", request.description, DESCRIPTION),
         dns_name: violations.dns_name(request.dns_name),
-        tenant: violations.slug("tenant", request.tenant),
+        tenant: violations.tenant(request.tenant.as_ref()),
         role: None,
         tags: violations.slugs("tags", request.tags),
     };
-    let exclude = violations.networks("exclude", &request.exclude);
+    let exclude = violations.networks("exclusions", &request.exclusions);
     let purpose = purpose(&mut violations, request.purpose);
     let id = violations.request_id("request_id", &request.request_id);
     let parsed = parent.zip(id).map(|(parent, request_id)| AllocateAddresses {
@@ -55,22 +69,20 @@ pub(super) fn allocate_addresses(
         exclude,
         include_children: request.include_child_prefixes,
         purpose,
-        include_quarantined: request.include_resting,
+        include_quarantined: request.include_quarantined,
         request: request_id,
     });
     violations.finish_with(parsed)
 }
 
 /// Parses AllocatePrefixRequest. Whether the length fits the parent is checked later, by the allocator.
-pub(super) fn allocate_prefix(request: v1::AllocatePrefixRequest) -> Result<AllocatePrefix, Problem> {
-    use v1::allocate_prefix_request::Source as S;
+pub(super) fn allocate_prefix(
+    cache: &Cache,
+    request: v1::AllocatePrefixRequest,
+) -> Result<AllocatePrefix, Problem> {
     let mut violations = Violations::default();
-    let source = request.source.map(|source| match source {
-        S::Prefix(text) => Source::Prefix(text),
-        S::PrefixId(id) => Source::Id(id),
-        S::Requirement(requirement) => Source::Requirement(requirement),
-    });
-    let parent = parent(&mut violations, source, request.vrf_id);
+    let source = request.source.map(Source::from);
+    let parent = parent(&mut violations, cache, source, request.vrf.as_ref());
     let length = match u8::try_from(request.prefix_length) {
         Ok(length @ 1..=128) => Some(length),
         _ => {
@@ -82,11 +94,11 @@ pub(super) fn allocate_prefix(request: v1::AllocatePrefixRequest) -> Result<Allo
         status: violations.status(request.status),
         description: violations.text("description", request.description, DESCRIPTION),
         dns_name: String::new(),
-        tenant: violations.slug("tenant", request.tenant),
+        tenant: violations.tenant(request.tenant.as_ref()),
         role: violations.slug("role", request.role),
         tags: violations.slugs("tags", request.tags),
     };
-    let exclude = violations.networks("exclude", &request.exclude);
+    let exclude = violations.networks("exclusions", &request.exclusions);
     let purpose = purpose(&mut violations, request.purpose);
     let id = violations.request_id("request_id", &request.request_id);
     let parsed = parent.zip(length).zip(id).map(|((parent, length), request_id)| AllocatePrefix {
@@ -101,28 +113,36 @@ pub(super) fn allocate_prefix(request: v1::AllocatePrefixRequest) -> Result<Allo
 }
 
 /// Parses AssignAddressRequest into its command.
-pub(super) fn assign_address(request: v1::AssignAddressRequest) -> Result<AssignAddress, Problem> {
+pub(super) fn assign_address(
+    cache: &Cache,
+    request: v1::AssignAddressRequest,
+) -> Result<AssignAddress, Problem> {
     let mut violations = Violations::default();
     let address = violations.host("address", &request.address);
     let text = RecordText {
         status: violations.status(request.status),
         description: violations.text("description", request.description, DESCRIPTION),
         dns_name: violations.dns_name(request.dns_name),
-        tenant: violations.slug("tenant", request.tenant),
+        tenant: violations.tenant(request.tenant.as_ref()),
         role: None,
         tags: violations.slugs("tags", request.tags),
     };
     let id = violations.request_id("request_id", &request.request_id);
-    let scope = VrfScope::from_number(request.vrf_id);
-    let parsed = address.zip(id);
-    let parsed =
-        parsed.map(|(address, request_id)| AssignAddress { address, scope, text, request: request_id });
+    let scope = violations.scope(cache, request.vrf.as_ref());
+    let parsed = address.zip(scope).zip(id);
+    let parsed = parsed.map(|((address, scope), request_id)| AssignAddress {
+        address,
+        scope,
+        text,
+        request: request_id,
+    });
     violations.finish_with(parsed)
 }
 
 /// Parses ReleaseAddressesRequest. Listed addresses are sorted and each is kept once, so that a retry that lists them in another
 /// order is still the same request.
 pub(super) fn release_addresses(
+    cache: &Cache,
     request: &v1::ReleaseAddressesRequest,
 ) -> Result<(ReleaseAddresses, RequestId), Problem> {
     let mut violations = Violations::default();
@@ -143,8 +163,12 @@ pub(super) fn release_addresses(
         let mut addresses = violations.hosts("addresses", &request.addresses);
         addresses.sort_unstable();
         addresses.dedup();
-        let scope = VrfScope::from_number(request.vrf_id);
-        Some(ReleaseAddresses::Addresses { scope, addresses, allow_foreign: request.allow_foreign })
+        let allow_foreign = request.allow_foreign;
+        violations.scope(cache, request.vrf.as_ref()).map(|scope| ReleaseAddresses::Addresses {
+            scope,
+            addresses,
+            allow_foreign,
+        })
     };
     let id = violations.request_id("request_id", &request.request_id);
     violations.finish_with(command.zip(id))
@@ -167,17 +191,24 @@ pub(super) fn filter(violations: &mut Violations, request: &v1::ListAllocationsR
     AllocationFilter { state, parent }
 }
 
-fn parent(violations: &mut Violations, source: Option<Source>, vrf_id: u64) -> Option<ParentSelector> {
+fn parent(
+    violations: &mut Violations,
+    cache: &Cache,
+    source: Option<Source>,
+    vrf: Option<&v1::VrfRef>,
+) -> Option<ParentSelector> {
     match source {
-        Some(Source::Prefix(text)) => violations
-            .network("prefix", &text)
-            .map(|network| ParentSelector::Prefix(VrfScope::from_number(vrf_id), network)),
+        Some(Source::Prefix(text)) => {
+            let network = violations.network("prefix", &text);
+            let scope = violations.scope(cache, vrf);
+            scope.zip(network).map(|(scope, network)| ParentSelector::Prefix(scope, network))
+        }
         Some(Source::Id(0)) => {
             violations.add("prefix_id", "is required and must not be 0");
             None
         }
         Some(Source::Id(id)) => Some(ParentSelector::Id(PrefixId(id))),
-        Some(Source::Requirement(block)) => Some(ParentSelector::Any(requirement(violations, block))),
+        Some(Source::Requirement(block)) => Some(ParentSelector::Any(requirement(violations, cache, block))),
         None => {
             violations.add("source", "prefix, prefix_id or requirement is required");
             None
@@ -185,15 +216,15 @@ fn parent(violations: &mut Violations, source: Option<Source>, vrf_id: u64) -> O
     }
 }
 
-fn requirement(violations: &mut Violations, block: v1::BlockRequirement) -> Requirement {
+fn requirement(violations: &mut Violations, cache: &Cache, block: v1::BlockRequirement) -> Requirement {
     if block.min_days_left < 0 {
         violations.add("requirement.min_days_left", "must not be negative");
     }
-    let ipv6 = match block.family {
-        0 | 4 => false,
-        6 => true,
-        other => {
-            violations.add("requirement.family", format!("{other} is neither 4 nor 6"));
+    let ipv6 = match v1::AddressFamily::try_from(block.family) {
+        Ok(v1::AddressFamily::Unspecified | v1::AddressFamily::Ipv4) => false,
+        Ok(v1::AddressFamily::Ipv6) => true,
+        Err(_) => {
+            violations.add("requirement.family", format!("{} is not a value of AddressFamily", block.family));
             false
         }
     };
@@ -201,7 +232,7 @@ fn requirement(violations: &mut Violations, block: v1::BlockRequirement) -> Requ
         owner: given(&block.owner),
         tag: violations.slug("requirement.tag", block.tag),
         role: violations.slug("requirement.role", block.role),
-        scope: block.vrf_id.map(VrfScope::from_number),
+        scope: violations.scope_filter("requirement.vrf", cache, block.vrf.as_ref()),
         min_days_left: (block.min_days_left > 0).then_some(block.min_days_left),
         clean: block.clean_reputation,
         ipv6,

@@ -13,6 +13,8 @@ use prost::Message;
 use prost::bytes::Bytes;
 
 use super::convert;
+use super::parse::View;
+use super::proto::google::rpc;
 use super::proto::v1;
 use crate::cache::{Index, Lookup};
 use crate::model::{Address, Prefix};
@@ -34,9 +36,9 @@ pub struct LookupAnswer {
     #[prost(message, optional, tag = "5")]
     pub cache: Option<v1::CacheState>,
     #[prost(message, optional, tag = "6")]
-    pub as_of: Option<prost_types::Timestamp>,
+    pub as_of_time: Option<prost_types::Timestamp>,
     #[prost(message, optional, tag = "7")]
-    pub known_since: Option<prost_types::Timestamp>,
+    pub known_since_time: Option<prost_types::Timestamp>,
 }
 
 /// The message `BatchLookupAddressesResponse`, with its records encoded already.
@@ -44,16 +46,27 @@ pub struct LookupAnswer {
 pub struct BatchLookupAnswer {
     #[prost(message, repeated, tag = "1")]
     pub results: Vec<LookupAnswer>,
+    #[prost(message, optional, tag = "2")]
+    pub cache: Option<v1::CacheState>,
 }
 
 /// The message `StreamLookupAddressesResponse`, with its records encoded already.
 #[derive(Clone, PartialEq, Message)]
 pub struct StreamLookupAnswer {
-    #[prost(message, optional, tag = "1")]
-    pub result: Option<LookupAnswer>,
+    #[prost(oneof = "StreamLookupOutcome", tags = "1, 2")]
+    pub outcome: Option<StreamLookupOutcome>,
 }
 
-/// The encoded message of a prefix or an address.
+/// The oneof `outcome` of `StreamLookupAddressesResponse`.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum StreamLookupOutcome {
+    #[prost(message, tag = "1")]
+    Result(LookupAnswer),
+    #[prost(message, tag = "2")]
+    Error(rpc::Status),
+}
+
+/// The encoded message of a prefix or an address, in one view.
 #[derive(Clone, Debug)]
 pub(super) struct EncodedRecord {
     record: Bytes,
@@ -62,28 +75,35 @@ pub(super) struct EncodedRecord {
 }
 
 impl EncodedRecord {
-    /// Encodes a prefix. The phase and the days left of its lease are those of `today`.
-    pub(super) fn prefix(index: &Index, prefix: &Prefix, today: Date) -> Self {
-        let message = convert::prefix(index, prefix, today);
-        Self {
-            record: message.encode_to_vec().into(),
-            lease: message.lease.map(|lease| lease.encode_to_vec().into()),
+    /// Encodes a prefix of a chain. The phase and the days left of its lease are those of `today`.
+    pub(super) fn prefix(index: &Index, prefix: &Prefix, today: Date, view: View) -> Self {
+        let mut message = convert::prefix(index, prefix, today, view);
+        let lease = message.lease.as_ref().map(|lease| lease.encode_to_vec().into());
+        if view == View::Basic {
+            message.lease = None;
         }
+        Self { record: message.encode_to_vec().into(), lease }
     }
 
     /// Encodes an address, which carries no lease.
-    pub(super) fn address(index: &Index, address: &Address) -> Self {
-        Self { record: convert::address(index, address).encode_to_vec().into(), lease: None }
+    pub(super) fn address(index: &Index, address: &Address, view: View) -> Self {
+        Self { record: convert::address(index, address, view).encode_to_vec().into(), lease: None }
     }
 }
 
 impl LookupAnswer {
     /// The answer for a day of the past. Its records are encoded for this call alone: they are not those of the cache.
-    pub(super) fn of_the_past(index: &Index, host: IpAddr, found: &Lookup<'_>, day: Date) -> Self {
+    pub(super) fn of_the_past(
+        index: &Index,
+        host: IpAddr,
+        found: &Lookup<'_>,
+        day: Date,
+        view: View,
+    ) -> Self {
         Self::of(
             host,
-            found.chain.iter().map(|prefix| EncodedRecord::prefix(index, prefix, day)),
-            found.records.iter().map(|address| EncodedRecord::address(index, address)),
+            found.chain.iter().map(|prefix| EncodedRecord::prefix(index, prefix, day, view)),
+            found.records.iter().map(|address| EncodedRecord::address(index, address, view)),
         )
     }
 

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use prost_types::value::Kind;
 
+use super::parse::View;
 use super::proto;
 use super::proto::v1;
 use crate::cache::{Cache, Index};
-use crate::model::{Address, Lease, NamedRef, Prefix, Reputation, Revision, RoaStatus, TermPhase, VrfScope};
+use crate::model::{Address, Failure, Lease, NamedRef, Prefix, Reputation, Revision, RoaStatus, TermPhase, Vrf, VrfScope};
 
 pub(super) fn date(date: Date) -> proto::Date {
     proto::Date { year: date.year().into(), month: date.month().into(), day: date.day().into() }
@@ -50,6 +51,15 @@ pub(super) fn roa_status(status: Option<RoaStatus>) -> v1::RoaStatus {
     }
 }
 
+/// The verdict of the IRR, as the custom field records it.
+pub(super) fn irr_status(registered: Option<bool>) -> v1::IrrStatus {
+    match registered {
+        None => v1::IrrStatus::Unspecified,
+        Some(true) => v1::IrrStatus::Registered,
+        Some(false) => v1::IrrStatus::Unregistered,
+    }
+}
+
 pub(super) fn reputation(reputation: Option<Reputation>) -> v1::Reputation {
     match reputation {
         None => v1::Reputation::Unspecified,
@@ -68,6 +78,13 @@ fn phase(phase: TermPhase) -> v1::LeasePhase {
     }
 }
 
+fn record_view(view: View) -> v1::RecordView {
+    match view {
+        View::Basic => v1::RecordView::Basic,
+        View::Full => v1::RecordView::Full,
+    }
+}
+
 fn named(named: &NamedRef) -> v1::NamedRef {
     v1::NamedRef { id: named.id, name: named.name.to_string(), slug: named.slug.to_string() }
 }
@@ -75,43 +92,47 @@ fn named(named: &NamedRef) -> v1::NamedRef {
 fn vrf(index: &Index, scope: VrfScope) -> Option<v1::Vrf> {
     let id = scope.vrf()?;
     // A record can be in the cache before its VRF is. Then only the id of the VRF is known.
-    Some(match index.vrf(id) {
-        Some(vrf) => v1::Vrf { id: id.0, name: vrf.name.clone(), rd: vrf.rd.clone().unwrap_or_default() },
-        None => v1::Vrf { id: id.0, ..v1::Vrf::default() },
-    })
+    let unread = v1::Vrf { id: id.0, ..v1::Vrf::default() };
+    Some(index.vrf(id).map_or(unread, |vrf| vrf_record(vrf)))
+}
+
+/// NetBox's record of a VRF.
+pub(super) fn vrf_record(vrf: &Vrf) -> v1::Vrf {
+    v1::Vrf { id: vrf.id.0, name: vrf.name.clone(), rd: vrf.rd.clone().unwrap_or_default() }
 }
 
 /// A lease and the prefix that carries it. Its phase and days left are those of `today`.
-pub(super) fn lease(prefix: &Prefix, lease: &Lease, today: Date) -> v1::Lease {
+pub(super) fn lease(index: &Index, prefix: &Prefix, lease: &Lease, today: Date) -> v1::Lease {
     v1::Lease {
         prefix_id: prefix.id.0,
         prefix: prefix.network.to_string(),
-        vrf_id: prefix.scope.number(),
+        vrf: vrf(index, prefix.scope),
         owner: lease.owner.clone().unwrap_or_default(),
-        start: lease.term.start.map(date),
-        expiry: lease.term.expiry.map(date),
+        start_date: lease.term.start.map(date),
+        expiry_date: lease.term.expiry.map(date),
         notice_date: lease.term.notice.map(date),
         loa_reference: lease.loa_reference.clone().unwrap_or_default(),
         origin_asn: lease.origin.map_or(0, Into::into),
         roa_status: roa_status(lease.roa_status).into(),
-        roa_checked: lease.roa_checked.map(timestamp),
-        irr_registered: lease.irr_registered,
+        roa_check_time: lease.roa_checked.map(timestamp),
+        irr_status: irr_status(lease.irr_registered).into(),
         reputation: reputation(lease.reputation).into(),
-        reputation_checked: lease.reputation_checked.map(timestamp),
+        reputation_check_time: lease.reputation_checked.map(timestamp),
         phase: phase(lease.term.phase(today)).into(),
         days_left: lease.term.days_left(today),
-        tenant: prefix.tenant.as_ref().map(|tenant| tenant.slug.to_string()).unwrap_or_default(),
+        tenant: prefix.tenant.as_ref().map(named),
         description: prefix.description.clone(),
         etag: etag(&prefix.revision),
     }
 }
 
 /// The lease that a prefix itself carries. Its phase and days left are those of `today`.
-pub(super) fn own_lease(prefix: &Prefix, today: Date) -> Option<v1::Lease> {
-    prefix.lease.as_deref().map(|carried| lease(prefix, carried, today))
+pub(super) fn own_lease(index: &Index, prefix: &Prefix, today: Date) -> Option<v1::Lease> {
+    prefix.lease.as_deref().map(|carried| lease(index, prefix, carried, today))
 }
 
-pub(super) fn prefix(index: &Index, prefix: &Prefix, today: Date) -> v1::Prefix {
+/// A prefix. The phase and days left of its lease are those of `today`.
+pub(super) fn prefix(index: &Index, prefix: &Prefix, today: Date, view: View) -> v1::Prefix {
     v1::Prefix {
         id: prefix.id.0,
         prefix: prefix.network.to_string(),
@@ -121,16 +142,18 @@ pub(super) fn prefix(index: &Index, prefix: &Prefix, today: Date) -> v1::Prefix 
         mark_utilized: prefix.mark_utilized,
         tenant: prefix.tenant.as_ref().map(named),
         role: prefix.role.as_ref().map(named),
-        tags: prefix.tags.iter().map(named).collect(),
+        tags: if view == View::Full { prefix.tags.iter().map(named).collect() } else { Vec::new() },
         description: prefix.description.clone(),
-        lease: own_lease(prefix, today),
+        lease: own_lease(index, prefix, today),
         allocation_id: prefix.allocation.as_ref().map(ToString::to_string).unwrap_or_default(),
-        custom_fields: custom_fields(&prefix.custom_fields),
+        custom_fields: if view == View::Full { custom_fields(&prefix.custom_fields) } else { None },
         update_time: prefix.revision.instant().map(timestamp),
+        view: record_view(view).into(),
     }
 }
 
-pub(super) fn address(index: &Index, address: &Address) -> v1::Address {
+/// A record of an address.
+pub(super) fn address(index: &Index, address: &Address, view: View) -> v1::Address {
     v1::Address {
         id: address.id.0,
         address: address.interface.to_string(),
@@ -138,23 +161,34 @@ pub(super) fn address(index: &Index, address: &Address) -> v1::Address {
         status: address.status.clone(),
         role: address.role.clone().unwrap_or_default(),
         tenant: address.tenant.as_ref().map(named),
-        tags: address.tags.iter().map(named).collect(),
+        tags: if view == View::Full { address.tags.iter().map(named).collect() } else { Vec::new() },
         dns_name: address.dns_name.clone(),
         description: address.description.clone(),
         allocation_id: address.allocation.as_ref().map(ToString::to_string).unwrap_or_default(),
-        custom_fields: custom_fields(&address.custom_fields),
+        custom_fields: if view == View::Full { custom_fields(&address.custom_fields) } else { None },
         update_time: address.revision.instant().map(timestamp),
+        view: record_view(view).into(),
+    }
+}
+
+/// A failure, as states show it.
+pub(super) fn failure(failure: Failure) -> v1::Failure {
+    v1::Failure {
+        reason: failure.reason.to_owned(),
+        message: failure.message,
+        fail_time: failure.time.map(timestamp),
     }
 }
 
 /// How old answers from the cache are at the instant `now`.
 pub(super) fn cache_state(cache: &Cache, now: Timestamp) -> v1::CacheState {
     let freshness = cache.freshness();
-    let synced_at = freshness.synced_at();
-    let age = synced_at.map_or(0, |at| now.as_second().saturating_sub(at.as_second()).max(0));
+    let synced = freshness.synced_at();
+    // A clock that was set back does not make the cache younger than fresh.
+    let age = synced.map(|at| std::time::Duration::try_from(now.duration_since(at)).unwrap_or_default());
     v1::CacheState {
-        synced_at: synced_at.map(timestamp),
-        age_seconds: u64::try_from(age).unwrap_or(0),
+        sync_time: synced.map(timestamp),
+        age: age.map(duration),
         live: freshness.is_live(),
     }
 }

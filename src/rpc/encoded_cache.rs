@@ -1,8 +1,8 @@
 //! Encoded records, kept between lookups so that a record is encoded once and not once a call.
 //!
-//! The invariant: an entry is used only if encoding the record now would give the same bytes. The bytes depend on three things,
-//! and an entry remembers all of them: the version of the record, the version of its VRF (whose name and RD it shows), and the
-//! day (from which the phase and the days left of a lease follow). Records of the cache are never changed in place: a new
+//! The invariant: an entry is used only if encoding the record now would give the same bytes. The bytes depend on four things.
+//! The view decides which slots the entry is in. The entry remembers the other three: the version of the record, the version of
+//! its VRF (whose name and RD it shows), and the day (from which the phase and the days left of a lease follow). Records of the cache are never changed in place: a new
 //! version is a new allocation. So two versions are distinguished by their address in memory, and the entry holds a [`Weak`] to
 //! the record, which keeps the allocation from being reused for another record while the entry exists.
 
@@ -13,16 +13,24 @@ use arc_swap::ArcSwapOption;
 use jiff::civil::Date;
 
 use super::answer::{EncodedRecord, LookupAnswer};
+use super::parse::View;
 use crate::cache::Index;
 use crate::model::{Address, Prefix, Vrf, VrfScope};
 
-/// Slots for each kind of record. It bounds the memory, whatever is looked up.
+/// Slots for each kind of record in each view. It bounds the memory, whatever is looked up.
 const SLOTS: usize = 1 << 16;
 
 /// The encoded records of recent lookups. Readers and writers take no lock: an entry is replaced as a whole, and of two calls
 /// that encode the same record at once the later one wins, with the same bytes.
 #[derive(Debug)]
 pub(super) struct EncodedCache {
+    full: ViewSlots,
+    basic: ViewSlots,
+}
+
+/// The entries of one view.
+#[derive(Debug)]
+struct ViewSlots {
     prefixes: Slots<Prefix>,
     addresses: Slots<Address>,
 }
@@ -30,23 +38,35 @@ pub(super) struct EncodedCache {
 impl EncodedCache {
     /// A cache without entries.
     pub(super) fn new() -> Self {
-        Self { prefixes: Slots::new(), addresses: Slots::new() }
+        let view = || ViewSlots { prefixes: Slots::new(), addresses: Slots::new() };
+        Self { full: view(), basic: view() }
     }
 
     /// The answer to a lookup in one snapshot, for the day `today`.
-    pub(super) fn answer(&self, index: &Index, scope: VrfScope, host: IpAddr, today: Date) -> LookupAnswer {
+    pub(super) fn answer(
+        &self,
+        index: &Index,
+        scope: VrfScope,
+        host: IpAddr,
+        today: Date,
+        view: View,
+    ) -> LookupAnswer {
+        let slots = match view {
+            View::Full => &self.full,
+            View::Basic => &self.basic,
+        };
         let found = index.lookup(scope, host);
         // Every record that a lookup finds belongs to the scope of the lookup, so this is the VRF of all of them.
         let vrf = scope.vrf().and_then(|id| index.vrf(id));
         LookupAnswer::of(
             host,
             found.chain.iter().map(|prefix| {
-                let encode = || EncodedRecord::prefix(index, prefix, today);
-                self.prefixes.get_or_encode(prefix.id.0, prefix, vrf, today, encode)
+                let encode = || EncodedRecord::prefix(index, prefix, today, view);
+                slots.prefixes.get_or_encode(prefix.id.0, prefix, vrf, today, encode)
             }),
             found.records.iter().map(|address| {
-                let encode = || EncodedRecord::address(index, address);
-                self.addresses.get_or_encode(address.id.0, address, vrf, today, encode)
+                let encode = || EncodedRecord::address(index, address, view);
+                slots.addresses.get_or_encode(address.id.0, address, vrf, today, encode)
             }),
         )
     }
@@ -226,13 +246,24 @@ mod tests {
     }
 
     /// The same answer as a message of the generated types.
-    fn rendered(index: &Index, scope: VrfScope, host: IpAddr, today: Date) -> v1::LookupAddressResponse {
+    fn rendered(
+        index: &Index,
+        scope: VrfScope,
+        host: IpAddr,
+        today: Date,
+        view: View,
+    ) -> v1::LookupAddressResponse {
         let found = index.lookup(scope, host);
+        let link = |prefix: &Prefix| {
+            let whole = convert::prefix(index, prefix, today, view);
+            let lease = if view == View::Full { whole.lease.clone() } else { None };
+            v1::Prefix { lease, ..whole }
+        };
         v1::LookupAddressResponse {
             address: host.to_string(),
-            chain: found.chain.iter().map(|held| convert::prefix(index, held, today)).collect(),
-            lease: found.covering().map(|(prefix, lease)| convert::lease(prefix, lease, today)),
-            records: found.records.iter().map(|record| convert::address(index, record)).collect(),
+            chain: found.chain.iter().map(|held| link(held)).collect(),
+            lease: found.covering().map(|(prefix, lease)| convert::lease(index, prefix, lease, today)),
+            records: found.records.iter().map(|record| convert::address(index, record, view)).collect(),
             ..v1::LookupAddressResponse::default()
         }
     }
@@ -242,15 +273,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_record_is_encoded_once_while_nothing_changes() {
+    async fn a_record_is_encoded_once_a_view_while_nothing_changes() {
         let (cache, encoded_cache, host) = (empty().await, EncodedCache::new(), HOST.parse().unwrap());
         let leased = prefix(1, "203.0.113.0/24", VrfScope::Global, Some(lease("ACME-LIR", 0)));
         cache.apply(Batch::from(vec![leased])).await.unwrap();
-        let ask = |today| encoded_cache.answer(&cache.snapshot(), VrfScope::Global, host, today);
+        let of_view =
+            |today, view| encoded_cache.answer(&cache.snapshot(), VrfScope::Global, host, today, view);
+        let ask = |today| of_view(today, View::Full);
         let first = ask(date(2026, 6, 1));
+        let basic = of_view(date(2026, 6, 1), View::Basic);
         let again = ask(date(2026, 6, 1));
         assert_eq!(again, first);
         assert_eq!(again.chain[0].as_ptr(), first.chain[0].as_ptr());
+        let basic_again = of_view(date(2026, 6, 1), View::Basic);
+        assert_eq!(basic_again.chain[0].as_ptr(), basic.chain[0].as_ptr());
+        assert!(basic.chain[0].len() < first.chain[0].len());
+        assert_eq!(basic.lease, first.lease, "the covering lease is in both views");
         let days =
             |answer: &LookupAnswer| v1::Lease::decode(answer.lease.clone().unwrap()).unwrap().days_left;
         assert_eq!((days(&first), days(&ask(date(2026, 6, 2)))), (Some(0), Some(-1)));
@@ -272,10 +310,17 @@ mod tests {
                 }
                 runtime.block_on(cache.apply(batch(step))).unwrap();
                 let index = cache.snapshot();
-                for scope in [VrfScope::Global, CUSTOMERS] {
-                    let wanted = rendered(&index, scope, host, today).encode_to_vec();
-                    prop_assert_eq!(encoded_cache.answer(&index, scope, host, today).encode_to_vec(), wanted.clone());
-                    let past = LookupAnswer::of_the_past(&index, host, &index.lookup(scope, host), today);
+                for (scope, view) in [
+                    (VrfScope::Global, View::Full),
+                    (VrfScope::Global, View::Basic),
+                    (CUSTOMERS, View::Basic),
+                    (CUSTOMERS, View::Full),
+                ] {
+                    let wanted = rendered(&index, scope, host, today, view).encode_to_vec();
+                    let answer = encoded_cache.answer(&index, scope, host, today, view);
+                    prop_assert_eq!(answer.encode_to_vec(), wanted.clone());
+                    let found = index.lookup(scope, host);
+                    let past = LookupAnswer::of_the_past(&index, host, &found, today, view);
                     prop_assert_eq!(past.encode_to_vec(), wanted);
                 }
             }

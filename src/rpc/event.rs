@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
-use super::parse::Violations;
+use super::parse::{View, Violations};
 use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::event_service_server::EventService;
@@ -16,7 +16,6 @@ use super::{convert, event_convert};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::events::{EventLog, Historian, ResumeToken};
-use crate::model::VrfScope;
 
 /// Handles EventService from the event log; the historian answers for single addresses.
 #[derive(Clone)]
@@ -52,13 +51,13 @@ impl EventService for EventHandler {
         let fields = EventFilterFields {
             types: &request.types,
             owner: &request.owner,
-            tenant: &request.tenant,
+            tenant: request.tenant.as_ref(),
             tag: &request.tag,
             within: &request.within,
-            vrf_id: request.vrf_id,
+            vrf: request.vrf.as_ref(),
             horizon_days: request.horizon_days,
         };
-        let filter = fields.parse(&mut violations);
+        let filter = fields.parse(&mut violations, &self.streams.cache);
         let token = parse_resume_token(&mut violations, &request.resume_token);
         violations.finish()?;
         let items = self.streams.open(filter, token, !request.skip_snapshot).await?;
@@ -84,13 +83,13 @@ impl EventService for EventHandler {
         let fields = EventFilterFields {
             types: &request.types,
             owner: &request.owner,
-            tenant: &request.tenant,
+            tenant: request.tenant.as_ref(),
             tag: &request.tag,
             within: &request.within,
-            vrf_id: request.vrf_id,
+            vrf: request.vrf.as_ref(),
             horizon_days: None,
         };
-        let filter = fields.parse(&mut violations);
+        let filter = fields.parse(&mut violations, &self.streams.cache);
         let size = violations.page_size(request.page_size);
         // The page token is a resume token of the log: the page begins before its event.
         let before = match request.page_token.as_str() {
@@ -115,9 +114,9 @@ impl EventService for EventHandler {
         let request = request.get_ref();
         let mut violations = Violations::default();
         let host = violations.host("address", &request.address);
-        let host = violations.finish_with(host)?;
+        let scope = violations.scope(&self.streams.cache, request.vrf.as_ref());
+        let (scope, host) = violations.finish_with(scope.zip(host))?;
         self.streams.cache.ready_read().map(drop).map_err(Problem::from)?;
-        let scope = VrfScope::from_number(request.vrf_id);
         let history = self.historian.history(scope, host).await.map_err(Problem::from)?;
         let (index, today) = (self.streams.cache.snapshot(), self.streams.clock.today());
         let recorded = history.recorded.iter().map(|event| event_convert::event(&index, event, today));
@@ -125,8 +124,9 @@ impl EventService for EventHandler {
         let chain = index.lookup(scope, host).chain;
         Ok(Response::new(v1::GetAddressHistoryResponse {
             events: recorded.chain(earlier).collect(),
-            known_since: Some(convert::timestamp(history.known_since)),
-            chain: chain.iter().map(|prefix| convert::prefix(&index, prefix, today)).collect(),
+            known_since_time: Some(convert::timestamp(history.known_since)),
+            chain: chain.iter().map(|prefix| convert::prefix(&index, prefix, today, View::Basic)).collect(),
+            next_page_token: String::new(),
         }))
     }
 }

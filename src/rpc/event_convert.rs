@@ -3,9 +3,10 @@
 use jiff::civil::Date;
 
 use super::convert;
+use super::parse::View;
 use super::proto::v1;
 use crate::cache::Index;
-use crate::model::{DomainEvent, Event, EventKind, Subject};
+use crate::model::{DomainEvent, Event, EventKind, Subject, Verdict};
 
 macro_rules! event_types {
     ($($kind:ident),+ $(,)?) => {
@@ -65,35 +66,56 @@ pub(super) fn domain_event(index: &Index, domain_event: &DomainEvent, today: Dat
     use v1::event::Subject as Message;
     let subject = match &domain_event.subject {
         Subject::Prefix(change) => Message::Prefix(v1::PrefixChange {
-            before: change.before.as_ref().map(|prefix| convert::prefix(index, prefix, today)),
-            after: change.after.as_ref().map(|prefix| convert::prefix(index, prefix, today)),
+            before: change.before.as_ref().map(|prefix| convert::prefix(index, prefix, today, View::Full)),
+            after: change.after.as_ref().map(|prefix| convert::prefix(index, prefix, today, View::Full)),
         }),
         Subject::Address(change) => Message::Address(v1::AddressChange {
-            before: change.before.as_ref().map(|address| convert::address(index, address)),
-            after: change.after.as_ref().map(|address| convert::address(index, address)),
+            before: change.before.as_ref().map(|address| convert::address(index, address, View::Full)),
+            after: change.after.as_ref().map(|address| convert::address(index, address, View::Full)),
         }),
         Subject::Term(reached) => Message::Term(v1::TermReached {
-            lease: convert::own_lease(&reached.prefix, today),
+            lease: convert::own_lease(index, &reached.prefix, today),
             date: Some(convert::date(reached.date)),
             threshold_days: reached.threshold.0,
             days_left: reached.days_left,
         }),
         Subject::Verdict(change) => Message::Verdict(v1::VerdictChange {
-            lease: convert::own_lease(&change.prefix, today),
-            before: change.before.as_str().to_owned(),
-            after: change.after.as_str().to_owned(),
-            reason: change.reason.clone(),
+            lease: convert::own_lease(index, &change.prefix, today),
+            verdict: verdict_change(change.before, change.after),
+            message: change.reason.clone(),
             source: change.source.clone(),
             observe_time: Some(convert::timestamp(change.observed)),
         }),
-        Subject::Sync(reason) => Message::Sync(v1::SyncChange { reason: reason.clone() }),
+        Subject::Sync(reason) => Message::Sync(v1::SyncChange { message: reason.clone() }),
     };
     v1::Event {
         sequence: 0,
         r#type: event_type(domain_event.kind).into(),
-        time: Some(convert::timestamp(domain_event.time)),
+        event_time: Some(convert::timestamp(domain_event.time)),
         record_time: None,
         owner: domain_event.owner().unwrap_or_default().to_owned(),
         subject: Some(subject),
+    }
+}
+
+/// A verdict before and after. Both are of one check; `None` if they are not, which no event says.
+fn verdict_change(before: Verdict, after: Verdict) -> Option<v1::verdict_change::Verdict> {
+    use v1::verdict_change::Verdict as Change;
+    match (before, after) {
+        (Verdict::Roa(before), Verdict::Roa(after)) => Some(Change::Roa(v1::RoaVerdictChange {
+            before: convert::roa_status(Some(before)).into(),
+            after: convert::roa_status(Some(after)).into(),
+        })),
+        (Verdict::Irr(before), Verdict::Irr(after)) => Some(Change::Irr(v1::IrrVerdictChange {
+            before: convert::irr_status(Some(before)).into(),
+            after: convert::irr_status(Some(after)).into(),
+        })),
+        (Verdict::Reputation(before), Verdict::Reputation(after)) => {
+            Some(Change::Reputation(v1::ReputationVerdictChange {
+                before: convert::reputation(Some(before)).into(),
+                after: convert::reputation(Some(after)).into(),
+            }))
+        }
+        (Verdict::Roa(_) | Verdict::Irr(_) | Verdict::Reputation(_), _) => None,
     }
 }

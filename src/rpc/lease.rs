@@ -68,7 +68,7 @@ impl LeaseHandler {
     }
 
     fn render(&self, prefix: &Prefix) -> Option<v1::Lease> {
-        convert::own_lease(prefix, self.clock.today())
+        convert::own_lease(&self.cache.snapshot(), prefix, self.clock.today())
     }
 }
 
@@ -80,7 +80,7 @@ impl LeaseService for LeaseHandler {
     ) -> Result<Response<v1::RegisterLeaseResponse>, Status> {
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let command = parse::register_lease(request)?;
+        let command = parse::register_lease(&self.cache, request)?;
         let done = self.registrar.register(&command, validate_only).await.map_err(Problem::from)?;
         Ok(Response::new(v1::RegisterLeaseResponse {
             lease: self.render(&done.prefix),
@@ -95,7 +95,7 @@ impl LeaseService for LeaseHandler {
     ) -> Result<Response<v1::GetLeaseResponse>, Status> {
         let request = request.into_inner();
         let mut violations = Violations::default();
-        let key = violations.prefix_key(request.key.map(parse::get_key), request.vrf_id);
+        let key = violations.prefix_key(&self.cache, request.key.map(parse::get_key), request.vrf.as_ref());
         let key = violations.finish_with(key)?;
         let index = self.cache.ready_snapshot().map_err(Problem::from)?;
         let (prefix, _) = leased(&index, key).map_err(Problem::from)?;
@@ -112,13 +112,21 @@ impl LeaseService for LeaseHandler {
         use v1::lookup_lease_request::Key;
         let request = request.into_inner();
         let mut violations = Violations::default();
-        let scope = VrfScope::from_number(request.vrf_id);
+        let vrf = request.vrf.as_ref();
         let place = match request.key {
             Some(Key::Address(text)) => {
-                violations.host("address", &text).map(|host| Place::Network(scope, Network::host(host)))
+                let network = violations.host("address", &text).map(Network::host);
+                violations
+                    .scope(&self.cache, vrf)
+                    .zip(network)
+                    .map(|(scope, network)| Place::Network(scope, network))
             }
             Some(Key::Prefix(text)) => {
-                violations.network("prefix", &text).map(|network| Place::Network(scope, network))
+                let network = violations.network("prefix", &text);
+                violations
+                    .scope(&self.cache, vrf)
+                    .zip(network)
+                    .map(|(scope, network)| Place::Network(scope, network))
             }
             Some(Key::PrefixId(id)) => Some(Place::Recorded(PrefixId(id))),
             None => {
@@ -148,7 +156,7 @@ impl LeaseService for LeaseHandler {
     ) -> Result<Response<v1::ListLeasesResponse>, Status> {
         let request = request.get_ref();
         let mut violations = Violations::default();
-        let filter = parse::filter(&mut violations, request);
+        let filter = parse::filter(&mut violations, &self.cache, request);
         let order = parse::order(&mut violations, &request.order_by);
         let size = violations.page_size(request.page_size);
         let filters = filter.token_text(order);
@@ -161,9 +169,15 @@ impl LeaseService for LeaseHandler {
         Ok(Response::new(v1::ListLeasesResponse {
             leases: rows.iter().filter_map(|row| self.render(row)).collect(),
             next_page_token,
-            total_size: i32::try_from(found.len()).unwrap_or(i32::MAX),
             cache: Some(self.cache_state()),
         }))
+    }
+
+    async fn update_lease(
+        &self,
+        _: Request<v1::UpdateLeaseRequest>,
+    ) -> Result<Response<v1::UpdateLeaseResponse>, Status> {
+        Err(Status::unimplemented("UpdateLease is not served yet"))
     }
 
     async fn renew_lease(
@@ -172,8 +186,8 @@ impl LeaseService for LeaseHandler {
     ) -> Result<Response<v1::RenewLeaseResponse>, Status> {
         let request = request.into_inner();
         let mut violations = Violations::default();
-        let key = violations.prefix_key(request.key.map(parse::renew_key), request.vrf_id);
-        let expiry = violations.required_date("expiry", request.expiry);
+        let key = violations.prefix_key(&self.cache, request.key.map(parse::renew_key), request.vrf.as_ref());
+        let expiry = violations.required_date("expiry_date", request.expiry_date);
         let notice = violations.date("notice_date", request.notice_date);
         let loa = violations.text("loa_reference", request.loa_reference, DESCRIPTION);
         let read = violations.take("etag", convert::revision(&request.etag)).flatten();
@@ -189,7 +203,7 @@ impl LeaseService for LeaseHandler {
         let done = renewing.await.map_err(Problem::from)?;
         Ok(Response::new(v1::RenewLeaseResponse {
             lease: self.render(&done.prefix),
-            previous_expiry: done.previous_expiry.map(convert::date),
+            previous_expiry_date: done.previous_expiry.map(convert::date),
         }))
     }
 
@@ -199,7 +213,7 @@ impl LeaseService for LeaseHandler {
     ) -> Result<Response<v1::EndLeaseResponse>, Status> {
         let request = request.into_inner();
         let mut violations = Violations::default();
-        let key = violations.prefix_key(request.key.map(parse::end_key), request.vrf_id);
+        let key = violations.prefix_key(&self.cache, request.key.map(parse::end_key), request.vrf.as_ref());
         let read = violations.take("etag", convert::revision(&request.etag)).flatten();
         violations.request_id("request_id", &request.request_id);
         let key = violations.finish_with(key)?;
@@ -225,14 +239,17 @@ impl LeaseService for LeaseHandler {
         let fields = EventFilterFields {
             types: &[],
             owner: &request.owner,
-            tenant: &request.tenant,
+            tenant: request.tenant.as_ref(),
             tag: &request.tag,
             within: &request.within,
-            vrf_id: request.vrf_id,
+            vrf: request.vrf.as_ref(),
             horizon_days: Some(request.horizon_days.unwrap_or(HORIZON_DAYS)),
         };
-        let filter =
-            EventFilter { kinds: TERM_EVENTS.into(), terms_only: true, ..fields.parse(&mut violations) };
+        let filter = EventFilter {
+            kinds: TERM_EVENTS.into(),
+            terms_only: true,
+            ..fields.parse(&mut violations, &self.cache)
+        };
         let token = watch::parse_resume_token(&mut violations, &request.resume_token);
         violations.finish()?;
         let opener = StreamOpener {

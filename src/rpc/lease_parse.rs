@@ -3,33 +3,38 @@
 use super::parse::{DESCRIPTION, NamedPrefix, Violations, given};
 use super::problem::Problem;
 use super::proto::v1;
+use crate::cache::Cache;
 use crate::lease::RegisterLease;
 use crate::lease::search::{LeaseFilter, LeaseOrder, LeaseSortKey};
-use crate::model::{Asn, Reputation, RoaStatus, Term, VrfScope};
+use crate::model::{Asn, Reputation, RoaStatus, Term};
 
 /// Parses RegisterLeaseRequest and checks that the dates of the term are in order.
-pub(super) fn register_lease(request: v1::RegisterLeaseRequest) -> Result<RegisterLease, Problem> {
+pub(super) fn register_lease(
+    cache: &Cache,
+    request: v1::RegisterLeaseRequest,
+) -> Result<RegisterLease, Problem> {
     let mut violations = Violations::default();
     let network = violations.network("prefix", &request.prefix);
     if request.owner.trim().is_empty() {
         violations.add("owner", "is required: who holds the resource");
     }
     let term = Term {
-        start: violations.date("start", request.start),
-        expiry: violations.required_date("expiry", request.expiry),
+        start: violations.date("start_date", request.start_date),
+        expiry: violations.required_date("expiry_date", request.expiry_date),
         notice: violations.date("notice_date", request.notice_date),
     };
-    violations.take("expiry", term.check());
+    violations.take("expiry_date", term.check());
     let owner = violations.text("owner", request.owner.trim().to_owned(), DESCRIPTION);
     let loa = violations.text("loa_reference", request.loa_reference, DESCRIPTION);
     let description = violations.text("description", request.description, DESCRIPTION);
-    let tenant = violations.slug("tenant", request.tenant);
+    let tenant = violations.tenant(request.tenant.as_ref());
     let role = violations.slug("role", request.role);
     let tags = violations.slugs("tags", request.tags);
     let id = violations.request_id("request_id", &request.request_id);
-    let parsed = network.zip(id).map(|(network, request_id)| RegisterLease {
+    let scope = violations.scope(cache, request.vrf.as_ref());
+    let parsed = network.zip(scope).zip(id).map(|((network, scope), request_id)| RegisterLease {
         network,
-        scope: VrfScope::from_number(request.vrf_id),
+        scope,
         owner,
         term,
         loa_reference: given(&loa),
@@ -72,11 +77,11 @@ pub(super) fn end_key(key: v1::end_lease_request::Key) -> NamedPrefix {
 pub(super) fn order(violations: &mut Violations, text: &str) -> LeaseOrder {
     let mut words = text.split_whitespace();
     let key = match words.next() {
-        None | Some("expiry") => LeaseSortKey::Expiry,
+        None | Some("expiry_date") => LeaseSortKey::Expiry,
         Some("owner") => LeaseSortKey::Owner,
         Some("prefix") => LeaseSortKey::Prefix,
         Some(other) => {
-            violations.add("order_by", format!("{other:?} is none of expiry, owner, prefix"));
+            violations.add("order_by", format!("{other:?} is none of expiry_date, owner, prefix"));
             LeaseSortKey::Expiry
         }
     };
@@ -95,14 +100,18 @@ pub(super) fn order(violations: &mut Violations, text: &str) -> LeaseOrder {
 }
 
 /// Parses the filters of ListLeasesRequest.
-pub(super) fn filter(violations: &mut Violations, request: &v1::ListLeasesRequest) -> LeaseFilter {
+pub(super) fn filter(
+    violations: &mut Violations,
+    cache: &Cache,
+    request: &v1::ListLeasesRequest,
+) -> LeaseFilter {
     LeaseFilter {
         owner: given(&request.owner),
-        tenant: given(&request.tenant),
-        expiring_before: violations.date("expiring_before", request.expiring_before),
+        tenant: violations.tenant(request.tenant.as_ref()),
+        expiring_before: violations.date("expires_before_date", request.expires_before_date),
         roa_status: roa_status(violations, request.roa_status),
         reputation: reputation(violations, request.reputation),
-        scope: request.vrf_id.map(VrfScope::from_number),
+        scope: violations.scope_filter("vrf", cache, request.vrf.as_ref()),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{convert, event_convert, page, status};
 use crate::cache::{Cache, Index};
 use crate::clock::Clock;
 use crate::ledger::{Delivery, DeliveryState, ListDeliveries};
-use crate::notify::{Notification, Notifier};
+use crate::notify::{Notification, Notifier, SinkKind};
 
 /// Handles NotificationService: the sinks of the settings, and the deliveries of the outbox.
 #[derive(Clone)]
@@ -40,6 +40,16 @@ impl NotificationHandler {
     }
 }
 
+fn sink_kind(kind: SinkKind) -> v1::SinkKind {
+    match kind {
+        SinkKind::Slack => v1::SinkKind::Slack,
+        SinkKind::Webhook => v1::SinkKind::Webhook,
+        SinkKind::Email => v1::SinkKind::Email,
+        SinkKind::Alertmanager => v1::SinkKind::Alertmanager,
+        SinkKind::Ticket => v1::SinkKind::Ticket,
+    }
+}
+
 fn render(index: &Index, delivery: Delivery, today: Date) -> v1::Delivery {
     let event = event_convert::event(index, &delivery.event, today);
     let waiting = delivery.state == DeliveryState::Waiting;
@@ -56,7 +66,12 @@ fn render(index: &Index, delivery: Delivery, today: Date) -> v1::Delivery {
         due_time: waiting.then(|| convert::timestamp(delivery.due)),
         create_time: Some(convert::timestamp(delivery.created)),
         update_time: Some(convert::timestamp(delivery.updated)),
-        error: delivery.error.clone(),
+        last_failure: (!delivery.error.is_empty()).then(|| v1::Failure {
+            reason: if delivery.state == DeliveryState::Dead { "SINK_REFUSED" } else { "SINK_FAILED" }
+                .to_owned(),
+            message: delivery.error.clone(),
+            fail_time: Some(convert::timestamp(delivery.updated)),
+        }),
         summary: Notification::from(delivery).summary(),
         event: Some(event),
     }
@@ -70,10 +85,14 @@ impl NotificationService for NotificationHandler {
     ) -> Result<Response<v1::ListSinksResponse>, Status> {
         let sinks = self.notifier.sinks().into_iter().map(|sink| v1::Sink {
             name: sink.name,
-            kind: sink.kind.to_owned(),
-            trouble: sink.last_error.unwrap_or_default(),
+            kind: sink_kind(sink.kind).into(),
+            last_failure: sink.last_error.map(|message| v1::Failure {
+                reason: "SINK_FAILED".to_owned(),
+                message,
+                fail_time: None,
+            }),
         });
-        Ok(Response::new(v1::ListSinksResponse { sinks: sinks.collect() }))
+        Ok(Response::new(v1::ListSinksResponse { sinks: sinks.collect(), next_page_token: String::new() }))
     }
 
     async fn test_sink(

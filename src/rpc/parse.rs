@@ -8,12 +8,27 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::problem::Problem;
-use super::proto;
-use crate::cache::PrefixKey;
-use crate::model::{Network, PrefixId, RequestId, VrfScope, parse_host};
+use super::proto::{self, v1};
+use crate::cache::{Cache, PrefixKey, VrfKey};
+use crate::model::{Network, PrefixId, RequestId, TenantKey, VrfScope, parse_host};
 
 /// The longest description that NetBox takes, in characters. Owners and LOA references keep to it as well.
 pub(super) const DESCRIPTION: usize = 200;
+
+/// The rows of a page for a request that sets no page_size.
+const DEFAULT_PAGE_SIZE: usize = 100;
+
+/// The most rows of any page.
+const MAX_PAGE_SIZE: usize = 1000;
+
+/// How much of each prefix and address an answer carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// Without tags and custom fields, and in a chain without the lease of each prefix.
+    Basic,
+    /// Everything.
+    Full,
+}
 
 /// How a request names a prefix: the same oneof in several messages.
 pub(super) enum NamedPrefix {
@@ -26,6 +41,8 @@ pub(super) enum NamedPrefix {
 #[derive(Debug, Default)]
 pub(super) struct Violations {
     found: Vec<(String, String)>,
+    /// The first name that is well formed and names nothing. It refuses the request only if nothing is malformed.
+    unresolved: Option<Problem>,
 }
 
 impl Violations {
@@ -41,7 +58,11 @@ impl Violations {
 
     /// Refuses the request if anything was noted.
     pub(super) fn finish(self) -> Result<(), Problem> {
-        if self.found.is_empty() { Ok(()) } else { Err(Problem::invalid(self.found)) }
+        match self.unresolved {
+            _ if !self.found.is_empty() => Err(Problem::invalid(self.found)),
+            Some(problem) => Err(problem),
+            None => Ok(()),
+        }
     }
 
     /// The parsed request, unless anything was noted.
@@ -93,17 +114,84 @@ impl Violations {
         found
     }
 
-    /// A required prefix, named by its id (field `prefix_id`) or by scope and CIDR (field `prefix`).
-    pub(super) fn prefix_key(&mut self, named: Option<NamedPrefix>, vrf_id: u64) -> Option<PrefixKey> {
+    /// The scope of a request about one prefix or address: the global table if it names no VRF.
+    pub(super) fn scope(&mut self, cache: &Cache, vrf: Option<&v1::VrfRef>) -> Option<VrfScope> {
+        if vrf.is_none() { Some(VrfScope::Global) } else { self.scope_filter("vrf", cache, vrf) }
+    }
+
+    /// The scope that a list is limited to; `None` if it is not, or if the name is refused.
+    pub(super) fn scope_filter(
+        &mut self,
+        field: &str,
+        cache: &Cache,
+        vrf: Option<&v1::VrfRef>,
+    ) -> Option<VrfScope> {
+        use v1::vrf_ref::Ref;
+        let key = match vrf?.r#ref.as_ref() {
+            Some(Ref::Id(id)) => VrfKey::Scope(VrfScope::from_number(*id)),
+            Some(Ref::Name(name)) if !name.is_empty() => VrfKey::Name(name.clone()),
+            Some(Ref::Rd(rd)) if !rd.is_empty() => VrfKey::Rd(rd.clone()),
+            Some(_) | None => {
+                self.add(field, "names no VRF: id, name or rd is required");
+                return None;
+            }
+        };
+        let resolved = match (cache.ready_read(), key) {
+            (Ok(index), key) => index.resolve_vrf(&key).map_err(Problem::from),
+            // An id needs no cache to be understood. A handler that reads the cache refuses the call itself.
+            (Err(_), VrfKey::Scope(scope)) => Ok(scope),
+            (Err(not_ready), VrfKey::Name(_) | VrfKey::Rd(_)) => Err(not_ready.into()),
+        };
+        resolved.map_err(|problem| self.unresolved.get_or_insert(problem)).ok()
+    }
+
+    /// A tenant that may be left out.
+    pub(super) fn tenant(&mut self, tenant: Option<&v1::TenantRef>) -> Option<TenantKey> {
+        use v1::tenant_ref::Ref;
+        match tenant?.r#ref.as_ref() {
+            Some(Ref::Id(id)) if *id != 0 => Some(TenantKey::Id(*id)),
+            Some(Ref::Slug(slug)) if !slug.is_empty() => {
+                self.slug("tenant.slug", slug.clone()).map(TenantKey::Slug)
+            }
+            Some(Ref::Name(name)) if !name.is_empty() => Some(TenantKey::Name(name.clone())),
+            Some(_) | None => {
+                self.add("tenant", "names no tenant: id, slug or name is required");
+                None
+            }
+        }
+    }
+
+    /// How much of each record to answer.
+    pub(super) fn view(&mut self, number: i32, unless_set: View) -> View {
+        match v1::RecordView::try_from(number) {
+            Ok(v1::RecordView::Unspecified) => unless_set,
+            Ok(v1::RecordView::Basic) => View::Basic,
+            Ok(v1::RecordView::Full) => View::Full,
+            Err(_) => {
+                self.add("view", format!("{number} is not a value of RecordView"));
+                unless_set
+            }
+        }
+    }
+
+    /// A required prefix, named by its id (field `prefix_id`) or by scope and CIDR (field `prefix`). The VRF is ignored with an id.
+    pub(super) fn prefix_key(
+        &mut self,
+        cache: &Cache,
+        named: Option<NamedPrefix>,
+        vrf: Option<&v1::VrfRef>,
+    ) -> Option<PrefixKey> {
         match named {
             Some(NamedPrefix::Id(0)) => {
                 self.add("prefix_id", "is required and must not be 0");
                 None
             }
             Some(NamedPrefix::Id(id)) => Some(PrefixKey::Id(PrefixId(id))),
-            Some(NamedPrefix::Prefix(text)) => self
-                .network("prefix", &text)
-                .map(|network| PrefixKey::Network(VrfScope::from_number(vrf_id), network)),
+            Some(NamedPrefix::Prefix(text)) => {
+                let network = self.network("prefix", &text);
+                let scope = self.scope(cache, vrf);
+                network.zip(scope).map(|(network, scope)| PrefixKey::Network(scope, network))
+            }
             None => {
                 self.add("key", "prefix_id or prefix is required");
                 None
@@ -208,14 +296,14 @@ impl Violations {
         self.text("dns_name", text, 255)
     }
 
-    /// The rows of a page: 1 to 1000; 100 if it is left out.
+    /// The most rows of a page: 100 if it is left out, and never more than 1000 (AIP-158).
     pub(super) fn page_size(&mut self, size: i32) -> usize {
-        match size {
-            0 => 100,
-            1..=1000 => usize::try_from(size).unwrap_or(100),
-            other => {
-                self.add("page_size", format!("{other} is not between 1 and 1000"));
-                100
+        match usize::try_from(size) {
+            Ok(0) => DEFAULT_PAGE_SIZE,
+            Ok(size) => size.min(MAX_PAGE_SIZE),
+            Err(_) => {
+                self.add("page_size", "must not be negative");
+                DEFAULT_PAGE_SIZE
             }
         }
     }

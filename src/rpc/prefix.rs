@@ -1,23 +1,22 @@
 //! PrefixService: reads of the cache, and the lookup of an address, which is the hottest path of the server.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::answer::{BatchLookupAnswer, LookupAnswer, StreamLookupAnswer};
+use super::answer::{BatchLookupAnswer, LookupAnswer, StreamLookupAnswer, StreamLookupOutcome};
 use super::encoded_cache::EncodedCache;
-use super::parse::{Violations, given};
+use super::parse::{NamedPrefix, View, Violations, given};
 use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::prefix_service_server::PrefixService;
 use super::{convert, page};
-use crate::cache::{Cache, Index, Lookup, PrefixFilter, PrefixKey, find_prefixes, prefix_order};
+use crate::cache::{Cache, Lookup, PrefixFilter, VrfKey, search_prefixes};
 use crate::clock::Clock;
 use crate::events::Historian;
-use crate::model::{PrefixId, VrfScope};
+use crate::model::{VrfId, VrfScope};
 
 /// Handles PrefixService. Answers come from the cache; the historian answers for the past.
 #[derive(Clone)]
@@ -39,72 +38,142 @@ impl PrefixHandler {
     }
 
     /// The answer for now. Takes no lock and reads one snapshot.
-    fn answer(&self, index: &Index, scope: VrfScope, host: IpAddr) -> LookupAnswer {
-        let answer = self.encoded.answer(index, scope, host, self.clock.today());
-        LookupAnswer { cache: Some(self.cache_state()), ..answer }
-    }
-
-    fn look_up(&self, address: &str, vrf_id: u64) -> Result<LookupAnswer, Problem> {
+    fn look_up(&self, address: &str, vrf: Option<&v1::VrfRef>, view: i32) -> Result<LookupAnswer, Problem> {
         let mut violations = Violations::default();
         let host = violations.host("address", address);
-        let host = violations.finish_with(host)?;
+        let scope = violations.scope(&self.cache, vrf);
+        let view = violations.view(view, View::Full);
+        let (host, scope) = violations.finish_with(host.zip(scope))?;
         let index = self.cache.ready_read()?;
-        Ok(self.answer(&index, VrfScope::from_number(vrf_id), host))
+        let answer = self.encoded.answer(&index, scope, host, self.clock.today(), view);
+        let answer = LookupAnswer { cache: Some(self.cache_state()), ..answer };
+        page::check_size(&answer, SMALLER_RECORD)?;
+        Ok(answer)
     }
 
     async fn look_up_as_of(
         &self,
-        address: &str,
-        vrf_id: u64,
+        request: &v1::LookupAddressRequest,
         at: prost_types::Timestamp,
     ) -> Result<LookupAnswer, Problem> {
         let mut violations = Violations::default();
-        let host = violations.host("address", address);
-        let at = violations.instant("as_of", at);
-        let (host, at) = violations.finish_with(host.zip(at))?;
+        let host = violations.host("address", &request.address);
+        let scope = self.scope_of_the_past(&mut violations, request.vrf.as_ref());
+        let at = violations.instant("as_of_time", at);
+        let view = violations.view(request.view, View::Full);
+        let ((host, at), scope) = violations.finish_with(host.zip(at).zip(scope))?;
         // The names of VRFs are those of now: the past of a VRF is not recorded.
         let index = self.cache.ready_snapshot()?;
-        let (then, known_since) = self.historian.as_of(VrfScope::from_number(vrf_id), host, at).await?;
+        let (then, known_since) = self.historian.as_of(scope, host, at).await?;
         let found = Lookup { chain: then.chain.iter().collect(), records: &then.records };
-        Ok(LookupAnswer {
+        if found.chain.is_empty() && found.records.is_empty() {
+            // Neither the past nor the present knows this VRF.
+            index.resolve_vrf(&VrfKey::Scope(scope))?;
+        }
+        let answer = LookupAnswer {
             cache: Some(self.cache_state()),
-            as_of: Some(convert::timestamp(at)),
-            known_since: Some(convert::timestamp(known_since)),
-            ..LookupAnswer::of_the_past(&index, host, &found, self.clock.day_of(at))
-        })
+            as_of_time: Some(convert::timestamp(at)),
+            known_since_time: Some(convert::timestamp(known_since)),
+            ..LookupAnswer::of_the_past(&index, host, &found, self.clock.day_of(at), view)
+        };
+        page::check_size(&answer, SMALLER_RECORD)?;
+        Ok(answer)
+    }
+
+    /// The scope of a request about the past. An id may be that of a VRF which NetBox no longer has: its records are in the past.
+    fn scope_of_the_past(&self, violations: &mut Violations, vrf: Option<&v1::VrfRef>) -> Option<VrfScope> {
+        match vrf.and_then(|vrf| vrf.r#ref.as_ref()) {
+            Some(v1::vrf_ref::Ref::Id(id)) => Some(VrfScope::from_number(*id)),
+            _ => violations.scope(&self.cache, vrf),
+        }
     }
 
     fn list(&self, request: &v1::ListPrefixesRequest) -> Result<v1::ListPrefixesResponse, Problem> {
         let mut violations = Violations::default();
         let filter = PrefixFilter {
             within: violations.optional_network("within", &request.within),
-            scope: request.vrf_id.map(VrfScope::from_number),
-            tenant: given(&request.tenant),
+            scope: violations.scope_filter("vrf", &self.cache, request.vrf.as_ref()),
+            tenant: violations.tenant(request.tenant.as_ref()),
             role: given(&request.role),
             tag: given(&request.tag),
             status: given(&request.status),
             leased_only: request.leased_only,
         };
         let size = violations.page_size(request.page_size);
-        let filters = filter_text(request);
-        let after = page::parse_token(&mut violations, &request.page_token, &filters);
+        let view = violations.view(request.view, View::Basic);
+        let filters = filter_text(&request.within, &filter);
+        // The filters of the token are only known if the VRF is.
+        let after = if filter.scope.is_some() == request.vrf.is_some() {
+            page::parse_token(&mut violations, &request.page_token, &filters)
+        } else {
+            None
+        };
         violations.finish()?;
         let index = self.cache.ready_snapshot()?;
-        let found = find_prefixes(&index, &filter);
-        let (rows, next_page_token) = page::cut(&found, after.as_ref(), size, &filters, prefix_order);
         let today = self.clock.today();
+        let page = page::fill(
+            size,
+            view,
+            search_prefixes(&index, &filter, after.map(|key| key.position())),
+            |step, view| step.found.map(|prefix| convert::prefix(&index, prefix, today, view)),
+            |step| page::prefix_token(step.position, &filters),
+        )?;
         Ok(v1::ListPrefixesResponse {
-            prefixes: rows.iter().map(|row| convert::prefix(&index, row, today)).collect(),
-            next_page_token,
+            prefixes: page.rows,
+            next_page_token: page.next_page_token,
+            cache: Some(self.cache_state()),
+        })
+    }
+
+    fn batch(&self, request: &v1::BatchLookupAddressesRequest) -> Result<BatchLookupAnswer, Problem> {
+        let mut violations = Violations::default();
+        if request.addresses.is_empty() || request.addresses.len() > 1000 {
+            violations.add("addresses", format!("{} given, 1 to 1000 are allowed", request.addresses.len()));
+        }
+        let hosts = violations.hosts("addresses", &request.addresses);
+        let scope = violations.scope(&self.cache, request.vrf.as_ref());
+        let view = violations.view(request.view, View::Basic);
+        let scope = violations.finish_with(scope)?;
+        let index = self.cache.ready_snapshot()?;
+        let today = self.clock.today();
+        let results =
+            hosts.into_iter().map(|host| self.encoded.answer(&index, scope, host, today, view)).collect();
+        let answer = BatchLookupAnswer { results, cache: Some(self.cache_state()) };
+        page::check_size(&answer, "ask for fewer addresses or for the BASIC view")?;
+        Ok(answer)
+    }
+
+    fn list_vrfs(&self, request: &v1::ListVrfsRequest) -> Result<v1::ListVrfsResponse, Problem> {
+        let mut violations = Violations::default();
+        let size = violations.page_size(request.page_size);
+        let after = page::parse_id_token(&mut violations, &request.page_token);
+        violations.finish()?;
+        let index = self.cache.ready_snapshot()?;
+        let page = page::fill(
+            size,
+            View::Basic,
+            index.vrfs_after(VrfId(after.unwrap_or(0))),
+            |vrf, _| Some(convert::vrf_record(vrf)),
+            |vrf| page::id_token(vrf.id.0),
+        )?;
+        Ok(v1::ListVrfsResponse {
+            vrfs: page.rows,
+            next_page_token: page.next_page_token,
             cache: Some(self.cache_state()),
         })
     }
 }
 
+/// How to get an answer about one prefix or address that is too large.
+const SMALLER_RECORD: &str = "ask for the BASIC view";
+
 /// The filters as the text whose digest a page token carries. It never changes, so that tokens of an earlier version are
 /// still valid; tests/golden/tokens.json holds such tokens.
-fn filter_text(request: &v1::ListPrefixesRequest) -> String {
-    let v1::ListPrefixesRequest { within, vrf_id, tenant, role, tag, status, leased_only, .. } = request;
+fn filter_text(within: &str, filter: &PrefixFilter) -> String {
+    let PrefixFilter { within: _, scope, tenant, role, tag, status, leased_only } = filter;
+    let vrf_id = scope.map(VrfScope::number);
+    let tenant = tenant.as_ref().map(ToString::to_string).unwrap_or_default();
+    let [role, tag, status] = [role, tag, status].map(|text| text.as_deref().unwrap_or_default());
     format!("{within}|{vrf_id:?}|{tenant}|{role}|{tag}|{status}|{leased_only}")
 }
 
@@ -117,23 +186,21 @@ impl PrefixService for PrefixHandler {
         use v1::get_prefix_request::Key;
         let request = request.into_inner();
         let mut violations = Violations::default();
-        let key = match request.key {
-            Some(Key::Id(id)) => Some(PrefixKey::Id(PrefixId(id))),
-            Some(Key::Prefix(text)) => violations
-                .network("prefix", &text)
-                .map(|network| PrefixKey::Network(VrfScope::from_number(request.vrf_id), network)),
-            None => {
-                violations.add("key", "id or prefix is required");
-                None
-            }
-        };
+        let named = request.key.map(|key| match key {
+            Key::PrefixId(id) => NamedPrefix::Id(id),
+            Key::Prefix(text) => NamedPrefix::Prefix(text),
+        });
+        let key = violations.prefix_key(&self.cache, named, request.vrf.as_ref());
+        let view = violations.view(request.view, View::Full);
         let key = violations.finish_with(key)?;
         let index = self.cache.ready_snapshot().map_err(Problem::from)?;
         let found = index.resolve(key).map_err(Problem::from)?;
-        Ok(Response::new(v1::GetPrefixResponse {
-            prefix: Some(convert::prefix(&index, found, self.clock.today())),
+        let answer = v1::GetPrefixResponse {
+            prefix: Some(convert::prefix(&index, found, self.clock.today(), view)),
             cache: Some(self.cache_state()),
-        }))
+        };
+        page::check_size(&answer, SMALLER_RECORD)?;
+        Ok(Response::new(answer))
     }
 
     async fn list_prefixes(
@@ -148,13 +215,10 @@ impl PrefixService for PrefixHandler {
         request: Request<v1::LookupAddressRequest>,
     ) -> Result<Response<LookupAnswer>, Status> {
         let request = request.get_ref();
-        match request.as_of {
-            None => Ok(Response::new(self.look_up(&request.address, request.vrf_id)?)),
-            Some(at) => {
-                // Boxed, so that the large future of this rare case does not make every call's future large.
-                let past = Box::pin(self.look_up_as_of(&request.address, request.vrf_id, at));
-                Ok(Response::new(past.await?))
-            }
+        match request.as_of_time {
+            None => Ok(Response::new(self.look_up(&request.address, request.vrf.as_ref(), request.view)?)),
+            // Boxed, so that the large future of this rare case does not make every call's future large.
+            Some(at) => Ok(Response::new(Box::pin(self.look_up_as_of(request, at)).await?)),
         }
     }
 
@@ -162,17 +226,7 @@ impl PrefixService for PrefixHandler {
         &self,
         request: Request<v1::BatchLookupAddressesRequest>,
     ) -> Result<Response<BatchLookupAnswer>, Status> {
-        let request = request.get_ref();
-        let mut violations = Violations::default();
-        if request.addresses.is_empty() || request.addresses.len() > 1000 {
-            violations.add("addresses", format!("{} given, 1 to 1000 are allowed", request.addresses.len()));
-        }
-        let hosts = violations.hosts("addresses", &request.addresses);
-        violations.finish()?;
-        let index = self.cache.ready_snapshot().map_err(Problem::from)?;
-        let scope = VrfScope::from_number(request.vrf_id);
-        let results = hosts.into_iter().map(|host| self.answer(&index, scope, host)).collect();
-        Ok(Response::new(BatchLookupAnswer { results }))
+        Ok(Response::new(self.batch(request.get_ref())?))
     }
 
     type StreamLookupAddressesStream = Pin<Box<dyn Stream<Item = Result<StreamLookupAnswer, Status>> + Send>>;
@@ -183,17 +237,28 @@ impl PrefixService for PrefixHandler {
     ) -> Result<Response<Self::StreamLookupAddressesStream>, Status> {
         let this = self.clone();
         let answers = request.into_inner().map(move |request| {
-            let request = request?;
-            let result = this.look_up(&request.address, request.vrf_id)?;
-            Ok(StreamLookupAnswer { result: Some(result) })
+            // What fails here is the stream itself. A request that is refused is answered, and the stream goes on.
+            let v1::StreamLookupAddressesRequest { address, vrf, view } = request?;
+            let outcome = match this.look_up(&address, vrf.as_ref(), view) {
+                Ok(answer) => StreamLookupOutcome::Result(answer),
+                Err(problem) => StreamLookupOutcome::Error(problem.into()),
+            };
+            Ok(StreamLookupAnswer { outcome: Some(outcome) })
         });
-        // The first refusal ends the stream: the client could not tell which request a later answer belongs to.
-        let mut refused = false;
-        let until_refused = answers.take_while(move |answer| {
-            let go_on = !refused;
-            refused |= answer.is_err();
-            std::future::ready(go_on)
-        });
-        Ok(Response::new(until_refused.boxed()))
+        Ok(Response::new(answers.boxed()))
+    }
+
+    async fn get_utilization(
+        &self,
+        _request: Request<v1::GetUtilizationRequest>,
+    ) -> Result<Response<v1::GetUtilizationResponse>, Status> {
+        Err(Status::unimplemented("GetUtilization"))
+    }
+
+    async fn list_vrfs(
+        &self,
+        request: Request<v1::ListVrfsRequest>,
+    ) -> Result<Response<v1::ListVrfsResponse>, Status> {
+        Ok(Response::new(self.list_vrfs(request.get_ref())?))
     }
 }

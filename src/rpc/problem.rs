@@ -4,8 +4,14 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::time::Duration;
 
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::jobs::JobError;
+use crate::model::Failure;
+
+use super::proto::google::rpc;
 
 /// The `domain` of every ErrorInfo.
 const DOMAIN: &str = "leasehold";
@@ -26,6 +32,8 @@ pub struct Problem {
     preconditions: Vec<(&'static str, String, String)>,
     /// How long to wait before the same call is worth trying again.
     retry: Option<Duration>,
+    /// What the log says and no client sees, such as the text of a library.
+    cause: Option<String>,
 }
 
 impl Problem {
@@ -38,6 +46,7 @@ impl Problem {
             violations: Vec::new(),
             preconditions: Vec::new(),
             retry: None,
+            cause: None,
         }
     }
 
@@ -53,9 +62,9 @@ impl Problem {
     }
 
     /// A defect of the server. The details go to the log and not to the client.
-    pub(super) fn internal(details: &str) -> Self {
-        tracing::error!(details, "a request failed because of a defect in the server");
+    pub(super) fn internal(details: impl Display) -> Self {
         Self::new(Code::Internal, "INTERNAL", "internal error of the server; its log has the details")
+            .caused_by(details)
     }
 
     /// The server stops before the answer is complete.
@@ -78,6 +87,17 @@ impl Problem {
         self
     }
 
+    /// The reason and the text, as a state shows them.
+    pub(super) fn failure(&self) -> Failure {
+        Failure::new(self.reason, self.message.clone())
+    }
+
+    /// Adds what only the log says.
+    pub(super) fn caused_by(mut self, cause: impl Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
     /// Adds that the condition `kind` does not hold for a subject.
     pub(super) fn unmet(mut self, kind: &'static str, subject: impl Display, why: String) -> Self {
         self.preconditions.push((kind, subject.to_string(), why));
@@ -91,8 +111,18 @@ impl Problem {
     }
 }
 
+/// A job that meets the problem fails with the same reason and text as a call.
+impl From<Problem> for JobError {
+    fn from(problem: Problem) -> Self {
+        Self { failure: problem.failure(), cause: problem.cause.unwrap_or_default() }
+    }
+}
+
 impl From<Problem> for Status {
     fn from(problem: Problem) -> Self {
+        if let Some(cause) = &problem.cause {
+            tracing::error!(reason = problem.reason, cause, "a call failed for a reason inside the server");
+        }
         let metadata: HashMap<String, String> =
             problem.metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         let mut details = ErrorDetails::with_error_info(problem.reason, DOMAIN, metadata);
@@ -106,5 +136,15 @@ impl From<Problem> for Status {
             details.set_retry_info(problem.retry);
         }
         Status::with_error_details(problem.code, problem.message, details)
+    }
+}
+
+/// The error as a value, where it concerns one item of an answer and not the whole call.
+impl From<Problem> for rpc::Status {
+    fn from(problem: Problem) -> Self {
+        let status = Status::from(problem);
+        let (code, message) = (status.code() as i32, status.message().to_owned());
+        // The details of a status are this message already, encoded.
+        Self::decode(status.details()).unwrap_or(Self { code, message, details: Vec::new() })
     }
 }

@@ -2,6 +2,12 @@
 
 /// The packages of Google's common types.
 pub mod google {
+    /// The package google.rpc, of which the API uses Status.
+    #[allow(missing_docs, clippy::pedantic, unreachable_pub)]
+    pub mod rpc {
+        include!(concat!(env!("OUT_DIR"), "/google.rpc.rs"));
+    }
+
     /// The package google.type, of which the API uses Date.
     #[allow(missing_docs, clippy::pedantic, unreachable_pub)]
     pub mod r#type {

@@ -3,6 +3,7 @@
 //! Texts of libraries never reach a client. What NetBox says about the caller's own record does, since only the caller can put
 //! it right. The table of all problems is the snapshot of tests/errors.rs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::Code;
@@ -10,7 +11,7 @@ use tonic::Code;
 use super::problem::Problem;
 use crate::model::TermError;
 use crate::notify::DeliveryFailure;
-use crate::{allocation, cache, events, lease, ledger, netbox, notify, validation};
+use crate::{allocation, cache, events, lease, ledger, netbox, notify, rpki, sync, validation};
 
 impl From<cache::NotReady> for Problem {
     fn from(error: cache::NotReady) -> Self {
@@ -40,11 +41,50 @@ impl From<cache::ResolveError> for Problem {
     }
 }
 
+impl From<cache::VrfError> for Problem {
+    fn from(error: cache::VrfError) -> Self {
+        use cache::VrfError as E;
+        let message = error.to_string();
+        match error {
+            E::IdNotFound { .. } | E::NameNotFound { .. } | E::RdNotFound { .. } => {
+                Self::new(Code::NotFound, "VRF_NOT_FOUND", message)
+            }
+            E::Ambiguous { ids, name } => Self::new(Code::FailedPrecondition, "VRF_AMBIGUOUS", message)
+                .with("vrf_ids", list(&ids))
+                .precondition(name),
+        }
+    }
+}
+
 impl From<ledger::Error> for Problem {
     fn from(error: ledger::Error) -> Self {
-        tracing::error!(%error, "the ledger cannot be used");
         let message = "the server cannot use its ledger; try again later";
-        Self::new(Code::Unavailable, "LEDGER_UNAVAILABLE", message).retry_in(Duration::from_secs(5))
+        Self::new(Code::Unavailable, "LEDGER_UNAVAILABLE", message)
+            .retry_in(Duration::from_secs(5))
+            .caused_by(error)
+    }
+}
+
+impl From<&cache::Error> for Problem {
+    fn from(error: &cache::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+/// The error of a round of the sync, which its state keeps.
+impl From<&sync::Error> for Problem {
+    fn from(error: &sync::Error) -> Self {
+        match error {
+            sync::Error::NetBox(error) => error.clone().into(),
+            sync::Error::Cache(error) => error.into(),
+            sync::Error::TaskLost => Self::internal(error),
+        }
+    }
+}
+
+impl From<Arc<sync::Error>> for Problem {
+    fn from(error: Arc<sync::Error>) -> Self {
+        error.as_ref().into()
     }
 }
 
@@ -90,9 +130,8 @@ impl From<netbox::Error> for Problem {
                     .precondition("netbox")
             }
             E::Malformed { .. } => {
-                tracing::error!(error = %message, "an answer of NetBox could not be understood");
-                let message = "the server could not understand NetBox's answer; its log has the details";
-                Self::new(Code::Unavailable, "NETBOX_UNAVAILABLE", message).retry_in(wait)
+                let text = "the server could not understand NetBox's answer; its log has the details";
+                Self::new(Code::Unavailable, "NETBOX_UNAVAILABLE", text).retry_in(wait).caused_by(message)
             }
         }
     }
@@ -114,7 +153,7 @@ impl From<allocation::Error> for Problem {
         match error {
             E::NetBox(error) => error.into(),
             E::Ledger(error) => error.into(),
-            E::Cache(error) => Self::internal(&error.to_string()),
+            E::Cache(error) => (&error).into(),
             E::NotReady(error) => error.into(),
             E::Prefix(error) => error.into(),
             E::Settling => Self::new(Code::Unavailable, "SETTLING", message).retry_in(Duration::from_secs(2)),
@@ -124,7 +163,7 @@ impl From<allocation::Error> for Problem {
             E::TaskLost => {
                 Self::new(Code::Unavailable, "OUTCOME_UNKNOWN", message).retry_in(Duration::from_secs(2))
             }
-            E::Contended => Self::new(Code::Aborted, "OUTRUN", message).retry_in(Duration::from_secs(1)),
+            E::Contended => Self::new(Code::Aborted, "CONTENDED", message).retry_in(Duration::from_secs(1)),
             E::RequestIdReused { request } => {
                 Self::new(Code::InvalidArgument, "REQUEST_ID_REUSED", message.clone())
                     .with("request_id", request)
@@ -149,7 +188,7 @@ impl From<allocation::Error> for Problem {
                     .with("prefix", network)
                     .with("wanted", wanted)
                     .with("free", free)
-                    .with("resting", quarantined)
+                    .with("quarantined", quarantined)
             }
             E::NoBlock { network, length, largest } => {
                 let problem = Self::new(Code::ResourceExhausted, "PREFIX_FULL", message)
@@ -193,10 +232,10 @@ impl From<lease::Error> for Problem {
         let message = error.to_string();
         match error {
             E::NetBox(error) => error.into(),
-            E::Cache(error) => Self::internal(&error.to_string()),
+            E::Cache(error) => (&error).into(),
             E::NotReady(error) => error.into(),
             E::Prefix(error) => error.into(),
-            E::Term(TermError::EndsBeforeItStarts { .. }) => Self::invalid_field("expiry", message),
+            E::Term(TermError::EndsBeforeItStarts { .. }) => Self::invalid_field("expiry_date", message),
             E::Term(TermError::NoticeAfterExpiry { .. }) => Self::invalid_field("notice_date", message),
             E::NoLease { .. } | E::NotCovered { .. } => Self::new(Code::NotFound, "LEASE_NOT_FOUND", message),
             E::Exists { network, .. } => {
@@ -204,8 +243,8 @@ impl From<lease::Error> for Problem {
             }
             E::EarlierExpiry { recorded, .. } => {
                 Self::new(Code::FailedPrecondition, "EXPIRY_GOES_BACK", message)
-                    .with("recorded_expiry", recorded)
-                    .precondition("expiry")
+                    .with("recorded_expiry_date", recorded)
+                    .precondition("expiry_date")
             }
             E::InUse { network, count } => Self::new(Code::FailedPrecondition, "ADDRESSES_IN_USE", message)
                 .with("count", count)
@@ -236,6 +275,27 @@ impl From<validation::Error> for Problem {
                 Self::new(Code::ResourceExhausted, "SWEEPS_BUSY", message).retry_in(Duration::from_secs(10))
             }
             E::TooLarge { .. } => Self::invalid_field("prefix", message),
+        }
+    }
+}
+
+/// The error of a job that reads documents of VRPs.
+impl From<rpki::RefreshError> for Problem {
+    fn from(error: rpki::RefreshError) -> Self {
+        Self::new(Code::Unavailable, "VRPS_NOT_REFRESHED", error.to_string())
+    }
+}
+
+/// The error of a round, which is a job and no call.
+impl From<validation::RoundError> for Problem {
+    fn from(error: validation::RoundError) -> Self {
+        use validation::RoundError as E;
+        let message = error.to_string();
+        match error {
+            E::Ledger(error) => error.into(),
+            E::NetBox(error) => error.into(),
+            E::Cache(error) => (&error).into(),
+            E::Unchecked { .. } => Self::new(Code::Unavailable, "BLOCKS_UNCHECKED", message),
         }
     }
 }
@@ -276,7 +336,12 @@ impl From<notify::Error> for Problem {
     fn from(error: notify::Error) -> Self {
         match error {
             notify::Error::Ledger(error) => error.into(),
-            error => Self::new(Code::FailedPrecondition, "SINK_REFUSED", error.to_string()),
+            notify::Error::SinkFailing { .. } => {
+                Self::new(Code::Unavailable, "SINK_FAILED", error.to_string()).retry_in(Duration::from_secs(15))
+            }
+            notify::Error::Sink { .. } | notify::Error::NoSuchSink(_) => {
+                Self::new(Code::FailedPrecondition, "SINK_REFUSED", error.to_string())
+            }
         }
     }
 }

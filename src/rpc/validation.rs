@@ -7,19 +7,20 @@ use futures::{Stream, StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::parse::Violations;
 use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::validation_service_server::ValidationService;
 use super::{convert, validation_convert as render, validation_parse as parse};
+use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::model::{Asn, Route, VrfScope};
+use crate::model::{Asn, Route};
 use crate::validation::{OnDemandChecks, ReputationProgress};
 
 /// Handles ValidationService: each call asks the sources of checks, or reads what the timed rounds have found.
 #[derive(Clone)]
 pub struct ValidationHandler {
     on_demand: Arc<OnDemandChecks>,
+    cache: Arc<Cache>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 }
@@ -27,16 +28,19 @@ pub struct ValidationHandler {
 impl ValidationHandler {
     /// A handler over these checks. When `stop` is cancelled it ends the checks of blocks, which can take longer than the server
     /// may take to stop.
-    pub fn new(on_demand: Arc<OnDemandChecks>, clock: Arc<dyn Clock>, stop: CancellationToken) -> Self {
-        Self { on_demand, clock, stop }
+    pub fn new(
+        on_demand: Arc<OnDemandChecks>,
+        cache: Arc<Cache>,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { on_demand, cache, clock, stop }
     }
 
     /// The route that a request names. If the origin is 0, it is the one that the covering lease records.
-    fn route(&self, prefix: &str, origin: u32, vrf_id: u64) -> Result<Route, Problem> {
-        let mut violations = Violations::default();
-        let network = violations.network("prefix", prefix);
-        let network = violations.finish_with(network)?;
-        Ok(self.on_demand.route(VrfScope::from_number(vrf_id), network, Asn::try_from(origin).ok())?)
+    fn route(&self, prefix: &str, origin: u32, vrf: Option<&v1::VrfRef>) -> Result<Route, Problem> {
+        let (scope, network, origin) = parse::route(&self.cache, prefix, origin, vrf)?;
+        Ok(self.on_demand.route(scope, network, origin)?)
     }
 }
 
@@ -47,7 +51,7 @@ impl ValidationService for ValidationHandler {
         request: Request<v1::ValidateRouteRequest>,
     ) -> Result<Response<v1::ValidateRouteResponse>, Status> {
         let request = request.get_ref();
-        let route = self.route(&request.prefix, request.origin_asn, request.vrf_id)?;
+        let route = self.route(&request.prefix, request.origin_asn, request.vrf.as_ref())?;
         let checked = self.on_demand.validate(route).await;
         Ok(Response::new(render::route(route, checked)))
     }
@@ -57,7 +61,7 @@ impl ValidationService for ValidationHandler {
         request: Request<v1::CheckIrrRequest>,
     ) -> Result<Response<v1::CheckIrrResponse>, Status> {
         let request = request.get_ref();
-        let route = self.route(&request.prefix, request.origin_asn, request.vrf_id)?;
+        let route = self.route(&request.prefix, request.origin_asn, request.vrf.as_ref())?;
         let checked = self.on_demand.irr(route).await;
         Ok(Response::new(render::irr(route, checked)))
     }
@@ -71,7 +75,7 @@ impl ValidationService for ValidationHandler {
     ) -> Result<Response<Self::CheckReputationStream>, Status> {
         use v1::check_reputation_response::Item;
         let request = request.get_ref();
-        let (block, scope) = (parse::target(request)?, VrfScope::from_number(request.vrf_id));
+        let (scope, block) = parse::target(&self.cache, request)?;
         let now = self.clock.now();
         if request.recorded {
             let reputation = self.on_demand.recorded_reputation(scope, block).await.map_err(Problem::from)?;
@@ -95,7 +99,11 @@ impl ValidationService for ValidationHandler {
         let messages = items.map(move |item| {
             let item = match item? {
                 ReputationProgress::Running { done, total, listed } => {
-                    Item::Progress(v1::ReputationProgress { done, total, listed })
+                    Item::Progress(v1::ReputationProgress {
+                        answered_queries: done,
+                        total_queries: total,
+                        listings_found: listed,
+                    })
                 }
                 ReputationProgress::Finished(reputation) => {
                     Item::Result(render::reputation(block, *reputation, clock.now()))
@@ -110,13 +118,14 @@ impl ValidationService for ValidationHandler {
         &self,
         request: Request<v1::PreflightRequest>,
     ) -> Result<Response<v1::PreflightResponse>, Status> {
-        let command = parse::preflight(request.get_ref())?;
+        let command = parse::preflight(&self.cache, request.get_ref())?;
         let found = self.on_demand.preflight(&command).await.map_err(Problem::from)?;
+        let (index, today) = (self.cache.snapshot(), self.clock.today());
         let state = if found.ready { v1::PreflightState::Ready } else { v1::PreflightState::Blocked };
         Ok(Response::new(v1::PreflightResponse {
             state: state.into(),
             findings: found.findings.into_iter().map(render::finding).collect(),
-            lease: found.leased.as_ref().and_then(|prefix| convert::own_lease(prefix, self.clock.today())),
+            lease: found.leased.as_ref().and_then(|prefix| convert::own_lease(&index, prefix, today)),
             origin_asn: found.origin.map_or(0, Asn::number),
         }))
     }

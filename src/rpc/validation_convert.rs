@@ -6,7 +6,7 @@ use super::convert;
 use super::proto::v1;
 use crate::irr::{self, IrrVerdict};
 use crate::model::{
-    CouldNotCheck, InvalidReason, ListingClass, Network, Observed, Route, RouteState, RouteVerdict, Vrp,
+    CouldNotCheck, Failure, InvalidReason, ListingClass, Network, Observed, Route, RouteState, RouteVerdict, Vrp,
 };
 use crate::validation::preflight::{FindingActor, FindingSeverity, PreflightAspect, PreflightFinding};
 use crate::validation::reasons;
@@ -16,7 +16,10 @@ fn causes(could_not: CouldNotCheck) -> Vec<v1::CheckCause> {
     could_not
         .causes
         .into_iter()
-        .map(|cause| v1::CheckCause { source: cause.source, reason: cause.why })
+        .map(|cause| v1::CheckCause {
+            source: cause.source,
+            failure: Some(convert::failure(Failure::new("SOURCE_FAILED", cause.why))),
+        })
         .collect()
 }
 
@@ -33,7 +36,7 @@ fn vrp(vrp: Vrp, mismatch: Option<InvalidReason>) -> v1::Vrp {
         prefix: vrp.prefix.to_string(),
         max_length: vrp.max_length.into(),
         asn: vrp.asn.map_or(0, Into::into),
-        fails: mismatch.map_or(v1::InvalidReason::Unspecified, invalid_reason).into(),
+        invalid_reason: mismatch.map_or(v1::InvalidReason::Unspecified, invalid_reason).into(),
     }
 }
 
@@ -52,7 +55,7 @@ pub(super) fn route(
         Err(could_not) => {
             return v1::ValidateRouteResponse {
                 state: v1::RouteState::CouldNotCheck.into(),
-                reason: could_not.to_string(),
+                message: could_not.to_string(),
                 causes: causes(could_not),
                 ..route_only
             };
@@ -66,11 +69,11 @@ pub(super) fn route(
     v1::ValidateRouteResponse {
         state: state.into(),
         invalid_reason: reason.into(),
-        reason: reasons::roa_reason(route, &observed.value),
+        message: reasons::roa_reason(route, &observed.value),
         roa_status: convert::roa_status(Some(reasons::roa_status(observed.value.state))).into(),
-        matching: observed.value.matching.iter().map(|found| vrp(*found, None)).collect(),
-        failing: observed.value.failing.iter().map(|(found, why)| vrp(*found, Some(*why))).collect(),
-        loose: observed.value.loose_vrp().map(|found| vrp(found, None)),
+        matching_vrps: observed.value.matching.iter().map(|found| vrp(*found, None)).collect(),
+        failing_vrps: observed.value.failing.iter().map(|(found, why)| vrp(*found, Some(*why))).collect(),
+        loose_vrp: observed.value.loose_vrp().map(|found| vrp(found, None)),
         source: observed.source,
         observe_time: Some(convert::timestamp(observed.time)),
         ..route_only
@@ -92,7 +95,7 @@ pub(super) fn irr(
         Err(could_not) => {
             return v1::CheckIrrResponse {
                 state: v1::IrrState::CouldNotCheck.into(),
-                reason: could_not.to_string(),
+                message: could_not.to_string(),
                 causes: causes(could_not),
                 ..route_only
             };
@@ -116,7 +119,7 @@ pub(super) fn irr(
     v1::CheckIrrResponse {
         state: state.into(),
         authoritative: observed.value.authoritative,
-        reason: reasons::irr_reason(route, &observed.value),
+        message: reasons::irr_reason(route, &observed.value),
         objects: shown.chain(hidden).collect(),
         source: observed.source,
         observe_time: Some(convert::timestamp(observed.time)),
@@ -129,7 +132,7 @@ pub(super) fn reputation(block: Network, found: BlockReputation, now: Timestamp)
     v1::BlockReputation {
         prefix: block.to_string(),
         reputation: convert::reputation(found.verdict.as_ref().ok().copied()).into(),
-        reason: found.reason,
+        message: found.reason,
         listings: found.listed.into_iter().map(listing).collect(),
         zones: found.zones.into_iter().map(zone_coverage).collect(),
         causes: found.verdict.err().map(causes).unwrap_or_default(),
@@ -148,7 +151,7 @@ fn listing(row: AddressListing) -> v1::Listing {
         zone: row.zone,
         listing_class: class.into(),
         codes: row.known.listing.codes.iter().map(ToString::to_string).collect(),
-        reason: row.known.listing.reason,
+        text: row.known.listing.reason,
         since_time: Some(convert::timestamp(row.known.since)),
         inherited: row.inherited,
     }
@@ -158,8 +161,8 @@ fn zone_coverage(zone: ZoneProgress) -> v1::ZoneCoverage {
     v1::ZoneCoverage {
         zone: zone.zone,
         complete_time: zone.complete.map(convert::timestamp),
-        failed: zone.failed as u64,
-        trouble: zone.zone_error.unwrap_or_default(),
+        unanswered: zone.failed as u64,
+        failure: zone.zone_error.map(|why| convert::failure(Failure::new("SOURCE_FAILED", why))),
     }
 }
 
@@ -195,6 +198,6 @@ pub(super) fn finding(found: PreflightFinding) -> v1::PreflightFinding {
         source: found.source,
         observe_time: found.observed.map(convert::timestamp),
         actor: actor.into(),
-        ask: found.advice,
+        action: found.advice,
     }
 }

@@ -3,6 +3,7 @@
 use super::parse::Violations;
 use super::problem::Problem;
 use super::proto::v1;
+use crate::cache::Cache;
 use crate::model::{Asn, Network, VrfScope};
 use crate::validation::PreflightRequest;
 
@@ -10,16 +11,17 @@ use crate::validation::PreflightRequest;
 const ANNOUNCED: usize = 256;
 
 /// Parses PreflightRequest. Every prefix to be announced must be inside the block.
-pub(super) fn preflight(request: &v1::PreflightRequest) -> Result<PreflightRequest, Problem> {
+pub(super) fn preflight(cache: &Cache, request: &v1::PreflightRequest) -> Result<PreflightRequest, Problem> {
     let mut violations = Violations::default();
     let block = violations.network("prefix", &request.prefix);
-    if request.announce.len() > ANNOUNCED {
-        violations
-            .add("announce", format!("{} given, at most {ANNOUNCED} are allowed", request.announce.len()));
+    let scope = violations.scope(cache, request.vrf.as_ref());
+    let given = request.announced_prefixes.len();
+    if given > ANNOUNCED {
+        violations.add("announced_prefixes", format!("{given} given, at most {ANNOUNCED} are allowed"));
     }
-    let mut announce: Vec<Network> = Vec::with_capacity(request.announce.len());
-    for (index, text) in request.announce.iter().enumerate() {
-        let field = format!("announce[{index}]");
+    let mut announce: Vec<Network> = Vec::with_capacity(given);
+    for (index, text) in request.announced_prefixes.iter().enumerate() {
+        let field = format!("announced_prefixes[{index}]");
         let Some(network) = violations.network(&field, text) else { continue };
         if let Some(block) = block.filter(|block| !block.contains(network)) {
             violations.add(field, format!("{network} is not inside {block}"));
@@ -29,8 +31,8 @@ pub(super) fn preflight(request: &v1::PreflightRequest) -> Result<PreflightReque
     if request.min_days_left.is_some_and(|days| days < 0) {
         violations.add("min_days_left", "must not be negative");
     }
-    let parsed = block.map(|block| PreflightRequest {
-        scope: VrfScope::from_number(request.vrf_id),
+    let parsed = block.zip(scope).map(|(block, scope)| PreflightRequest {
+        scope,
         block,
         origin: Asn::try_from(request.origin_asn).ok(),
         announce,
@@ -39,8 +41,26 @@ pub(super) fn preflight(request: &v1::PreflightRequest) -> Result<PreflightReque
     violations.finish_with(parsed)
 }
 
-/// Parses the target of CheckReputationRequest. An address is the network of that address alone.
-pub(super) fn target(request: &v1::CheckReputationRequest) -> Result<Network, Problem> {
+/// Parses the prefix and the origin of a route. The VRF serves to find the covering lease: with an origin it is ignored, and the
+/// cache is not asked.
+pub(super) fn route(
+    cache: &Cache,
+    prefix: &str,
+    origin: u32,
+    vrf: Option<&v1::VrfRef>,
+) -> Result<(VrfScope, Network, Option<Asn>), Problem> {
+    let mut violations = Violations::default();
+    let network = violations.network("prefix", prefix);
+    let origin = Asn::try_from(origin).ok();
+    let scope = if origin.is_some() { Some(VrfScope::Global) } else { violations.scope(cache, vrf) };
+    violations.finish_with(network.zip(scope).map(|(network, scope)| (scope, network, origin)))
+}
+
+/// Parses the target of CheckReputationRequest and the VRF that it is in. An address is the network of that address alone.
+pub(super) fn target(
+    cache: &Cache,
+    request: &v1::CheckReputationRequest,
+) -> Result<(VrfScope, Network), Problem> {
     use v1::check_reputation_request::Target;
     let mut violations = Violations::default();
     let network = match &request.target {
@@ -51,5 +71,6 @@ pub(super) fn target(request: &v1::CheckReputationRequest) -> Result<Network, Pr
             None
         }
     };
-    violations.finish_with(network)
+    let scope = violations.scope(cache, request.vrf.as_ref());
+    violations.finish_with(scope.zip(network))
 }

@@ -15,22 +15,22 @@ use super::{convert, event_convert, status};
 use crate::cache::{Cache, Index};
 use crate::clock::Clock;
 use crate::events::{EventFilter, EventLog, ResumeToken, Watch, WatchItem};
-use crate::model::{PrefixId, VrfScope};
+use crate::model::PrefixId;
 
 /// The filter fields that every request for events has.
 pub(super) struct EventFilterFields<'a> {
     pub(super) types: &'a [i32],
     pub(super) owner: &'a str,
-    pub(super) tenant: &'a str,
+    pub(super) tenant: Option<&'a v1::TenantRef>,
     pub(super) tag: &'a str,
     pub(super) within: &'a str,
-    pub(super) vrf_id: Option<u64>,
+    pub(super) vrf: Option<&'a v1::VrfRef>,
     pub(super) horizon_days: Option<i32>,
 }
 
 impl EventFilterFields<'_> {
-    /// Parses the fields. Violations are noted.
-    pub(super) fn parse(&self, violations: &mut Violations) -> EventFilter {
+    /// Parses the fields; the cache knows the VRFs. Violations are noted.
+    pub(super) fn parse(&self, violations: &mut Violations, cache: &Cache) -> EventFilter {
         let mut kinds = BTreeSet::new();
         for (index, number) in self.types.iter().enumerate() {
             match event_convert::event_kind(*number) {
@@ -49,10 +49,10 @@ impl EventFilterFields<'_> {
         EventFilter {
             kinds,
             owner: given(self.owner),
-            tenant: given(self.tenant),
+            tenant: violations.tenant(self.tenant),
             tag: given(self.tag),
             within,
-            scope: self.vrf_id.map(VrfScope::from_number),
+            scope: violations.scope_filter("vrf", cache, self.vrf),
             horizon: self.horizon_days,
             terms_only: false,
         }
@@ -122,7 +122,7 @@ impl StreamOpener {
             let today = clock.today();
             let next = index.leased_after(after).find(|prefix| filter.wants_prefix(prefix, today));
             let next = next.and_then(|prefix| {
-                let lease = convert::own_lease(prefix, today)?;
+                let lease = convert::own_lease(&index, prefix, today)?;
                 Some((Ok((StreamItem::Lease(Box::new(lease)), String::new())), prefix.id))
             });
             std::future::ready(next)

@@ -29,7 +29,7 @@ pub mod vrps;
 
 pub use collapse_guard::CollapseGuard;
 pub use rtr::RtrSettings;
-pub use validator::{RpkiSettings, RpkiSource, RpkiSourceState, Validator};
+pub use validator::{RefreshError, RpkiSettings, RpkiSource, RpkiSourceState, Validator};
 pub use vrp_feed::{VrpFeedSettings, VrpLocation};
 pub use vrp_store::VrpStore;
 pub use vrps::VrpSet;

@@ -11,7 +11,7 @@ use super::collapse_guard::CollapseGuard;
 use super::ripestat;
 use super::routinator::Routinator;
 use super::rtr::{self, RtrSettings};
-use super::vrp_feed::{VrpFeed, VrpFeedSettings, VrpLocation};
+use super::vrp_feed::{self, VrpFeed, VrpFeedSettings, VrpLocation};
 use super::vrp_store::VrpStore;
 use crate::clock::Clock;
 use crate::model::{CouldNotCheck, Observed, Route, RouteVerdict};
@@ -65,6 +65,11 @@ pub struct RpkiSourceState {
     /// Why the source could not be refreshed; empty if the last attempt succeeded.
     pub last_error: String,
 }
+
+/// The documents that could not be refreshed. What each of them held stays in use until it expires.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct RefreshError(pub Vec<vrp_feed::Error>);
 
 /// How a source answers.
 enum Backend {
@@ -130,14 +135,14 @@ impl Validator {
     }
 
     /// Reads every JSON document that has changed. The error lists all documents that failed; the others are installed.
-    pub async fn refresh(&self) -> Result<(), String> {
+    pub async fn refresh(&self) -> Result<(), RefreshError> {
         let mut errors = Vec::new();
         for feed in &self.feeds {
             if let Err(error) = feed.refresh(self.clock.now()).await {
-                errors.push(error.to_string());
+                errors.push(error);
             }
         }
-        if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
+        if errors.is_empty() { Ok(()) } else { Err(RefreshError(errors)) }
     }
 
     /// A counter of installed sets of VRPs. It stays open for as long as the validator exists.

@@ -1,9 +1,12 @@
 //! The state of the sync, for status.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use super::error::Error;
 
 /// The phase of the sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +59,8 @@ pub struct SyncState {
     pub last_full_pass_reason: String,
     /// The number of records read by the running full pass, and the number expected; both are 0 if none is running.
     pub progress: (u64, u64),
-    /// The error of the latest round; empty if it succeeded.
-    pub last_error: String,
+    /// Why the latest round failed, and when; `None` if it succeeded.
+    pub last_failure: Option<(Arc<Error>, Timestamp)>,
     /// Whether NetBox answered in the latest round.
     pub reachable: bool,
 }

@@ -47,7 +47,7 @@ struct Report {
     last_full_pass: Option<Timestamp>,
     last_full_pass_took: Option<Duration>,
     last_full_pass_reason: String,
-    last_error: String,
+    last_failure: Option<(Arc<Error>, Timestamp)>,
     pass_running: bool,
     reachable: bool,
 }
@@ -81,7 +81,7 @@ impl Syncer {
     }
 
     /// Follows the change log once. If the log does not continue from the stored position, makes a full pass.
-    pub async fn poll(&self) -> Result<(), Error> {
+    pub async fn poll(&self) -> Result<(), Arc<Error>> {
         match self.follow().await {
             Ok(None) => Ok(()),
             Ok(Some(gap)) => {
@@ -156,7 +156,7 @@ impl Syncer {
 
     /// Reads everything into a new generation and puts it into service. Waits for a full pass that is already running. The
     /// reason is reported by [`Syncer::state`].
-    pub async fn full_pass(&self, reason: &str) -> Result<(), Error> {
+    pub async fn full_pass(&self, reason: &str) -> Result<(), Arc<Error>> {
         let _only_pass = self.pass.lock().await;
         self.report().pass_running = true;
         let running = RunningPass(self);
@@ -167,7 +167,7 @@ impl Syncer {
             return Err(self.round_failed(error));
         }
         self.round_succeeded();
-        self.cache.delete_old_generations().await?;
+        self.cache.delete_old_generations().await.map_err(Error::from)?;
         Ok(())
     }
 
@@ -225,7 +225,7 @@ impl Syncer {
             last_full_pass_took: report.last_full_pass_took,
             last_full_pass_reason: report.last_full_pass_reason.clone(),
             progress: self.progress.rows(),
-            last_error: report.last_error.clone(),
+            last_failure: report.last_failure.clone(),
             reachable: report.reachable,
         }
     }
@@ -245,14 +245,15 @@ impl Syncer {
             tracing::info!("in step with NetBox");
         }
         report.reachable = true;
-        report.last_error.clear();
+        report.last_failure = None;
     }
 
-    fn round_failed(&self, error: Error) -> Error {
+    fn round_failed(&self, error: Error) -> Arc<Error> {
         self.cache.freshness().mark_stale(&error.to_string());
         let mut report = self.report();
         report.reachable = !matches!(&error, Error::NetBox(error) if error.is_transient());
-        report.last_error = error.to_string();
+        let error = Arc::new(error);
+        report.last_failure = Some((error.clone(), self.clock.now()));
         error
     }
 

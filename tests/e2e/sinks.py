@@ -351,7 +351,7 @@ class Sinks(Stage):
         self.leasehold("lease", "renew", BLOCK, "--expiry", days(50), "--notice", days(45), "--allow-earlier")
         dead = until("a delivery that a sink refuses is dead", lambda: self.quiet(
             "notify", "deliveries", "--state", "dead").get("deliveries"))
-        check("the dead delivery has the reason", dead and "refused for now" in dead[0]["error"] and dead[0]["sink"] == "own", dead)
+        check("the dead delivery has the reason", dead and "refused for now" in dead[0]["lastFailure"]["message"] and dead[0]["sink"] == "own", dead)
         self.leasehold("notify", "deliveries")
         self.receiver.broken = set()
         self.receiver.wrong = []

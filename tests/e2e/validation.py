@@ -238,7 +238,7 @@ class Validation(Stage):
 
         valid = self.asked("validate", BLOCK, "--origin", "64500")
         check("validate says valid, and names the source and the ROA",
-              (valid["state"], valid["source"], valid["matching"][0]["asn"]) ==
+              (valid["state"], valid["source"], valid["matchingVrps"][0]["asn"]) ==
               ("ROUTE_STATE_VALID", f"rtr 127.0.0.1:{self.routing.rtr}", 64500), valid)
         other = self.asked("validate", BLOCK, "--origin", "64501", code=3)
         check("another origin is invalid", other["invalidReason"] == "INVALID_REASON_ORIGIN", other)
@@ -274,22 +274,22 @@ class Validation(Stage):
               lambda: self.field("roa_status") == "unknown")
         listed = self.json("events", "list", "--type", "roa_changed", "--within", BLOCK)
         # Other tests leave leases of the same block in other VRFs.
-        changes = [event["verdict"] for event in listed["events"] if event["verdict"]["lease"].get("vrfId") == self.vrf[1]]
+        changes = [event["verdict"] for event in listed["events"] if event["verdict"]["lease"].get("vrf", {}).get("id") == self.vrf[1]]
         change = changes[0]
         check("the change is one event",
-              (len(changes), change["before"], change["after"], change["reason"]) ==
-              (1, "valid", "unknown", f"no ROA covers {BLOCK}"), listed)
+              (len(changes), change["roa"], change["message"]) ==
+              (1, {"before": "ROA_STATUS_VALID", "after": "ROA_STATUS_UNKNOWN"}, f"no ROA covers {BLOCK}"), listed)
         until("one alert is sent", lambda: len(self.alerts()) == 1)
         blocked = self.asked("preflight", BLOCK, code=3)
         missing = self.reasons(blocked).get("ROA_MISSING", {})
         check("preflight is BLOCKED and says why and whom to ask", missing.get("severity") == "FINDING_SEVERITY_BLOCKING"
-              and missing.get("ask", "").startswith("Ask ACME-LIR to create a ROA"), blocked)
+              and missing.get("action", "").startswith("Ask ACME-LIR to create a ROA"), blocked)
         table = self.leasehold("preflight", BLOCK, *self.vrf, code=3)
         check("its table says whom to ask", "BLOCKED" in table and "[the holder] Ask ACME-LIR" in table, table)
         until("the lease has the new verdict", lambda: self.quiet("lease", "show", BLOCK, *self.vrf).get("lease", {}).get("roaStatus") ==
               "ROA_STATUS_UNKNOWN")
         self.leasehold("allocate", "--prefix", BLOCK, "--request-id", f"after-{self.id}", *self.vrf, code=1)
-        code, text = self.grpcurl("-d", json.dumps({"prefix": BLOCK, "vrf_id": self.vrf[1]}), self.grpc,
+        code, text = self.grpcurl("-d", json.dumps({"prefix": BLOCK, "vrf": {"id": self.vrf[1]}}), self.grpc,
                                   "leasehold.v1.AllocationService/AllocateAddresses")
         check("AllocateAddresses is refused by policy, with the reason", code != 0 and "ROA_REFUSED" in text, text)
         self.routing.vrps(VALID, ELSEWHERE)
@@ -303,7 +303,7 @@ class Validation(Stage):
         self.routing.listed(*[f"203.0.113.{last} :127.0.0.2:seen spamming" for last in range(9)])
         found = self.asked("reputation", BLOCK, code=3)
         check("reputation names each address and why", len(found["listings"]) == 9 and
-              found["listings"][0]["reason"] == "seen spamming", found)
+              found["listings"][0]["text"] == "seen spamming", found)
         self.run_job("validation.reputation")
         check("one check does not change the verdict", self.field("reputation") == "clean", self.field("reputation"))
         self.run_job("validation.reputation")
@@ -335,7 +335,7 @@ class Validation(Stage):
         check("the two changes led to two alerts", len(self.alerts()) == 2, self.alerts())
         rtr = f"rtr 127.0.0.1:{self.routing.rtr}"
         until("status has the problem of the source that fails", lambda: any(
-            source["name"] == rtr and source.get("trouble") for source in self.quiet("status").get("sources", [])))
+            source["name"] == rtr and source.get("lastFailure") for source in self.quiet("status").get("sources", [])))
         status = self.leasehold("status")
         check("status names the source that fails", rtr in status, status)
 

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod peers;
+pub mod prefixes;
 pub mod process;
 pub mod proxy;
 pub mod rtr;
@@ -266,14 +267,19 @@ impl Server {
     }
 
     pub async fn lookup(&self, vrf_id: u64, address: &str) -> v1::LookupAddressResponse {
-        let request = v1::LookupAddressRequest { address: address.to_owned(), vrf_id, as_of: None };
+        let request = v1::LookupAddressRequest { address: address.to_owned(), vrf: vrf(vrf_id), ..Default::default() };
         self.prefixes.clone().lookup_address(request).await.unwrap().into_inner()
     }
 
-    /// Runs a job, waits for its end and returns its error, which is empty if it succeeded.
+    /// Runs a job and waits for its end. Returns the message of its failure, which is empty if it succeeded.
     pub async fn run(&self, job: &str) -> String {
+        self.run_failing(job).await.map(|failure| failure.message).unwrap_or_default()
+    }
+
+    /// Runs a job and waits for its end. Returns its failure; `None` if it succeeded.
+    pub async fn run_failing(&self, job: &str) -> Option<v1::Failure> {
         let request = v1::TriggerCheckRequest { job: job.to_owned(), wait: true };
-        self.admin.clone().trigger_check(request).await.unwrap().into_inner().job.unwrap().last_error
+        self.admin.clone().trigger_check(request).await.unwrap().into_inner().job.unwrap().last_failure
     }
 
     /// Every event of one type, the newest first.
@@ -291,11 +297,16 @@ impl Server {
     }
 }
 
+/// Names a VRF by its id; 0 names none, which means the global table.
+pub fn vrf(id: u64) -> Option<v1::VrfRef> {
+    (id != 0).then_some(v1::VrfRef { r#ref: Some(v1::vrf_ref::Ref::Id(id)) })
+}
+
 /// A request for addresses of a prefix.
 pub fn addresses(vrf_id: u64, prefix: &str, count: i32, request_id: &str) -> v1::AllocateAddressesRequest {
     v1::AllocateAddressesRequest {
         source: Some(v1::allocate_addresses_request::Source::Prefix(prefix.to_owned())),
-        vrf_id,
+        vrf: vrf(vrf_id),
         count,
         request_id: request_id.to_owned(),
         ..v1::AllocateAddressesRequest::default()

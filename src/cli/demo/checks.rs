@@ -28,7 +28,7 @@ pub(super) async fn check_before_announcing(story: &mut Narrator) -> Result<(), 
     let missing =
         missing.ok_or_else(|| CliFailure::new("this step should have found that a ROA is missing"))?;
     outln!("   BLOCKED: {}", missing.message);
-    outln!("   {}", missing.ask);
+    outln!("   {}", missing.action);
     ensure(blocked.state() == v1::PreflightState::Blocked, "BLOCKED")
 }
 

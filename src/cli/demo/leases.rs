@@ -14,7 +14,7 @@ use crate::rpc::proto::v1;
 pub(super) async fn register_leases(story: &mut Narrator) -> Result<(), CliFailure> {
     let (start, expiry) = (story.today - 30.days(), story.today + 335.days());
     let json = format!(
-        r#"{{"prefix":"{BLOCK}","owner":"ACME-LIR","expiry":{{"year":{},"month":{},"day":{}}},"loa_reference":"LOA-2026-0481","origin_asn":64500}}"#,
+        r#"{{"prefix":"{BLOCK}","owner":"ACME-LIR","expiry_date":{{"year":{},"month":{},"day":{}}},"loa_reference":"LOA-2026-0481","origin_asn":64500}}"#,
         expiry.year(),
         expiry.month(),
         expiry.day()
@@ -51,8 +51,8 @@ async fn register(
     let request = v1::RegisterLeaseRequest {
         prefix: prefix.to_owned(),
         owner: owner.to_owned(),
-        start: start.map(values::to_proto_date),
-        expiry: Some(values::to_proto_date(expiry)),
+        start_date: start.map(values::to_proto_date),
+        expiry_date: Some(values::to_proto_date(expiry)),
         loa_reference: "LOA-2026-0481".to_owned(),
         origin_asn: 64500,
         description: "Leased /24 - web tier".to_owned(),
@@ -68,7 +68,7 @@ pub(super) async fn renew_lease(story: &mut Narrator) -> Result<(), CliFailure> 
         "The lease that runs out first is renewed",
         "LeaseService/RenewLease",
         &format!(
-            r#"{{"prefix":"192.0.2.0/24","expiry":{{"year":{},"month":{},"day":{}}}}}"#,
+            r#"{{"prefix":"192.0.2.0/24","expiry_date":{{"year":{},"month":{},"day":{}}}}}"#,
             expiry.year(),
             expiry.month(),
             expiry.day()
@@ -76,7 +76,7 @@ pub(super) async fn renew_lease(story: &mut Narrator) -> Result<(), CliFailure> 
     );
     let request = |expiry| v1::RenewLeaseRequest {
         key: Some(v1::renew_lease_request::Key::Prefix("192.0.2.0/24".to_owned())),
-        expiry: Some(values::to_proto_date(expiry)),
+        expiry_date: Some(values::to_proto_date(expiry)),
         ..v1::RenewLeaseRequest::default()
     };
     let renewed = story.leases.renew_lease(request(expiry)).await.map_err(|status| refusal(&status))?;
@@ -84,7 +84,7 @@ pub(super) async fn renew_lease(story: &mut Narrator) -> Result<(), CliFailure> 
     outln!(
         "   {} until {}, {}",
         lease.prefix,
-        values::date(lease.expiry.as_ref()),
+        values::date(lease.expiry_date.as_ref()),
         values::days_left(&lease)
     );
     ensure(lease.days_left == Some(377), "the new expiry")?;
@@ -110,7 +110,7 @@ pub(super) async fn end_leases(story: &mut Narrator) -> Result<(), CliFailure> {
     outln!("   198.51.100.0/24, which nobody uses, is ended");
     let request = v1::GetLeaseRequest {
         key: Some(v1::get_lease_request::Key::Prefix("198.51.100.0/24".to_owned())),
-        vrf_id: 0,
+        vrf: None,
     };
     let status = refused(story.leases.get_lease(request).await)?;
     ensure(status.code() == Code::NotFound, "no lease any more")

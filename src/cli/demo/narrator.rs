@@ -57,7 +57,8 @@ impl Narrator {
     }
 
     pub(super) async fn look_up(&mut self, address: &str) -> Result<v1::LookupAddressResponse, CliFailure> {
-        let request = v1::LookupAddressRequest { address: address.to_owned(), vrf_id: 0, as_of: None };
+        let request =
+            v1::LookupAddressRequest { address: address.to_owned(), ..v1::LookupAddressRequest::default() };
         let answer = self.prefixes.lookup_address(request).await.map_err(|status| refusal(&status))?;
         Ok(answer.into_inner())
     }

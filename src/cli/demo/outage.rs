@@ -27,7 +27,12 @@ pub(super) async fn switch_netbox_off_and_on(
         .await?;
     let found = story.look_up("203.0.113.1").await?;
     let cache = found.cache.unwrap_or_default();
-    outln!("   lookup: {} records, live: {}, {} s old", found.records.len(), cache.live, cache.age_seconds);
+    outln!(
+        "   lookup: {} records, live: {}, {} s old",
+        found.records.len(),
+        cache.live,
+        cache.age.unwrap_or_default().seconds
+    );
     ensure(found.records.len() == 1 && !cache.live, "an answer from the cache that says so")?;
     let status = refused(story.allocations.allocate_addresses(allocation(1, "order-4715")).await)?;
     let wait = status.get_error_details().retry_info().and_then(|retry| retry.retry_delay);

@@ -41,7 +41,7 @@ pub(crate) async fn run(args: EndLeaseArgs) -> CommandResult {
             LeasedPrefixKey::Id(id) => Key::PrefixId(id),
             LeasedPrefixKey::Prefix(text) => Key::Prefix(text),
         }),
-        vrf_id: args.scope.vrf,
+        vrf: args.scope.vrf,
         allow_addresses_in_use: args.allow_in_use,
         delete_prefix: args.delete_prefix,
         validate_only: args.validate_only,

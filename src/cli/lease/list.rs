@@ -10,6 +10,7 @@ use crate::cli::exit::CommandResult;
 use crate::cli::json;
 use crate::cli::options::{ClientArgs, OutputFormat};
 use crate::cli::records::print_cache_note;
+use crate::cli::references::{parse_tenant, parse_vrf};
 use crate::cli::terminal::{TextTable, outln};
 use crate::cli::values;
 use crate::model::{Reputation, RoaStatus};
@@ -20,9 +21,9 @@ pub(crate) struct ListLeasesArgs {
     /// Only of this owner
     #[arg(long, default_value = "", hide_default_value = true)]
     owner: String,
-    /// Only of this tenant, by slug
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
-    tenant: String,
+    /// Only of this tenant: its slug, id:12 or name:…
+    #[arg(long, value_name = "TENANT", value_parser = parse_tenant)]
+    tenant: Option<v1::TenantRef>,
     /// Only with a last day before this date
     #[arg(long, value_name = "DATE")]
     expiring_before: Option<Date>,
@@ -32,11 +33,11 @@ pub(crate) struct ListLeasesArgs {
     /// Only with this reputation
     #[arg(long, value_name = "clean|listed|watch")]
     reputation: Option<Reputation>,
-    /// Only of this VRF, by NetBox's id; 0 for the global table
-    #[arg(long, value_name = "ID")]
-    vrf: Option<u64>,
-    /// Order: expiry, owner or prefix, with " desc" for the highest first
-    #[arg(long, default_value = "expiry", value_name = "ORDER")]
+    /// Only of this VRF: its id, name or RD; 0 for the global table
+    #[arg(long, value_name = "VRF", value_parser = parse_vrf)]
+    vrf: Option<v1::VrfRef>,
+    /// Order: expiry_date, owner or prefix, with " desc" for the highest first
+    #[arg(long, default_value = "expiry_date", value_name = "ORDER")]
     order_by: String,
     #[command(flatten)]
     client: ClientArgs,
@@ -49,8 +50,8 @@ pub(crate) async fn run(args: ListLeasesArgs) -> CommandResult {
         page_token: String::new(),
         owner: args.owner,
         tenant: args.tenant,
-        expiring_before: args.expiring_before.map(values::to_proto_date),
-        vrf_id: args.vrf,
+        expires_before_date: args.expiring_before.map(values::to_proto_date),
+        vrf: args.vrf,
         order_by: args.order_by,
         ..v1::ListLeasesRequest::default()
     };
@@ -70,7 +71,6 @@ pub(crate) async fn run(args: ListLeasesArgs) -> CommandResult {
     loop {
         let page = client.list_leases(request.clone()).await.map_err(|status| refusal(&status))?.into_inner();
         all.leases.extend(page.leases);
-        all.total_size = page.total_size;
         all.cache = page.cache;
         request.page_token = page.next_page_token;
         if request.page_token.is_empty() {
@@ -87,7 +87,7 @@ pub(crate) async fn run(args: ListLeasesArgs) -> CommandResult {
                 table.row([
                     lease.prefix.clone(),
                     lease.owner.clone(),
-                    values::date(lease.expiry.as_ref()),
+                    values::date(lease.expiry_date.as_ref()),
                     values::days_left(lease),
                     values::asn(lease.origin_asn),
                     values::roa_status(lease),
@@ -96,7 +96,7 @@ pub(crate) async fn run(args: ListLeasesArgs) -> CommandResult {
                 ]);
             }
             table.print();
-            outln!("{} leases", all.total_size);
+            outln!("{} leases", all.leases.len());
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ use crate::cli::exit::CommandResult;
 use crate::cli::json;
 use crate::cli::options::{ClientArgs, OutputFormat, ScopeArgs};
 use crate::cli::records::print_lease;
+use crate::cli::references::parse_tenant;
 use crate::cli::terminal::outln;
 use crate::cli::values;
 use crate::model::{Asn, RequestId};
@@ -41,9 +42,9 @@ pub(crate) struct RegisterLeaseArgs {
     /// Description of the prefix
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
-    /// Tenant of the prefix, by slug
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
-    tenant: String,
+    /// Tenant of the prefix: its slug, id:12 or name:…
+    #[arg(long, value_name = "TENANT", value_parser = parse_tenant)]
+    tenant: Option<v1::TenantRef>,
     /// Role of the prefix, by slug
     #[arg(long, default_value = "", hide_default_value = true, value_name = "SLUG")]
     role: String,
@@ -66,10 +67,10 @@ pub(crate) async fn run(args: RegisterLeaseArgs) -> CommandResult {
     let mut client = leases(&args.client).await?;
     let request = v1::RegisterLeaseRequest {
         prefix: args.prefix,
-        vrf_id: args.scope.vrf,
+        vrf: args.scope.vrf,
         owner: args.owner,
-        start: args.start.map(values::to_proto_date),
-        expiry: Some(values::to_proto_date(args.expiry)),
+        start_date: args.start.map(values::to_proto_date),
+        expiry_date: Some(values::to_proto_date(args.expiry)),
         notice_date: args.notice.map(values::to_proto_date),
         loa_reference: args.loa,
         origin_asn: args.origin_asn.map_or(0, Into::into),

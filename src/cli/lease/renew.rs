@@ -49,8 +49,8 @@ pub(crate) async fn run(args: RenewLeaseArgs) -> CommandResult {
             LeasedPrefixKey::Id(id) => Key::PrefixId(id),
             LeasedPrefixKey::Prefix(text) => Key::Prefix(text),
         }),
-        vrf_id: args.scope.vrf,
-        expiry: Some(values::to_proto_date(args.expiry)),
+        vrf: args.scope.vrf,
+        expiry_date: Some(values::to_proto_date(args.expiry)),
         notice_date: args.notice.map(values::to_proto_date),
         loa_reference: args.loa,
         allow_earlier_expiry: args.allow_earlier,
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: RenewLeaseArgs) -> CommandResult {
     match args.client.output {
         OutputFormat::Json => json::print("RenewLeaseResponse", &answer)?,
         OutputFormat::Table => {
-            let before = values::date(answer.previous_expiry.as_ref());
+            let before = values::date(answer.previous_expiry_date.as_ref());
             outln!("{} (was {before}):", if args.validate_only { "would be renewed" } else { "renewed" });
             print_lease(&answer.lease.unwrap_or_default());
         }

@@ -31,7 +31,7 @@ pub(crate) async fn run(args: ShowLeaseArgs) -> CommandResult {
         LeaseKey::Address(address) => Key::Address(address.to_string()),
         LeaseKey::Prefix(network) => Key::Prefix(network.to_string()),
     };
-    let request = v1::LookupLeaseRequest { key: Some(key), vrf_id: args.scope.vrf };
+    let request = v1::LookupLeaseRequest { key: Some(key), vrf: args.scope.vrf };
     let answer = client.lookup_lease(request).await.map_err(|status| refusal(&status))?.into_inner();
     match args.client.output {
         OutputFormat::Json => json::print("LookupLeaseResponse", &answer)?,

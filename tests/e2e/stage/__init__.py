@@ -128,6 +128,10 @@ class Stage:
                               timeout=60)
         return json.loads(done.stdout) if done.stdout.startswith("{") else {}
 
+    def looked_up(self, address, *arguments):
+        """What `lookup` says about one address, or nothing."""
+        return (self.quiet("lookup", address, *arguments).get("results") or [{}])[0]
+
     def grpcurl(self, *arguments):
         done = subprocess.run([GRPCURL, "-plaintext", *arguments], capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout + done.stderr
