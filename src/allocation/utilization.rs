@@ -222,7 +222,7 @@ mod tests {
             not_assignable: 1,
             quarantined: 1,
             free: 117,
-            largest_free_prefix_length: Some(26),
+            largest_free_prefix_length: Some(27),
         };
         assert_eq!(used, expected);
     }
