@@ -205,7 +205,7 @@ fn each_rule_refuses_what_breaks_it() {
         "is a number of days and no int32",
     );
     refused(with_field("SyncStatus", "phase", as_string), "is a string with the words of a closed set");
-    refused(renamed("PreflightFinding", "source", "reason"), "UPPER_SNAKE");
+    refused(renamed("Listing", "text", "reason"), "UPPER_SNAKE");
     refused(renamed("CheckCause", "failure", "cause"), "is not named as a Failure is");
     refused(renamed("CheckCause", "source", "trouble"), "is the text of an error");
     refused(renamed("Listing", "zone", "vrf_id"), "use VrfRef");
