@@ -7,10 +7,10 @@ use clap::Args;
 
 use super::connect::{refusal, validations};
 use super::exit::{CHECK_SAID_NO, CliFailure, CommandResult};
-use super::json;
-use super::options::{ClientArgs, OutputFormat, ScopeArgs};
+use super::options::{ClientArgs, ScopeArgs};
+use super::output::OutputArgs;
 use super::progress::progress_bar;
-use super::terminal::{TextTable, print_facts};
+use super::terminal::{TextTable, outln, print_facts};
 use super::values;
 use crate::rpc::proto::v1;
 use crate::rpc::proto::v1::check_reputation_request::Target;
@@ -27,7 +27,7 @@ pub(crate) struct ReputationArgs {
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) client: ClientArgs,
 }
 
 pub(crate) async fn run(args: ReputationArgs) -> CommandResult {
@@ -44,10 +44,10 @@ pub(crate) async fn run(args: ReputationArgs) -> CommandResult {
         let message = stream.message().await.map_err(|status| refusal(&status))?;
         match message.and_then(|message| message.item) {
             Some(Item::Progress(progress)) => {
-                bar.set_length(progress.total_queries);
-                bar.set_position(progress.answered_queries);
-                if progress.listings_found > 0 {
-                    bar.set_message(format!("{} listed so far", progress.listings_found));
+                bar.set_length(progress.total_query_count);
+                bar.set_position(progress.answered_query_count);
+                if progress.listing_count > 0 {
+                    bar.set_message(format!("{} listed so far", progress.listing_count));
                 }
             }
             Some(Item::Result(found)) => break found,
@@ -55,10 +55,8 @@ pub(crate) async fn run(args: ReputationArgs) -> CommandResult {
         }
     };
     bar.finish_and_clear();
-    match args.client.output {
-        OutputFormat::Json => json::print("BlockReputation", &found)?,
-        OutputFormat::Table => print(&found),
-    }
+    let names = [found.prefix.clone()];
+    args.client.output.print("BlockReputation", &found, names, |output| print(output, &found))?;
     match found.reputation() {
         v1::Reputation::Clean | v1::Reputation::Watch => Ok(ExitCode::SUCCESS),
         v1::Reputation::Listed => Ok(ExitCode::from(CHECK_SAID_NO)),
@@ -68,7 +66,7 @@ pub(crate) async fn run(args: ReputationArgs) -> CommandResult {
     }
 }
 
-fn print(found: &v1::BlockReputation) {
+fn print(output: OutputArgs, found: &v1::BlockReputation) {
     let word = match found.reputation() {
         v1::Reputation::Unspecified => "could not be checked".to_owned(),
         word => values::enum_name(word.as_str_name(), "REPUTATION_"),
@@ -80,33 +78,40 @@ fn print(found: &v1::BlockReputation) {
         ("as of", values::instant(found.observe_time.as_ref())),
     ]);
     if !found.listings.is_empty() {
-        let mut table = TextTable::new(&["address", "list", "class", "codes", "reason", "since", ""]);
-        for listing in &found.listings {
-            let whose = match listing.inherited {
-                Some(true) => "inherited",
-                Some(false) => "since the lease began",
-                None => "",
-            };
-            table.row([
-                listing.address.as_str(),
-                &listing.zone,
-                &values::enum_name(listing.listing_class().as_str_name(), "LISTING_CLASS_"),
-                &listing.codes.join(" "),
-                &listing.text,
-                &values::instant(listing.since_time.as_ref()),
-                whose,
-            ]);
-        }
-        table.print();
+        outln!("");
+        print_listings(output, &found.listings);
     }
-    let mut table = TextTable::new(&["list", "all addresses checked since", "no answer", "problem"]);
-    for zone in &found.zones {
+    if !found.zones.is_empty() {
+        outln!("");
+        print_zones(output, &found.zones);
+    }
+}
+
+fn print_listings(output: OutputArgs, listings: &[v1::Listing]) {
+    let mut table = TextTable::new(&["ADDRESS", "LIST", "CLASS", "CODES", "SINCE", "INHERITED", "TEXT"]);
+    for listing in listings {
         table.row([
-            zone.zone.as_str(),
-            &values::instant(zone.complete_time.as_ref()),
-            &zone.unanswered.to_string(),
-            &values::failure(zone.failure.as_ref()),
+            listing.address.clone(),
+            listing.zone.clone(),
+            values::enum_name(listing.listing_class().as_str_name(), "LISTING_CLASS_"),
+            listing.codes.join(","),
+            values::instant(listing.since_time.as_ref()),
+            listing.inherited.map(|inherited| inherited.to_string()).unwrap_or_default(),
+            listing.text.clone(),
         ]);
     }
-    table.print();
+    output.print_table(&table);
+}
+
+fn print_zones(output: OutputArgs, zones: &[v1::ZoneCoverage]) {
+    let mut table = TextTable::new(&["LIST", "COMPLETE-SINCE", "UNANSWERED", "PROBLEM"]);
+    for zone in zones {
+        table.row([
+            zone.zone.clone(),
+            values::instant(zone.complete_time.as_ref()),
+            zone.unanswered_count.to_string(),
+            values::failure(zone.failure.as_ref()),
+        ]);
+    }
+    output.print_table(&table);
 }

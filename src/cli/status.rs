@@ -5,30 +5,30 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::connect::{Connection, admin, refusal};
+use super::connect::{Connection, admin, refusal, waiting_admin};
 use super::exit::{CliFailure, CommandResult};
-use super::json;
-use super::options::{ClientArgs, OutputFormat};
+use super::options::ClientArgs;
+use super::output::OutputArgs;
 use super::progress::progress_bar;
-use super::terminal::{TextTable, print_facts};
+use super::terminal::{TextTable, outln, print_facts};
 use super::values;
 use crate::rpc::proto::v1;
 use crate::rpc::proto::v1::admin_service_client::AdminServiceClient;
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     /// Wait until the cache is filled, with a progress bar
     #[arg(long)]
-    wait: bool,
+    pub(crate) wait: bool,
     /// Start a full pass first
     #[arg(long)]
     full_sync: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 }
 
 pub(crate) async fn run(args: StatusArgs) -> CommandResult {
-    let mut client = admin(&args.client).await?;
+    let mut client = if args.wait { waiting_admin(&args.client).await? } else { admin(&args.client).await? };
     if args.full_sync {
         let request = v1::TriggerSyncRequest { full: true, wait: false };
         client.trigger_sync(request).await.map_err(|status| refusal(&status))?;
@@ -40,10 +40,8 @@ pub(crate) async fn run(args: StatusArgs) -> CommandResult {
     }
     let status =
         client.get_status(v1::GetStatusRequest {}).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("GetStatusResponse", &status)?,
-        OutputFormat::Table => print(&status),
-    }
+    let names = status.jobs.iter().map(|job| job.name.clone());
+    args.client.output.print("GetStatusResponse", &status, names, |output| print(output, &status))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -61,8 +59,8 @@ async fn wait_until_live(client: &mut AdminServiceClient<Connection>) -> Result<
                 return Err(CliFailure::new(values::failure(sync.last_failure.as_ref())));
             }
             _ => {
-                bar.set_length(sync.pass_rows_total);
-                bar.set_position(sync.pass_rows_done);
+                bar.set_length(sync.pass_total_row_count);
+                bar.set_position(sync.pass_done_row_count);
             }
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -71,7 +69,7 @@ async fn wait_until_live(client: &mut AdminServiceClient<Connection>) -> Result<
     Ok(())
 }
 
-fn print(status: &v1::GetStatusResponse) {
+fn print(output: OutputArgs, status: &v1::GetStatusResponse) {
     let netbox = status.netbox.clone().unwrap_or_default();
     let sync = status.sync.clone().unwrap_or_default();
     let cache = sync.cache.unwrap_or_default();
@@ -90,7 +88,7 @@ fn print(status: &v1::GetStatusResponse) {
             "cache",
             format!(
                 "{} prefixes, {} addresses, {} ranges, {} VRFs, {} leases",
-                sync.prefixes, sync.addresses, sync.ip_ranges, sync.vrfs, sync.leases
+                sync.prefix_count, sync.address_count, sync.ip_range_count, sync.vrf_count, sync.lease_count
             ),
         ),
         ("cache age", values::seconds(cache.age.as_ref())),
@@ -105,33 +103,48 @@ fn print(status: &v1::GetStatusResponse) {
         (
             "ledger",
             format!(
-                "{}, {} intents open",
+                "{}, {}",
                 values::enum_name(ledger.backend().as_str_name(), "LEDGER_BACKEND_"),
-                ledger.pending_intents
+                match ledger.pending_intent_count {
+                    Some(count) => format!("{count} intents open"),
+                    None => "CANNOT BE READ".to_owned(),
+                }
             ),
         ),
         ("writes", if status.writes_served { "served" } else { "NOT SERVED" }.to_owned()),
     ]);
     if !status.sources.is_empty() {
-        let mut table = TextTable::new(&["source", "VRPs", "as of", "problem"]);
-        for source in &status.sources {
-            table.row([
-                source.name.clone(),
-                source.records.map(|count| count.to_string()).unwrap_or_default(),
-                values::instant(source.observe_time.as_ref()),
-                values::failure(source.last_failure.as_ref()),
-            ]);
-        }
-        table.print();
+        outln!("");
+        print_sources(output, &status.sources);
     }
-    let mut table = TextTable::new(&["job", "every", "last start", "last error"]);
-    for job in &status.jobs {
+    outln!("");
+    print_jobs(output, &status.jobs);
+}
+
+fn print_sources(output: OutputArgs, sources: &[v1::SourceStatus]) {
+    let mut table = TextTable::new(&["SOURCE", "VRPS", "OBSERVED", "PROBLEM"]);
+    for source in sources {
         table.row([
-            &job.name,
-            &values::seconds(job.interval.as_ref()),
-            &values::instant(job.last_start_time.as_ref()),
-            &values::failure(job.last_failure.as_ref()),
+            source.name.clone(),
+            values::count(source.record_count),
+            values::instant(source.observe_time.as_ref()),
+            values::failure(source.last_failure.as_ref()),
         ]);
     }
-    table.print();
+    output.print_table(&table);
+}
+
+/// Prints jobs as a table.
+pub(crate) fn print_jobs(output: OutputArgs, jobs: &[v1::JobStatus]) {
+    let mut table = TextTable::new(&["JOB", "EVERY", "LAST-START", "TOOK", "PROBLEM"]);
+    for job in jobs {
+        table.row([
+            job.name.clone(),
+            values::seconds(job.interval.as_ref()),
+            values::instant(job.last_start_time.as_ref()),
+            values::milliseconds(job.last_duration.as_ref()),
+            values::failure(job.last_failure.as_ref()),
+        ]);
+    }
+    output.print_table(&table);
 }

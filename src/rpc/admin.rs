@@ -13,7 +13,6 @@ use crate::allocation::Allocator;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::jobs::{JobState, Scheduler};
-use crate::model::Failure;
 use crate::sync::{self, SyncPhase, Syncer};
 use crate::validation::OnDemandChecks;
 
@@ -44,17 +43,17 @@ impl AdminHandler {
         v1::SyncStatus {
             phase: phase.into(),
             cache: Some(convert::cache_state(&self.cache, self.clock.now())),
-            prefixes: counts.prefixes,
-            addresses: counts.addresses,
-            ip_ranges: counts.ranges,
-            vrfs: counts.vrfs,
-            leases: counts.leases,
+            prefix_count: counts.prefixes,
+            address_count: counts.addresses,
+            ip_range_count: counts.ranges,
+            vrf_count: counts.vrfs,
+            lease_count: counts.leases,
             change_log_id: state.change_log_id,
             generation: state.generation,
             last_full_pass_time: state.last_full_pass.map(convert::timestamp),
             last_full_pass_duration: state.last_full_pass_took.map(convert::duration),
-            pass_rows_done: state.progress.0,
-            pass_rows_total: state.progress.1,
+            pass_done_row_count: state.progress.0,
+            pass_total_row_count: state.progress.1,
             last_full_pass_cause: state.last_full_pass_reason,
             last_failure: sync_failure(state.last_failure.as_ref()),
         }
@@ -97,17 +96,16 @@ fn sources(on_demand: &OnDemandChecks) -> Vec<v1::SourceStatus> {
     let sources = on_demand.sources();
     let rpki = sources.validator.states().into_iter().map(|state| v1::SourceStatus {
         name: state.name,
-        records: state.vrps.map(|count| count as u64),
+        record_count: state.vrps.map(|count| count as u64),
         observe_time: state.time.map(convert::timestamp),
-        last_failure: (!state.last_error.is_empty())
-            .then(|| convert::failure(Failure::new("SOURCE_FAILED", state.last_error))),
+        last_failure: state.last_failure.map(convert::failure),
     });
     let zones = sources.lists.states().into_iter().map(|state| v1::SourceStatus {
         name: state.name,
         last_failure: state
             .self_test
             .and_then(Result::err)
-            .map(|failure| convert::failure(Failure::new("SOURCE_FAILED", failure.to_string()))),
+            .map(|failure| convert::failure(failure.into())),
         ..v1::SourceStatus::default()
     });
     rpki.chain(zones).collect()
@@ -122,7 +120,7 @@ impl AdminService for AdminHandler {
         let state = self.syncer.state().await;
         let client = self.syncer.client();
         let intents = self.allocator.intents();
-        let pending = intents.pending().await.map_or(0, |pending| pending.len());
+        let pending = intents.pending().await.ok().map(|pending| pending.len() as u64);
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             start_time: Some(convert::timestamp(self.started)),
@@ -138,7 +136,7 @@ impl AdminService for AdminHandler {
                     "postgres" => v1::LedgerBackend::Postgres.into(),
                     _ => v1::LedgerBackend::Sqlite.into(),
                 },
-                pending_intents: pending as u64,
+                pending_intent_count: pending,
             }),
             sources: sources(&self.on_demand),
             jobs: self.scheduler.states().iter().map(|(name, state)| job_status(name, state)).collect(),

@@ -223,7 +223,7 @@ impl LeaseService for LeaseHandler {
         let done = ending.await.map_err(Problem::from)?;
         Ok(Response::new(v1::EndLeaseResponse {
             lease: self.render(&done.before),
-            addresses_in_use: done.addresses_in_use,
+            address_in_use_count: done.addresses_in_use,
         }))
     }
 

@@ -100,9 +100,9 @@ impl ValidationService for ValidationHandler {
             let item = match item? {
                 ReputationProgress::Running { done, total, listed } => {
                     Item::Progress(v1::ReputationProgress {
-                        answered_queries: done,
-                        total_queries: total,
-                        listings_found: listed,
+                        answered_query_count: done,
+                        total_query_count: total,
+                        listing_count: listed,
                     })
                 }
                 ReputationProgress::Finished(reputation) => {

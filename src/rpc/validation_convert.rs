@@ -6,7 +6,8 @@ use super::convert;
 use super::proto::v1;
 use crate::irr::{self, IrrVerdict};
 use crate::model::{
-    CouldNotCheck, Failure, InvalidReason, ListingClass, Network, Observed, Route, RouteState, RouteVerdict, Vrp,
+    CouldNotCheck, InvalidReason, ListingClass, Network, Observed, Route, RouteState, RouteVerdict,
+    Vrp,
 };
 use crate::validation::preflight::{FindingActor, FindingSeverity, PreflightAspect, PreflightFinding};
 use crate::validation::reasons;
@@ -18,7 +19,7 @@ fn causes(could_not: CouldNotCheck) -> Vec<v1::CheckCause> {
         .into_iter()
         .map(|cause| v1::CheckCause {
             source: cause.source,
-            failure: Some(convert::failure(Failure::new("SOURCE_FAILED", cause.why))),
+            failure: Some(convert::failure(cause.failure)),
         })
         .collect()
 }
@@ -161,8 +162,8 @@ fn zone_coverage(zone: ZoneProgress) -> v1::ZoneCoverage {
     v1::ZoneCoverage {
         zone: zone.zone,
         complete_time: zone.complete.map(convert::timestamp),
-        unanswered: zone.failed as u64,
-        failure: zone.zone_error.map(|why| convert::failure(Failure::new("SOURCE_FAILED", why))),
+        unanswered_count: zone.failed as u64,
+        failure: zone.zone_failure.map(convert::failure),
     }
 }
 
