@@ -176,7 +176,7 @@ def connect_client(demo, directory):
     (directory / "node_modules").symlink_to(TOOLS / "node_modules")
     (directory / "package.json").write_text('{"type": "module"}')
     plugin = {"local": str(TOOLS / "node_modules/.bin/protoc-gen-es"), "out": str(directory / "gen"),
-              "opt": ["target=js", "import_extension=js"]}
+              "opt": ["target=js+dts", "import_extension=js"]}
     template = json.dumps({"version": "v2", "plugins": [plugin]})
     made = subprocess.run([TOOLS / "node_modules/.bin/buf", "generate", ROOT / "proto", "--template", template],
                           capture_output=True, text=True, timeout=120)
@@ -188,6 +188,22 @@ def connect_client(demo, directory):
     print("\n".join(line for line in lines if not line.startswith("refused ")), flush=True)
     check("the client's story ends well", done.returncode == 0, (done.stdout, done.stderr))
     return [json.loads(line.removeprefix("refused ")) for line in lines if line.startswith("refused ")]
+
+
+def documented(demo, directory):
+    """What docs/http.md shows: its lines for curl work, and its program fits the types."""
+    text = (ROOT / "docs/http.md").read_text()
+    console = re.search(r"```console\n(.*?)```", text, re.S).group(1)
+    commands = console.replace("\\\n", " ").replace("127.0.0.1:50080", demo.http).split("$ ")[1:]
+    check("docs/http.md has lines for curl", len(commands) == 3, commands)
+    for command in commands:
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+        answer = json.loads(done.stdout) if done.stdout.startswith("{") else {}
+        check(f"a documented line works: {command.split('/')[-1].strip()}", answer and "code" not in answer, done)
+    (directory / "example.ts").write_text(re.search(r"```ts\n(.*?)```", text, re.S).group(1))
+    done = subprocess.run([TOOLS / "node_modules/.bin/tsc", "--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext",
+                           "--target", "es2022", "example.ts"], cwd=directory, capture_output=True, text=True, timeout=120)
+    check("the documented program fits the types made from the protos", done.returncode == 0, done.stdout)
 
 
 def not_for_browsers(curl):
@@ -209,6 +225,7 @@ with tempfile.TemporaryDirectory() as name:
     watching = story(curl, demo)
     node = connect_client(demo, pathlib.Path(name))
     refusals(curl, demo, node)
+    documented(demo, pathlib.Path(name))
     not_for_browsers(curl)
 # The stream of curl's story is still open: it ends with the server, and says so.
 demo.process.send_signal(signal.SIGTERM)
