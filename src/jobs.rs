@@ -305,7 +305,9 @@ mod tests {
             Duration::from_hours(1),
             Arc::new(move || {
                 let run = counted.fetch_add(1, Ordering::SeqCst) + 1;
-                Box::pin(async move { Err(JobError::new("TEST", format!("run {run}"), "the cause".to_owned())) })
+                Box::pin(
+                    async move { Err(JobError::new("TEST", format!("run {run}"), "the cause".to_owned())) },
+                )
             }),
         );
         let state = scheduler.trigger("test.job", true).await.unwrap();

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::model::{Failure, SourceFault};
 use crate::web::{self, Fetched, WebClient};
 
 /// RIPEstat allows eight concurrent requests from one address.
@@ -20,6 +21,8 @@ const CONCURRENT_CALLS: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest answer that is read, in bytes.
 const MAX_BYTES: usize = 16 << 20;
+/// Characters of RIPEstat's own messages that are kept for the error text.
+const MESSAGE_CHARS: usize = 200;
 /// How long no call is sent after a 429 or 503 without Retry-After.
 const DEFAULT_BACKOFF: Duration = Duration::from_secs(30);
 const LONGEST_BACKOFF: Duration = Duration::from_hours(1);
@@ -34,6 +37,17 @@ pub enum Error {
     BackingOff(u64),
     #[error("its answer is not as documented: {0}")]
     Undocumented(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Web(error) => error.into(),
+            Error::BackingOff(_) => SourceFault::Throttled.failure(message),
+            Error::Undocumented(_) => SourceFault::AnswerInvalid.failure(message),
+        }
+    }
 }
 
 /// Where RIPEstat is, and who asks.
@@ -69,7 +83,7 @@ impl RipeStat {
 
     /// Makes one data call and returns the `data` of its answer. It waits while eight other calls are running.
     pub async fn data(&self, call: &str, parameters: &[(&str, &str)]) -> Result<Value, Error> {
-        let _slot = self.slots.acquire().await.map_err(|error| Error::Undocumented(error.to_string()))?;
+        let _slot = self.slots.acquire().await.map_err(|_| Error::BackingOff(0))?;
         self.check_pause()?;
         let mut url = self.settings.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -89,11 +103,12 @@ impl RipeStat {
             }
         };
         let mut answer: Value =
-            serde_json::from_slice(&body).map_err(|error| Error::Undocumented(error.to_string()))?;
+            serde_json::from_slice(&body).map_err(|_| Error::Undocumented("it is not JSON".to_owned()))?;
         match answer.get("status").and_then(Value::as_str) {
             Some("ok") | None => {}
             Some(status) => {
                 let words = answer.get("messages").map(ToString::to_string).unwrap_or_default();
+                let words: String = words.chars().take(MESSAGE_CHARS).collect();
                 return Err(Error::Undocumented(format!("status {status} {words}")));
             }
         }

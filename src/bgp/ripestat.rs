@@ -52,7 +52,7 @@ fn combine(
     state: Result<Origins, Error>,
     status: Result<(RouteObservation, Timestamp), Error>,
 ) -> Result<Observed<RouteObservation>, CouldNotCheck> {
-    let cause = |source: &str, error: Error| Cause { source: source.to_owned(), why: error.to_string() };
+    let cause = |source: &str, error: Error| Cause::new(source, error);
     match (state, status) {
         (Ok((origins, at)), Ok((snapshot, _))) => Ok(Observed {
             value: RouteObservation { origins, ..snapshot },

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::reply::{self, LookupFailure, Reply};
 use super::zone::Zone;
 use crate::model::Listing;
+use crate::web::ConnectionFault;
 
 /// Which blocklists are asked, and through which resolvers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -250,6 +251,6 @@ fn failed_reply(error: &NetError) -> Reply {
             code => Reply::Error(code.to_string()),
         },
         NetError::Dns(DnsError::ResponseCode(code)) => Reply::Error(code.to_string()),
-        other => Reply::Error(other.to_string()),
+        other => Reply::Unreachable(ConnectionFault::of(other)),
     }
 }

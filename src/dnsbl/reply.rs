@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::zone::{Zone, is_error};
-use crate::model::ListingClass;
+use crate::model::{Failure, ListingClass, SourceFault};
+use crate::web::ConnectionFault;
 
 /// Why a lookup says nothing about the address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,13 +27,32 @@ pub enum LookupFailure {
     UnknownCode(Ipv4Addr),
     #[error("the list answers without an address")]
     Empty,
-    /// Holds the response code, such as SERVFAIL, or the resolver's error.
+    /// Holds the response code, such as SERVFAIL.
     #[error("the resolver answers {0}")]
     Resolver(String),
+    #[error("the resolver cannot be asked: {0}")]
+    Unreachable(ConnectionFault),
     #[error("no answer in time")]
     TimedOut,
     #[error("the zone failed its self-test: {0}")]
     Untested(String),
+}
+
+impl From<LookupFailure> for Failure {
+    fn from(failure: LookupFailure) -> Self {
+        use LookupFailure as L;
+        let fault = match &failure {
+            L::Untested(_) => SourceFault::BlocklistUnusable,
+            L::TimedOut => SourceFault::TimedOut,
+            L::TooMany => SourceFault::Throttled,
+            L::PublicResolver | L::Resolver(_) => SourceFault::Refused,
+            L::Unreachable(_) => SourceFault::Unreachable,
+            L::Misspelt | L::ErrorCode(_) | L::Outside(_) | L::UnknownCode(_) | L::Empty => {
+                SourceFault::AnswerInvalid
+            }
+        };
+        fault.failure(failure.to_string())
+    }
 }
 
 /// The reply to a query for A records.
@@ -42,8 +62,10 @@ pub enum Reply {
     NxDomain,
     /// NOERROR without a record.
     NoData,
-    /// Another response code, or an error of the resolver, as text.
+    /// Another response code.
     Error(String),
+    /// The resolver cannot be asked.
+    Unreachable(ConnectionFault),
     TimedOut,
 }
 
@@ -55,6 +77,7 @@ pub fn judge(zone: &Zone, reply: &Reply) -> Result<Option<(ListingClass, Vec<Ipv
         Reply::NxDomain => return Ok(None),
         Reply::NoData => return Err(LookupFailure::Empty),
         Reply::Error(error) => return Err(LookupFailure::Resolver(error.clone())),
+        Reply::Unreachable(fault) => return Err(LookupFailure::Unreachable(*fault)),
         Reply::TimedOut => return Err(LookupFailure::TimedOut),
         Reply::Addresses(codes) if codes.is_empty() => return Err(LookupFailure::Empty),
         Reply::Addresses(codes) => codes,

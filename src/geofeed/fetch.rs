@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::feed::{Geofeed, parse};
-use crate::model::{CouldNotCheck, Observed};
+use crate::model::{CouldNotCheck, Failure, Observed, SourceFault};
 use crate::web::{self, Fetched, WebClient};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -45,12 +45,12 @@ impl GeofeedClient {
     /// The geofeed at a URL: the kept one if it is younger than an hour, otherwise fetched again. The observation has the time
     /// at which it was fetched.
     pub async fn get(&self, text: &str, now: Timestamp) -> Result<Observed<Arc<Geofeed>>, CouldNotCheck> {
-        let failed = |why: String| CouldNotCheck::from_source("geofeed", why);
-        let url: Url =
-            text.trim().parse().map_err(|error| failed(format!("{text:?} is not a URL: {error}")))?;
+        let failed = |failure: Failure| CouldNotCheck::from_source("geofeed", failure.at(now));
+        let malformed = |why: String| failed(SourceFault::AnswerInvalid.failure(why));
+        let url: Url = text.trim().parse().map_err(|_| malformed(format!("{text:?} is not a URL")))?;
         // RFC 9632, section 3, wants an HTTPS URL. Plain HTTP is accepted too, although it can be altered on the way.
         if !matches!(url.scheme(), "https" | "http") {
-            return Err(failed(format!("{url} is not an HTTP or HTTPS URL")));
+            return Err(malformed(format!("{url} is not an HTTP or HTTPS URL")));
         }
         let mut kept = self.kept.lock().await;
         let known_etag = match kept.get(&url) {
@@ -61,12 +61,12 @@ impl GeofeedClient {
             .web
             .get(&url, known_etag.as_deref(), MAX_BYTES)
             .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(error.into()))?;
         let (etag, feed) = match (fetched, kept.get(&url)) {
             (Fetched::Document { body, etag, .. }, _) => (etag, Arc::new(parse(&body))),
             (Fetched::Unchanged, Some(known)) => (known_etag, known.observed.value.clone()),
             (Fetched::Unchanged, None) => {
-                return Err(failed("it answered 304 to a request without an ETag".to_owned()));
+                return Err(malformed("it answered 304 to a request without an ETag".to_owned()));
             }
         };
         let observed = Observed {

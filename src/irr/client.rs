@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::object::RouteObject;
 use super::policy::{self, IrrState, IrrVerdict};
 use super::whois::{self, IrrServerSettings, WhoisServer};
-use crate::model::{Cause, CouldNotCheck, Network, Observed, Route};
+use crate::model::{Cause, CouldNotCheck, Failure, Network, Observed, Route};
 
 /// Which IRR servers are asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,12 +44,15 @@ impl IrrClient {
         if self.servers.is_empty() {
             return Err(CouldNotCheck::not_configured());
         }
+        let cause = |server: &WhoisServer, error: whois::Error| {
+            Cause::new(server.name(), Failure::from(error).at(now))
+        };
         let (mut visible, mut causes, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for (server, answer) in self.ask(route, false, |_| true).await {
             names.push(server.name());
             match answer {
                 Ok(objects) => visible.extend(objects),
-                Err(error) => causes.push(Cause { source: server.name(), why: error.to_string() }),
+                Err(error) => causes.push(cause(&server, error)),
             }
         }
         let mut verdict = policy::judge(route, visible.clone(), Vec::new(), &self.authoritative);
@@ -58,7 +61,7 @@ impl IrrClient {
             for (server, answer) in self.ask(route, true, WhoisServer::has_rpki_filter).await {
                 match answer {
                     Ok(objects) => unfiltered.extend(objects),
-                    Err(error) => causes.push(Cause { source: server.name(), why: error.to_string() }),
+                    Err(error) => causes.push(cause(&server, error)),
                 }
             }
             verdict = policy::judge(route, visible, unfiltered, &self.authoritative);
@@ -77,7 +80,7 @@ impl IrrClient {
     pub async fn geofeed(&self, prefix: Network) -> Result<Option<String>, CouldNotCheck> {
         let answers = join_all(self.servers.iter().map(|server| async move {
             let answer = server.geofeed(prefix).await;
-            answer.map_err(|error| Cause { source: server.name(), why: error.to_string() })
+            answer.map_err(|error| Cause::new(server.name(), error))
         }))
         .await;
         let mut causes = Vec::new();

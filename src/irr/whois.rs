@@ -13,10 +13,13 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::object::{self, RouteObject};
-use crate::model::Network;
+use crate::model::{Failure, Network, SourceFault};
+use crate::web::ConnectionFault;
 
 /// Limit for one query, including the connection.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Characters of a refusal that are kept for the error text.
+const REFUSAL_CHARS: usize = 200;
 /// The largest answer that is read, in bytes.
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -45,7 +48,7 @@ pub struct IrrServerSettings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
-    Connection(String),
+    Connection(ConnectionFault),
     #[error("no complete answer in time")]
     TimedOut,
     #[error("the server refused the query: {0}")]
@@ -56,7 +59,19 @@ pub enum Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::Connection(error.to_string())
+        Self::Connection(ConnectionFault::of(&error))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let fault = match &error {
+            Error::Connection(ConnectionFault::TimedOut) | Error::TimedOut => SourceFault::TimedOut,
+            Error::Connection(_) => SourceFault::Unreachable,
+            Error::Refused(_) => SourceFault::Refused,
+            Error::UnexpectedAnswer(_) => SourceFault::AnswerInvalid,
+        };
+        fault.failure(error.to_string())
     }
 }
 
@@ -92,7 +107,7 @@ impl WhoisServer {
 
     /// The route objects for the prefix and for every covering prefix; with `unfiltered`, also those that the RPKI filter hides.
     pub async fn routes(&self, prefix: Network, unfiltered: bool) -> Result<Vec<RouteObject>, Error> {
-        let _slot = self.slots.acquire().await.map_err(|error| Error::Connection(error.to_string()))?;
+        let _slot = self.slots.acquire().await.map_err(|_| Error::Connection(ConnectionFault::Other))?;
         let asked = tokio::time::timeout(QUERY_TIMEOUT, self.ask(prefix, unfiltered)).await;
         Ok(object::parse_routes(&asked.map_err(|_| Error::TimedOut)??))
     }
@@ -137,7 +152,7 @@ impl WhoisServer {
         if self.settings.protocol != IrrProtocol::Ripe {
             return Ok(None);
         }
-        let _slot = self.slots.acquire().await.map_err(|error| Error::Connection(error.to_string()))?;
+        let _slot = self.slots.acquire().await.map_err(|_| Error::Connection(ConnectionFault::Other))?;
         let kind = if prefix.is_ipv4() { "inetnum" } else { "inet6num" };
         let asked =
             tokio::time::timeout(QUERY_TIMEOUT, self.query_ripe(&format!("-T {kind} {prefix}"))).await;
@@ -168,7 +183,7 @@ impl WhoisServer {
         let errors = text.lines().filter(|line| line.starts_with("%ERROR:"));
         // Error 101 is "no entries found", which is an answer.
         match errors.into_iter().find(|line| !line.starts_with("%ERROR:101")) {
-            Some(error) => Err(Error::Refused(error.trim_start_matches("%ERROR:").to_owned())),
+            Some(error) => Err(Error::Refused(shortened(error.trim_start_matches("%ERROR:")))),
             None if text.contains("%ERROR:101") => Ok(text),
             // A server that answers only comments hung up before the data.
             None if text.lines().all(|line| line.trim().is_empty() || line.starts_with('%')) => {
@@ -218,9 +233,9 @@ async fn exchange(connection: &mut Connection, query: &str) -> Result<IrrdAnswer
     let mut chars = line.chars();
     match (chars.next(), chars.as_str()) {
         (Some('C' | 'D'), _) => Ok(IrrdAnswer::NoData),
-        (Some('E' | 'F'), why) => Ok(IrrdAnswer::Refused(why.trim().to_owned())),
+        (Some('E' | 'F'), why) => Ok(IrrdAnswer::Refused(shortened(why.trim()))),
         (Some('A'), length) => {
-            let length: u64 = length.trim().parse().map_err(|_| Error::UnexpectedAnswer(line.clone()))?;
+            let length: u64 = length.trim().parse().map_err(|_| Error::UnexpectedAnswer(shortened(&line)))?;
             if length > MAX_BYTES {
                 return Err(Error::UnexpectedAnswer(format!("{length} bytes")));
             }
@@ -228,7 +243,7 @@ async fn exchange(connection: &mut Connection, query: &str) -> Result<IrrdAnswer
             connection.read_exact(&mut data).await?;
             let end = read_line(connection).await?;
             if !end.starts_with('C') {
-                return Err(Error::UnexpectedAnswer(end));
+                return Err(Error::UnexpectedAnswer(shortened(&end)));
             }
             // Objects may be in any encoding.
             Ok(IrrdAnswer::Data(String::from_utf8_lossy(&data).into_owned()))
@@ -237,11 +252,16 @@ async fn exchange(connection: &mut Connection, query: &str) -> Result<IrrdAnswer
     }
 }
 
+/// What a server says of itself, at a length that fits into a message.
+fn shortened(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(REFUSAL_CHARS).collect()
+}
+
 async fn read_line(connection: &mut Connection) -> Result<String, Error> {
     let mut line = Vec::new();
     connection.take(1024).read_until(b'\n', &mut line).await?;
     if !line.ends_with(b"\n") {
-        return Err(Error::Connection("the server closed the connection".to_owned()));
+        return Err(Error::Connection(ConnectionFault::Broken));
     }
     Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }

@@ -27,6 +27,56 @@ impl Failure {
     }
 }
 
+/// Why a source of checks gave no usable answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceFault {
+    /// No connection could be made, or it broke.
+    Unreachable,
+    TimedOut,
+    /// It answers that it will not answer.
+    Refused,
+    /// It asks for fewer queries.
+    Throttled,
+    /// Its answer is not as documented.
+    AnswerInvalid,
+    /// It holds no data yet.
+    NoData,
+    /// What it holds is too old to be used.
+    DataExpired,
+    /// Its new data have lost too much to be believed.
+    DataCollapsed,
+    /// A blocklist that fails its self-test, or stops answering: none of its answers can be used.
+    BlocklistUnusable,
+    /// A blocklist has not been asked about every address yet.
+    NotAskedYet,
+    /// A blocklist gave no answer about some addresses.
+    QueriesUnanswered,
+}
+
+impl SourceFault {
+    /// The reason for programs.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Unreachable => "SOURCE_UNREACHABLE",
+            Self::TimedOut => "SOURCE_TIMED_OUT",
+            Self::Refused => "SOURCE_REFUSED",
+            Self::Throttled => "SOURCE_THROTTLED",
+            Self::AnswerInvalid => "SOURCE_ANSWER_INVALID",
+            Self::NoData => "SOURCE_WITHOUT_DATA",
+            Self::DataExpired => "SOURCE_DATA_EXPIRED",
+            Self::DataCollapsed => "SOURCE_DATA_COLLAPSED",
+            Self::BlocklistUnusable => "BLOCKLIST_UNUSABLE",
+            Self::NotAskedYet => "NOT_ASKED_YET",
+            Self::QueriesUnanswered => "QUERIES_UNANSWERED",
+        }
+    }
+
+    /// The failure of a source, at an unknown time.
+    pub fn failure(self, message: impl Into<String>) -> Failure {
+        Failure::new(self.reason(), message)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -51,7 +51,7 @@ pub use choice::UnknownChoice;
 pub use digest::digest;
 pub use event::{DomainEvent, Event, Subject};
 pub use event_kind::{EventKind, UnknownEventKind};
-pub use failure::Failure;
+pub use failure::{Failure, SourceFault};
 pub use ids::{AddressId, PrefixId, RangeId, VrfId};
 pub use lease::{Lease, Reputation, RoaStatus};
 pub use listing::{Baseline, KnownListing, Listing, ListingClass, ZoneCoverage};

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::failure::Failure;
+
 /// An answer of a peer, with its evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed<T> {
@@ -24,23 +26,30 @@ impl<T> Observed<T> {
 
 /// A check without an answer: no source is configured, or none of them answered. This is never a verdict: it never replaces
 /// one and never passes a required check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct CouldNotCheck {
     /// One cause for each source that was asked. Empty if no source is configured.
     pub causes: Vec<Cause>,
 }
 
 /// The reason why one source gave no answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     pub source: String,
-    pub why: String,
+    pub failure: Failure,
+}
+
+impl Cause {
+    /// The cause that a source gave no answer.
+    pub fn new(source: impl Into<String>, failure: impl Into<Failure>) -> Self {
+        Self { source: source.into(), failure: failure.into() }
+    }
 }
 
 impl CouldNotCheck {
     /// The error of a single source.
-    pub fn from_source(source: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self { causes: vec![Cause { source: source.into(), why: why.to_string() }] }
+    pub fn from_source(source: impl Into<String>, failure: impl Into<Failure>) -> Self {
+        Self { causes: vec![Cause::new(source, failure)] }
     }
 
     /// The error of a check for which no source is configured.
@@ -61,7 +70,7 @@ impl fmt::Display for CouldNotCheck {
         }
         for (nth, cause) in self.causes.iter().enumerate() {
             let between = if nth == 0 { "" } else { "; " };
-            write!(f, "{between}{}: {}", cause.source, cause.why)?;
+            write!(f, "{between}{}: {}", cause.source, cause.failure)?;
         }
         Ok(())
     }

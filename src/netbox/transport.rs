@@ -14,6 +14,7 @@ use super::answer::interpret;
 use super::error::{Error, NetBoxResult};
 use super::request::ApiRequest;
 use super::settings::{NetBoxSettings, NetBoxSettingsError};
+use crate::web::ConnectionFault;
 
 /// How many times a read is sent, the first time included.
 const READ_ATTEMPTS: usize = 4;
@@ -112,13 +113,14 @@ impl Transport {
     }
 
     fn error_of(&self, error: &reqwest::Error, timeout: Duration) -> Error {
-        let cause = root_cause(error);
+        let fault =
+            || if error.is_timeout() { ConnectionFault::TimedOut } else { ConnectionFault::of(error) };
         if error.is_connect() {
-            Error::Unreachable { url: self.base.to_string(), cause }
+            Error::Unreachable { url: self.base.to_string(), cause: fault().to_string() }
         } else if error.is_timeout() {
             Error::TimedOut { after: timeout }
         } else {
-            Error::Interrupted { cause }
+            Error::Interrupted { cause: fault().to_string() }
         }
     }
 }
@@ -156,13 +158,4 @@ fn headers(settings: &NetBoxSettings) -> Result<HeaderMap, NetBoxSettingsError> 
     // Without this header NetBox writes its errors in its DEFAULT_LANGUAGE, and `answer.rs` would misread them.
     headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
     Ok(headers)
-}
-
-/// The innermost message of an error; the outer ones only repeat the URL.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }

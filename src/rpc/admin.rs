@@ -102,10 +102,7 @@ fn sources(on_demand: &OnDemandChecks) -> Vec<v1::SourceStatus> {
     });
     let zones = sources.lists.states().into_iter().map(|state| v1::SourceStatus {
         name: state.name,
-        last_failure: state
-            .self_test
-            .and_then(Result::err)
-            .map(|failure| convert::failure(failure.into())),
+        last_failure: state.self_test.and_then(Result::err).map(|failure| convert::failure(failure.into())),
         ..v1::SourceStatus::default()
     });
     rpki.chain(zones).collect()

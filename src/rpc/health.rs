@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -22,22 +23,59 @@ use super::validation::ValidationHandler;
 use crate::allocation::Allocator;
 use crate::cache::Cache;
 
-/// Reports the health of each service. Services that read the cache serve once there is a generation to serve. Allocations serve
-/// while NetBox can be followed as well, and once the writes that an earlier server left open are settled. The services that
-/// show the state of the server always serve. The server as a whole (the empty name) serves as soon as it can read.
-pub async fn report_health(reporter: &HealthReporter, cache: &Arc<Cache>, allocator: &Arc<Allocator>) {
-    let status = |serving: bool| if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-    let reads = status(cache.is_ready());
-    let writes = status(cache.is_ready() && cache.freshness().is_live() && allocator.is_settled());
-    let always = ServingStatus::Serving;
-    reporter.set_service_status("", reads).await;
-    reporter.set_service_status(name::<PrefixServiceServer<PrefixHandler>>(), reads).await;
-    reporter.set_service_status(name::<LeaseServiceServer<LeaseHandler>>(), reads).await;
-    reporter.set_service_status(name::<EventServiceServer<EventHandler>>(), reads).await;
-    reporter.set_service_status(name::<ValidationServiceServer<ValidationHandler>>(), reads).await;
-    reporter.set_service_status(name::<NotificationServiceServer<NotificationHandler>>(), always).await;
-    reporter.set_service_status(name::<AllocationServiceServer<AllocationHandler>>(), writes).await;
-    reporter.set_service_status(name::<AdminServiceServer<AdminHandler>>(), always).await;
+/// Reports the health of each service, and each change once: a client that watches a service receives a message only when its
+/// health has changed.
+pub struct HealthReport {
+    reporter: HealthReporter,
+    cache: Arc<Cache>,
+    allocator: Arc<Allocator>,
+    /// What was reported last; `None` before the first report. Held while a change is reported, so that two reports at the same
+    /// time do not end with the older one.
+    reported: Mutex<Option<Health>>,
+}
+
+/// What the health of every service follows from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Health {
+    reads: bool,
+    writes: bool,
+}
+
+impl HealthReport {
+    /// A report that has told nothing yet.
+    pub fn new(reporter: HealthReporter, cache: Arc<Cache>, allocator: Arc<Allocator>) -> Self {
+        Self { reporter, cache, allocator, reported: Mutex::new(None) }
+    }
+
+    /// Reports what has changed since the last call. Services that read the cache serve once there is a generation to serve.
+    /// Allocations serve while NetBox can be followed as well, and once the writes that an earlier server left open are settled.
+    /// The services that show the state of the server always serve. The server as a whole (the empty name) serves as soon as it
+    /// can read.
+    pub async fn update(&self) {
+        let mut reported = self.reported.lock().await;
+        let reads = self.cache.is_ready();
+        let writes = reads && self.cache.freshness().is_live() && self.allocator.is_settled();
+        let before = reported.replace(Health { reads, writes });
+        if before.is_none() {
+            self.set(name::<NotificationServiceServer<NotificationHandler>>(), true).await;
+            self.set(name::<AdminServiceServer<AdminHandler>>(), true).await;
+        }
+        if before.is_none_or(|before| before.reads != reads) {
+            self.set("", reads).await;
+            self.set(name::<PrefixServiceServer<PrefixHandler>>(), reads).await;
+            self.set(name::<LeaseServiceServer<LeaseHandler>>(), reads).await;
+            self.set(name::<EventServiceServer<EventHandler>>(), reads).await;
+            self.set(name::<ValidationServiceServer<ValidationHandler>>(), reads).await;
+        }
+        if before.is_none_or(|before| before.writes != writes) {
+            self.set(name::<AllocationServiceServer<AllocationHandler>>(), writes).await;
+        }
+    }
+
+    async fn set(&self, service: &str, serving: bool) {
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.reporter.set_service_status(service, status).await;
+    }
 }
 
 fn name<S: tonic::server::NamedService>() -> &'static str {

@@ -337,7 +337,8 @@ impl From<notify::Error> for Problem {
         match error {
             notify::Error::Ledger(error) => error.into(),
             notify::Error::SinkFailing { .. } => {
-                Self::new(Code::Unavailable, "SINK_FAILED", error.to_string()).retry_in(Duration::from_secs(15))
+                Self::new(Code::Unavailable, "SINK_FAILED", error.to_string())
+                    .retry_in(Duration::from_secs(15))
             }
             notify::Error::Sink { .. } | notify::Error::NoSuchSink(_) => {
                 Self::new(Code::FailedPrecondition, "SINK_REFUSED", error.to_string())
@@ -364,11 +365,11 @@ pub(super) fn sink_failed(name: &str, failure: &DeliveryFailure) -> Problem {
     let message = format!("{name}: {}", failure.reason());
     let problem = match failure {
         DeliveryFailure::Transient { retry_after, .. } => {
-            Problem::new(Code::Unavailable, "SINK_FAILED", message)
+            Problem::new(Code::Unavailable, failure.code(), message)
                 .retry_in(retry_after.unwrap_or(Duration::from_secs(15)))
         }
         DeliveryFailure::Permanent { .. } => {
-            Problem::new(Code::FailedPrecondition, "SINK_REFUSED", message).precondition(name)
+            Problem::new(Code::FailedPrecondition, failure.code(), message).precondition(name)
         }
     };
     problem.with("sink", name)

@@ -122,9 +122,11 @@ impl ValidationService for ValidationHandler {
         let found = self.on_demand.preflight(&command).await.map_err(Problem::from)?;
         let (index, today) = (self.cache.snapshot(), self.clock.today());
         let state = if found.ready { v1::PreflightState::Ready } else { v1::PreflightState::Blocked };
+        let (findings, finding_count) = render::findings(found.findings);
         Ok(Response::new(v1::PreflightResponse {
             state: state.into(),
-            findings: found.findings.into_iter().map(render::finding).collect(),
+            findings,
+            finding_count,
             lease: found.leased.as_ref().and_then(|prefix| convert::own_lease(&index, prefix, today)),
             origin_asn: found.origin.map_or(0, Asn::number),
         }))

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
+use super::bounded::{self, LIST_BYTES};
 use super::convert;
 use super::proto::v1;
 use crate::irr::{self, IrrVerdict};
 use crate::model::{
-    CouldNotCheck, InvalidReason, ListingClass, Network, Observed, Route, RouteState, RouteVerdict,
-    Vrp,
+    CouldNotCheck, InvalidReason, ListingClass, Network, Observed, Route, RouteState, RouteVerdict, Vrp,
 };
 use crate::validation::preflight::{FindingActor, FindingSeverity, PreflightAspect, PreflightFinding};
 use crate::validation::reasons;
@@ -17,10 +17,7 @@ fn causes(could_not: CouldNotCheck) -> Vec<v1::CheckCause> {
     could_not
         .causes
         .into_iter()
-        .map(|cause| v1::CheckCause {
-            source: cause.source,
-            failure: Some(convert::failure(cause.failure)),
-        })
+        .map(|cause| v1::CheckCause { source: cause.source, failure: Some(convert::failure(cause.failure)) })
         .collect()
 }
 
@@ -67,13 +64,19 @@ pub(super) fn route(
         RouteState::Invalid(reason) => (v1::RouteState::Invalid, invalid_reason(reason)),
         RouteState::NotFound => (v1::RouteState::NotFound, v1::InvalidReason::Unspecified),
     };
+    let matching = observed.value.matching.iter().map(|found| vrp(*found, None));
+    let failing = observed.value.failing.iter().map(|(found, why)| vrp(*found, Some(*why)));
+    let (matching_vrps, matching_vrp_count) = bounded::first(matching, LIST_BYTES / 2);
+    let (failing_vrps, failing_vrp_count) = bounded::first(failing, LIST_BYTES / 2);
     v1::ValidateRouteResponse {
         state: state.into(),
         invalid_reason: reason.into(),
         message: reasons::roa_reason(route, &observed.value),
         roa_status: convert::roa_status(Some(reasons::roa_status(observed.value.state))).into(),
-        matching_vrps: observed.value.matching.iter().map(|found| vrp(*found, None)).collect(),
-        failing_vrps: observed.value.failing.iter().map(|(found, why)| vrp(*found, Some(*why))).collect(),
+        matching_vrps,
+        failing_vrps,
+        matching_vrp_count,
+        failing_vrp_count,
         loose_vrp: observed.value.loose_vrp().map(|found| vrp(found, None)),
         source: observed.source,
         observe_time: Some(convert::timestamp(observed.time)),
@@ -117,11 +120,13 @@ pub(super) fn irr(
     };
     let shown = observed.value.objects.iter().map(|found| object(found, false));
     let hidden = observed.value.hidden.iter().map(|found| object(found, true));
+    let (objects, object_count) = bounded::first(shown.chain(hidden), LIST_BYTES);
     v1::CheckIrrResponse {
         state: state.into(),
         authoritative: observed.value.authoritative,
         message: reasons::irr_reason(route, &observed.value),
-        objects: shown.chain(hidden).collect(),
+        objects,
+        object_count,
         source: observed.source,
         observe_time: Some(convert::timestamp(observed.time)),
         ..route_only
@@ -130,11 +135,14 @@ pub(super) fn irr(
 
 /// What the blocklists say about a block. `now` is the time of the answer.
 pub(super) fn reputation(block: Network, found: BlockReputation, now: Timestamp) -> v1::BlockReputation {
+    // They are ordered by what they weigh, so the last ones are left out.
+    let (listings, listing_count) = bounded::first(found.listed.into_iter().map(listing), LIST_BYTES);
     v1::BlockReputation {
         prefix: block.to_string(),
         reputation: convert::reputation(found.verdict.as_ref().ok().copied()).into(),
         message: found.reason,
-        listings: found.listed.into_iter().map(listing).collect(),
+        listings,
+        listing_count,
         zones: found.zones.into_iter().map(zone_coverage).collect(),
         causes: found.verdict.err().map(causes).unwrap_or_default(),
         observe_time: Some(convert::timestamp(now)),
@@ -167,8 +175,12 @@ fn zone_coverage(zone: ZoneProgress) -> v1::ZoneCoverage {
     }
 }
 
-/// One finding of a preflight.
-pub(super) fn finding(found: PreflightFinding) -> v1::PreflightFinding {
+/// The findings of a preflight, as far as they fit into an answer, and how many there are.
+pub(super) fn findings(found: Vec<PreflightFinding>) -> (Vec<v1::PreflightFinding>, u64) {
+    bounded::heaviest(found.into_iter().map(|found| (found.severity, finding(found))), LIST_BYTES)
+}
+
+fn finding(found: PreflightFinding) -> v1::PreflightFinding {
     let aspect = match found.aspect {
         PreflightAspect::Term => v1::PreflightAspect::Term,
         PreflightAspect::Loa => v1::PreflightAspect::Loa,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
-use crate::model::{InvalidReason, Network, Route, RouteState, RouteVerdict, Vrp};
+use crate::model::{Failure, InvalidReason, Network, Route, RouteState, RouteVerdict, SourceFault, Vrp};
 use crate::web::{self, Fetched, WebClient};
 
 /// The largest answer that is read, in bytes.
@@ -20,6 +20,16 @@ pub enum Error {
     Web(#[from] web::Error),
     #[error("its answer is not as documented: {0}")]
     UnexpectedAnswer(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Web(error) => error.into(),
+            Error::UnexpectedAnswer(_) => SourceFault::AnswerInvalid.failure(message),
+        }
+    }
 }
 
 /// A client of one Routinator.
@@ -45,7 +55,7 @@ impl Routinator {
         match self.client.get(&url, None, MAX_BYTES).await? {
             Fetched::Document { body, .. } => {
                 let answer = serde_json::from_slice(&body)
-                    .map_err(|error| Error::UnexpectedAnswer(error.to_string()))?;
+                    .map_err(|_| Error::UnexpectedAnswer("it is not JSON".to_owned()))?;
                 parse(route, &answer)
             }
             Fetched::Unchanged => Err(Error::UnexpectedAnswer("304 to a request without an ETag".to_owned())),

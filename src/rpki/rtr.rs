@@ -22,7 +22,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::vrp_store::VrpStore;
 use super::vrps::{DeltaError, VrpSet};
 use crate::clock::Clock;
-use crate::model::{Network, Vrp};
+use crate::model::{Failure, Network, SourceFault, Vrp};
+use crate::web::ConnectionFault;
 
 /// StayRTR hangs up on clients that begin with version 2.
 const INITIAL_VERSION: u8 = 1;
@@ -50,13 +51,12 @@ pub async fn run(settings: RtrSettings, store: Arc<VrpStore>, clock: Arc<dyn Clo
     let mut installed_state: Option<State> = None;
     loop {
         let mut updated = false;
-        let why = session(&settings, &store, &clock, &mut installed_state, &mut updated).await;
+        let ended = session(&settings, &store, &clock, &mut installed_state, &mut updated).await;
         if updated {
             wait = MIN_RECONNECT_WAIT;
         }
-        let why = format!("{}: {why}", settings.server);
-        tracing::warn!(source = store.source(), %why, "the RTR session ended; reconnecting");
-        store.set_last_error(why);
+        tracing::warn!(source = store.source(), why = %ended, "the RTR session ended; reconnecting");
+        store.set_failure(ended.at(clock.now()));
         sleep(wait).await;
         wait = (wait * 2).min(MAX_RECONNECT_WAIT);
     }
@@ -69,12 +69,14 @@ async fn session(
     clock: &Arc<dyn Clock>,
     installed_state: &mut Option<State>,
     updated: &mut bool,
-) -> String {
+) -> Failure {
     let connecting = TcpStream::connect(&settings.server);
     let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return error.to_string(),
-        Err(_) => return "the connection timed out".to_owned(),
+        Ok(Err(error)) => {
+            return SourceFault::Unreachable.failure(ConnectionFault::of(&error).to_string());
+        }
+        Err(_) => return SourceFault::TimedOut.failure("no connection in time"),
     };
     let in_answer = Arc::new(AtomicBool::new(false));
     let stream = AnswerTimeout {
@@ -104,7 +106,8 @@ async fn session(
         if let (false, Some(before), Some(after)) = (update.reset, before, client.state())
             && before.session() != after.session()
         {
-            return "the session id changed under a serial query: reloading everything".to_owned();
+            let changed = "the session id changed under a serial query: reloading everything";
+            return SourceFault::AnswerInvalid.failure(changed);
         }
         if let Err(error) = client.apply(update).await {
             return reason(&mut client, &error);
@@ -114,14 +117,30 @@ async fn session(
     }
 }
 
-/// The text of the error; the crate's own error is empty where [`StoreTarget`] refused the data.
-fn reason(client: &mut Client<AnswerTimeout, StoreTarget>, error: &io::Error) -> String {
-    match client.target_mut().error.take() {
-        Some(error) => error,
-        None if error.kind() == io::ErrorKind::UnexpectedEof => "the cache closed the connection".to_owned(),
-        None => format!("{error}"),
+/// Why a session ended: because [`StoreTarget`] refused the data, or because of an error of the connection or of the protocol.
+fn reason(client: &mut Client<AnswerTimeout, StoreTarget>, error: &io::Error) -> Failure {
+    if let Some(refused) = client.target_mut().error.take() {
+        return refused;
+    }
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => SourceFault::Unreachable.failure("the cache closed the connection"),
+        // The stream itself says for how long.
+        io::ErrorKind::TimedOut if error.get_ref().is_some_and(|inner| inner.is::<SilentCache>()) => {
+            SourceFault::TimedOut.failure(error.to_string())
+        }
+        _ => match ConnectionFault::of(error) {
+            ConnectionFault::Other => {
+                SourceFault::AnswerInvalid.failure("the cache does not keep to the protocol")
+            }
+            fault => SourceFault::Unreachable.failure(fault.to_string()),
+        },
     }
 }
+
+/// The cache stopped in the middle of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the cache sent nothing for {0} s in the middle of an answer")]
+struct SilentCache(u64);
 
 /// Applies what the session receives to the store.
 struct StoreTarget {
@@ -131,7 +150,7 @@ struct StoreTarget {
     in_answer: Arc<AtomicBool>,
     expire: Option<Duration>,
     /// Why the last data was refused.
-    error: Option<String>,
+    error: Option<Failure>,
 }
 
 /// The PDUs of one answer. Nothing of it is used before End of Data.
@@ -173,7 +192,8 @@ impl PayloadTarget for StoreTarget {
         let now = self.clock.now();
         let set = if update.reset {
             if update.changes.iter().any(|(announced, _)| !announced) {
-                self.error = Some("the cache withdraws a VRP in a full set".to_owned());
+                let withdrawn = "the cache withdraws a VRP in a full set";
+                self.error = Some(SourceFault::AnswerInvalid.failure(withdrawn));
                 return Err(PayloadError::Corrupt);
             }
             update.changes.into_iter().map(|(_, vrp)| vrp).collect::<VrpSet>()
@@ -185,7 +205,7 @@ impl PayloadTarget for StoreTarget {
             match current.with_delta(update.changes) {
                 Ok(set) => set,
                 Err(delta_error) => {
-                    self.error = Some(delta_error.to_string());
+                    self.error = Some(SourceFault::AnswerInvalid.failure(delta_error.to_string()));
                     return Err(match delta_error {
                         DeltaError::DuplicateAnnouncement(_) => PayloadError::DuplicateAnnounce,
                         DeltaError::UnknownWithdrawal(_) => PayloadError::UnknownWithdraw,
@@ -195,7 +215,7 @@ impl PayloadTarget for StoreTarget {
         };
         if let Err(collapse) = self.store.install(set, now, expire) {
             // The cache's serial stands for a set that was not installed, so the next session asks for everything.
-            self.error = Some(collapse.to_string());
+            self.error = Some(SourceFault::DataCollapsed.failure(collapse.to_string()));
             return Err(PayloadError::Internal);
         }
         Ok(())
@@ -227,9 +247,8 @@ impl AsyncRead for AnswerTimeout {
             return Poll::Pending;
         }
         ready!(this.deadline.as_mut().poll(cx));
-        let why =
-            format!("the cache sent nothing for {} s in the middle of an answer", this.timeout.as_secs());
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)))
+        let silent = SilentCache(this.timeout.as_secs());
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, silent)))
     }
 }
 

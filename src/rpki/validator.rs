@@ -14,7 +14,7 @@ use super::rtr::{self, RtrSettings};
 use super::vrp_feed::{self, VrpFeed, VrpFeedSettings, VrpLocation};
 use super::vrp_store::VrpStore;
 use crate::clock::Clock;
-use crate::model::{CouldNotCheck, Observed, Route, RouteVerdict};
+use crate::model::{CouldNotCheck, Failure, Observed, Route, RouteVerdict};
 use crate::ripestat::RipeStat;
 use crate::web;
 
@@ -62,8 +62,8 @@ pub struct RpkiSourceState {
     pub vrps: Option<usize>,
     /// The time of the data in memory.
     pub time: Option<Timestamp>,
-    /// Why the source could not be refreshed; empty if the last attempt succeeded.
-    pub last_error: String,
+    /// Why the source could not be refreshed; `None` if the last attempt succeeded.
+    pub last_failure: Option<Failure>,
 }
 
 /// The documents that could not be refreshed. What each of them held stays in use until it expires.
@@ -192,16 +192,17 @@ impl Validator {
         route: Route,
     ) -> Result<Observed<RouteVerdict>, CouldNotCheck> {
         let now = self.clock.now();
+        let failed = |failure: Failure| CouldNotCheck::from_source(name, failure.at(now));
         let (value, time) = match api {
             RemoteApi::Routinator(routinator) => {
                 let answer = routinator.validate(route).await;
-                let (value, time) = answer.map_err(|error| CouldNotCheck::from_source(name, error))?;
+                let (value, time) = answer.map_err(|error| failed(error.into()))?;
                 // If Routinator's clock is ahead, the verdicts of every other source would look old.
                 (value, time.unwrap_or(now).min(now))
             }
             RemoteApi::RipeStat(client) => {
                 let answer = ripestat::validate(client, route).await;
-                (answer.map_err(|error| CouldNotCheck::from_source(name, error))?, now)
+                (answer.map_err(|error| failed(error.into()))?, now)
             }
         };
         Ok(Observed { value, source: name.to_owned(), time })
@@ -216,11 +217,11 @@ impl Validator {
                     name: store.source().to_owned(),
                     vrps: Some(state.vrps),
                     time: state.time,
-                    last_error: state.last_error,
+                    last_failure: state.last_failure,
                 }
             }
             Backend::Remote(name, _) => {
-                RpkiSourceState { name: name.clone(), vrps: None, time: None, last_error: String::new() }
+                RpkiSourceState { name: name.clone(), vrps: None, time: None, last_failure: None }
             }
         };
         self.backends.iter().map(state).collect()

@@ -1,5 +1,6 @@
 //! VRPs from a JSON file or URL, read again whenever it changes.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use url::Url;
 use super::collapse_guard::Collapse;
 use super::vrp_json::{self, VrpJsonError};
 use super::vrp_store::VrpStore;
+use crate::model::{Failure, SourceFault};
 use crate::web::{self, Fetched, WebClient};
 
 /// The largest document that is read, in bytes: 800,000 VRPs in the most verbose format are about 400 MB.
@@ -36,7 +38,7 @@ pub struct VrpFeedSettings {
 /// Why the VRPs could not be refreshed. The installed set stays in use until it expires.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", file_fault(source))]
     File { path: PathBuf, source: std::io::Error },
     #[error("{}{}: {source}", .url.host_str().unwrap_or_default(), .url.path())]
     Web { url: Url, source: web::Error },
@@ -46,6 +48,29 @@ pub enum Error {
     Stale(Timestamp),
     #[error(transparent)]
     Collapse(#[from] Collapse),
+}
+
+/// Why a file cannot be read.
+fn file_fault(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file",
+        ErrorKind::PermissionDenied => "the server may not read it",
+        ErrorKind::IsADirectory => "it is a directory",
+        _ => "it cannot be read",
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let fault = match error {
+            Error::File { .. } => SourceFault::Unreachable,
+            Error::Web { source, .. } => return Self { message: error.to_string(), ..source.clone().into() },
+            Error::Json(_) => SourceFault::AnswerInvalid,
+            Error::Stale(_) => SourceFault::DataExpired,
+            Error::Collapse(_) => SourceFault::DataCollapsed,
+        };
+        fault.failure(error.to_string())
+    }
 }
 
 /// What identifies the version of the document that was installed last.
@@ -79,7 +104,7 @@ impl VrpFeed {
     pub async fn refresh(&self, now: Timestamp) -> Result<bool, Error> {
         let refreshed = self.try_refresh(now).await;
         if let Err(error) = &refreshed {
-            self.store.set_last_error(error.to_string());
+            self.store.set_failure(Failure::from(error).at(now));
         }
         refreshed
     }
@@ -109,7 +134,8 @@ impl VrpFeed {
         };
         // Parsing 800,000 rows takes seconds, so it must not run on a thread that serves calls.
         let parsed = tokio::task::spawn_blocking(move || vrp_json::parse(&body, now)).await;
-        let document = parsed.map_err(|error| VrpJsonError::Json(error.to_string()))??;
+        let document =
+            parsed.map_err(|_| VrpJsonError::Json("the server could not read it".to_owned()))??;
         let generated = document.generated.or(modified).unwrap_or(now).min(now);
         self.store.install(document.vrps, generated, self.remaining_life(generated, now)?)?;
         next.generated = Some(generated);
@@ -120,7 +146,7 @@ impl VrpFeed {
     /// The age counts from when the data was made: a validator that has stopped leaves an unchanged file behind for ever.
     fn confirm_unchanged(&self, version: &InstalledVersion, now: Timestamp) -> Result<bool, Error> {
         self.remaining_life(version.generated.unwrap_or(now), now)?;
-        self.store.clear_last_error();
+        self.store.clear_failure();
         Ok(false)
     }
 

@@ -75,7 +75,7 @@ enum AsnJson<'a> {
 /// Parses a document, leaving out VRPs that have expired at `now`.
 pub fn parse(body: &[u8], now: Timestamp) -> Result<VrpDocument, VrpJsonError> {
     let document: DocumentJson<'_> =
-        serde_json::from_slice(body).map_err(|error| VrpJsonError::Json(error.to_string()))?;
+        serde_json::from_slice(body).map_err(|error| VrpJsonError::Json(position(&error)))?;
     let mut vrps = Vec::with_capacity(document.roas.len());
     for (row, roa) in document.roas.iter().enumerate() {
         let bad_row = |why: String| VrpJsonError::Row { row, why };
@@ -96,6 +96,12 @@ pub fn parse(body: &[u8], now: Timestamp) -> Result<VrpDocument, VrpJsonError> {
     let times = [&metadata.generated, &metadata.generated_time, &metadata.buildtime];
     let generated = times.into_iter().flatten().find_map(timestamp);
     Ok(VrpDocument { vrps: vrps.into_iter().collect(), generated })
+}
+
+/// Where a document stops being what it should be.
+fn position(error: &serde_json::Error) -> String {
+    let what = if error.is_eof() { "it ends" } else { "it is not as expected" };
+    format!("{what} in line {}, column {}", error.line(), error.column())
 }
 
 /// Accepts seconds since 1970 or an RFC 3339 string.

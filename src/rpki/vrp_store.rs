@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::collapse_guard::{Collapse, CollapseGuard};
 use super::vrps::VrpSet;
-use crate::model::{CouldNotCheck, Observed, Route, RouteVerdict};
+use crate::model::{CouldNotCheck, Failure, Observed, Route, RouteVerdict, SourceFault};
 
 /// A complete set of VRPs as it was installed.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub struct VrpStoreState {
     pub vrps: usize,
     /// The time of the data: for RTR, when the set was installed or last confirmed. `None` before the first set.
     pub time: Option<Timestamp>,
-    /// Why the source could not be refreshed; empty if the last attempt succeeded.
-    pub last_error: String,
+    /// Why the source could not be refreshed; `None` if the last attempt succeeded.
+    pub last_failure: Option<Failure>,
 }
 
 /// Holds the VRPs of one source and validates routes against them.
@@ -41,16 +41,16 @@ pub struct VrpStore {
     source: String,
     guard: CollapseGuard,
     installed: ArcSwapOption<InstalledSet>,
-    /// Held only to read or replace the text, never across an await.
-    last_error: Mutex<String>,
+    /// Held only to read or replace the value, never across an await.
+    last_failure: Mutex<Option<Failure>>,
     installs: watch::Sender<u64>,
 }
 
 impl VrpStore {
     /// Makes an empty store for the source of that name. `installs` is incremented with every set that is installed.
     pub fn new(source: String, guard: CollapseGuard, installs: watch::Sender<u64>) -> Self {
-        let last_error = Mutex::new("no VRPs were received yet".to_owned());
-        Self { source, guard, installed: ArcSwapOption::empty(), last_error, installs }
+        let last_failure = Mutex::new(Some(nothing_received()));
+        Self { source, guard, installed: ArcSwapOption::empty(), last_failure, installs }
     }
 
     /// The name of the source, as verdicts and the status report show it.
@@ -74,12 +74,12 @@ impl VrpStore {
                 %collapse,
                 "too many VRPs disappeared at once; the previous set stays in use until it expires"
             );
-            self.set_last_error(collapse.to_string());
+            self.set_failure(SourceFault::DataCollapsed.failure(collapse.to_string()).at(now));
             return Err(collapse);
         }
         let expires = Instant::now() + expire;
         self.installed.store(Some(Arc::new(InstalledSet { vrps: Arc::new(vrps), time: now, expires })));
-        self.clear_last_error();
+        self.clear_failure();
         self.installs.send_modify(|count| *count += 1);
         Ok(())
     }
@@ -89,18 +89,18 @@ impl VrpStore {
         if let Some(set) = self.installed.load_full() {
             let expires = Instant::now() + expire;
             self.installed.store(Some(Arc::new(InstalledSet { vrps: set.vrps.clone(), time: now, expires })));
-            self.clear_last_error();
+            self.clear_failure();
         }
     }
 
     /// Records why the source could not be refreshed.
-    pub fn set_last_error(&self, error: String) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    pub fn set_failure(&self, failure: Failure) {
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
     }
 
     /// Records that the source was refreshed.
-    pub fn clear_last_error(&self) {
-        self.set_last_error(String::new());
+    pub fn clear_failure(&self) {
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The state of the store, for the status report.
@@ -109,25 +109,31 @@ impl VrpStore {
         VrpStoreState {
             vrps: installed.as_ref().map_or(0, |set| set.vrps.len()),
             time: installed.as_ref().map(|set| set.time),
-            last_error: self.last_error(),
+            last_failure: self.last_failure(),
         }
     }
 
-    fn last_error(&self) -> String {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn last_failure(&self) -> Option<Failure> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Validates a route against the installed set. Fails if there is none or if it has expired (RFC 8210, section 6).
     pub fn validate(&self, route: Route) -> Result<Observed<RouteVerdict>, CouldNotCheck> {
         let installed = self.installed.load();
         let Some(set) = installed.as_ref() else {
-            return Err(CouldNotCheck::from_source(&self.source, self.last_error()));
+            let failure = self.last_failure().unwrap_or_else(nothing_received);
+            return Err(CouldNotCheck::from_source(&self.source, failure));
         };
         if Instant::now() >= set.expires {
-            let why = format!("its VRPs of {} have expired; {}", set.time, self.last_error());
-            return Err(CouldNotCheck::from_source(&self.source, why.trim_end_matches("; ")));
+            let why = self.last_failure().map_or(String::new(), |failure| format!("; {failure}"));
+            let expired = format!("its VRPs of {} have expired{why}", set.time);
+            return Err(CouldNotCheck::from_source(&self.source, SourceFault::DataExpired.failure(expired)));
         }
         let value = set.vrps.validate(route);
         Ok(Observed { value, source: self.source.clone(), time: set.time })
     }
+}
+
+fn nothing_received() -> Failure {
+    SourceFault::NoData.failure("no VRPs were received yet")
 }

@@ -9,7 +9,6 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use tonic_health::server::HealthReporter;
 
 use super::capabilities::Components;
 use super::triggers::{self, NEW_LEASE_JOBS, ROA_JOB};
@@ -20,7 +19,7 @@ use crate::expiry::ExpiryEngine;
 use crate::jobs::{AtStop, JobError, Scheduler, Timing, Work};
 use crate::ledger::Retention;
 use crate::notify::Notifier;
-use crate::rpc::{Problem, report_health};
+use crate::rpc::{HealthReport, Problem};
 use crate::rpki::Validator;
 use crate::sync::Syncer;
 use crate::telemetry;
@@ -68,7 +67,7 @@ const RENAMED_JOBS: [(&str, &str); 5] = [
 pub(super) fn start(
     settings: &Settings,
     components: &Components,
-    health: HealthReporter,
+    health: Arc<HealthReport>,
     stop: &CancellationToken,
 ) -> Scheduler {
     let scheduler = Scheduler::new(components.clock.clone(), &RENAMED_JOBS);
@@ -76,7 +75,7 @@ pub(super) fn start(
     validation_jobs(&scheduler, settings, components);
     event_jobs(&scheduler, settings, components);
     notification_jobs(&scheduler, components);
-    upkeep_jobs(&scheduler, components, health);
+    upkeep_jobs(&scheduler, health);
     tokio::spawn(triggers::run(scheduler.clone(), components.clone(), stop.clone()));
     scheduler
 }
@@ -208,7 +207,7 @@ fn notification_jobs(scheduler: &Scheduler, components: &Components) {
 }
 
 /// Looks after the process itself: its metrics and its health.
-fn upkeep_jobs(scheduler: &Scheduler, components: &Components, health: HealthReporter) {
+fn upkeep_jobs(scheduler: &Scheduler, health: Arc<HealthReport>) {
     let upkeep = || async {
         if let Some(metrics) = telemetry::metrics() {
             metrics.run_upkeep();
@@ -216,11 +215,10 @@ fn upkeep_jobs(scheduler: &Scheduler, components: &Components, health: HealthRep
         Ok(())
     };
     scheduler.add("metrics.upkeep", METRICS_UPKEEP_EVERY, Arc::new(move || upkeep().boxed()));
-    let (cache, allocator) = (components.cache.clone(), components.allocator.clone());
     let report = move || {
-        let (health, cache, allocator) = (health.clone(), cache.clone(), allocator.clone());
+        let health = health.clone();
         async move {
-            report_health(&health, &cache, &allocator).await;
+            health.update().await;
             Ok(())
         }
         .boxed()

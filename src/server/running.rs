@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::events::EventLog;
 use crate::jobs::Scheduler;
-use crate::rpc::report_health;
+use crate::rpc::HealthReport;
 use crate::telemetry;
 
 /// A server that runs. Dropping it does not stop it: call [`Running::stop`].
@@ -48,9 +48,10 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     let stores = stores::open(&settings, &clock).await?;
     let components = capabilities::build(&settings, stores, clock).await?;
     let (health, health_service) = tonic_health::server::health_reporter();
-    report_health(&health, &components.cache, &components.allocator).await;
+    let health = HealthReport::new(health, components.cache.clone(), components.allocator.clone());
+    health.update().await;
     let stop = CancellationToken::new();
-    let scheduler = jobs::start(&settings, &components, health, &stop);
+    let scheduler = jobs::start(&settings, &components, Arc::new(health), &stop);
     let edge = edge::serve(listeners, &settings, &components, &scheduler, health_service, &stop)?;
 
     tokio::spawn(components.log.clone().run());

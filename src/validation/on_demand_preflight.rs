@@ -14,7 +14,8 @@ use super::preflight::{
 };
 use crate::ledger::{Observation, ObservationKind};
 use crate::model::{
-    Asn, Check, CouldNotCheck, Network, Prefix, Reputation, Route, Verdict, VerdictState, VrfScope,
+    Asn, Check, CouldNotCheck, Network, Prefix, Reputation, Route, SourceFault, Verdict, VerdictState,
+    VrfScope,
 };
 
 /// A block that somebody wants to announce.
@@ -105,7 +106,8 @@ impl OnDemandChecks {
         if !self.sources.lists.is_configured() {
             return Ok(Err(CouldNotCheck::not_configured()));
         }
-        let unknown = |why| Err(CouldNotCheck::from_source("blocklists", why));
+        let unknown =
+            |why: &str| Err(CouldNotCheck::from_source("blocklists", SourceFault::NotAskedYet.failure(why)));
         let Some(prefix) = leased else { return Ok(unknown("only leased blocks are checked")) };
         let rows = self.observations.load(ObservationKind::Verdict, Some(prefix.id)).await?;
         let row = rows.iter().find(|row| row.subject == Check::Reputation.as_str());

@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::settings::ReputationPolicy;
-use crate::model::{Baseline, Cause, CouldNotCheck, KnownListing, ListingClass, Reputation, ZoneCoverage};
+use crate::model::{
+    Baseline, Cause, CouldNotCheck, Failure, KnownListing, ListingClass, Reputation, SourceFault,
+    ZoneCoverage,
+};
 
 /// One address on one blocklist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub struct ZoneProgress {
     /// How many addresses gave no answer when they were last asked about.
     pub failed: usize,
     /// Why the zone answers nothing at all; `None` if it does answer.
-    pub zone_error: Option<String>,
+    pub zone_failure: Option<Failure>,
 }
 
 /// The reputation of a block, and what it rests on.
@@ -59,7 +62,7 @@ pub fn judge(
     let (abuse, on_policy_lists) = (of_class(ListingClass::Abuse), of_class(ListingClass::Policy));
     let causes: Vec<Cause> = coverage
         .iter()
-        .filter_map(|(zone, coverage)| Some(Cause { source: zone.clone(), why: gap(coverage.as_ref())? }))
+        .filter_map(|(zone, coverage)| Some(Cause::new(zone, gap(coverage.as_ref())?)))
         .collect();
     let verdict = if !abuse.is_empty() {
         Ok(if share(abuse.len(), addresses) > policy.watch_share {
@@ -125,26 +128,31 @@ fn progress(zone: &str, coverage: Option<&ZoneCoverage>) -> ZoneProgress {
         zone: zone.to_owned(),
         complete: coverage.and_then(|coverage| coverage.complete),
         failed: coverage.map_or(0, |coverage| coverage.failed.len()),
-        zone_error: coverage
-            .and_then(|coverage| coverage.zone_error.as_ref())
-            .map(|(reason, _)| reason.clone()),
+        zone_failure: coverage.and_then(zone_failure),
     }
 }
 
 /// Why a zone's answers are not enough to call the block clean; `None` if they are.
-fn gap(coverage: Option<&ZoneCoverage>) -> Option<String> {
+fn gap(coverage: Option<&ZoneCoverage>) -> Option<Failure> {
     match coverage {
-        None => Some("it was not asked yet".to_owned()),
-        Some(ZoneCoverage { zone_error: Some((reason, _)), .. }) => Some(reason.clone()),
+        None => Some(SourceFault::NotAskedYet.failure("it was not asked yet")),
+        Some(coverage @ ZoneCoverage { zone_error: Some(_), .. }) => zone_failure(coverage),
         Some(ZoneCoverage { complete: None, .. }) => {
-            Some("it was not asked about every address yet".to_owned())
+            Some(SourceFault::NotAskedYet.failure("it was not asked about every address yet"))
         }
         Some(coverage) => {
             let (first, reason) = coverage.failed.first_key_value()?;
             let addresses = counted(coverage.failed.len(), "address", "addresses");
-            Some(format!("{addresses} gave no answer; {first}: {reason}"))
+            let message = format!("{addresses} gave no answer; {first}: {reason}");
+            Some(SourceFault::QueriesUnanswered.failure(message))
         }
     }
+}
+
+/// Why a zone as a whole gives no usable answers.
+fn zone_failure(coverage: &ZoneCoverage) -> Option<Failure> {
+    let (reason, at) = coverage.zone_error.as_ref()?;
+    Some(SourceFault::BlocklistUnusable.failure(reason).at(*at))
 }
 
 /// Sizes are far below 2^52.

@@ -6,7 +6,8 @@ use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFT
 use reqwest::{Client, StatusCode};
 use url::Url;
 
-use super::error::Error;
+use super::connection_fault::ConnectionFault;
+use super::error::{Error, PrivateAddress};
 use super::guard;
 
 /// Characters of the body of a refusal that are kept for the error text.
@@ -94,14 +95,16 @@ impl WebClient {
     }
 }
 
-/// The innermost message of an error; the outer ones only repeat the URL.
 fn broken(error: &reqwest::Error) -> Error {
     if error.is_timeout() {
         return Error::TimedOut;
     }
-    let mut inner: &dyn std::error::Error = error;
+    let mut inner: &(dyn std::error::Error + 'static) = error;
     while let Some(source) = inner.source() {
         inner = source;
+        if let Some(private) = inner.downcast_ref::<PrivateAddress>() {
+            return private.clone().into();
+        }
     }
-    Error::Broken(inner.to_string())
+    Error::Connection(ConnectionFault::of(error))
 }

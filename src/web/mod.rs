@@ -5,8 +5,10 @@
 //! connects to public addresses only; see [`guard`].
 
 mod client;
+mod connection_fault;
 mod error;
 pub mod guard;
 
 pub use client::{Fetched, WebClient};
+pub use connection_fault::ConnectionFault;
 pub use error::{Error, PrivateAddress};

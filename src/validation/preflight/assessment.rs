@@ -81,10 +81,10 @@ mod tests {
     use super::super::fixtures::{BLOCK, at, lease, observed, reputation_state, review, route, shown};
     use super::*;
     use crate::irr::IrrState;
-    use crate::model::{Cause, InvalidReason, Lease, Reputation, RouteState};
+    use crate::model::{Cause, InvalidReason, Lease, Reputation, RouteState, SourceFault};
 
     fn down(source: &str) -> CouldNotCheck {
-        CouldNotCheck::from_source(source, "no answer")
+        CouldNotCheck::from_source(source, SourceFault::TimedOut.failure("no answer"))
     }
 
     /// No source gives an answer: each is down, or none is configured.
@@ -128,7 +128,7 @@ mod tests {
             let unchecked: Vec<_> = findings.iter().skip(2).map(shown).collect();
             assert_eq!(unchecked, [wanted; 5]);
         }
-        let could_not = CouldNotCheck { causes: vec![Cause { source: "a".into(), why: "b".into() }] };
+        let could_not = CouldNotCheck { causes: vec![Cause::new("a", SourceFault::Refused.failure("b"))] };
         assert!(could_not.to_string().contains("a: b"));
     }
 

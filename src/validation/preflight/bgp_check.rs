@@ -71,8 +71,14 @@ impl AnnouncementReview<'_> {
     }
 }
 
+/// The first ASes and the number of the others.
 fn list(asns: &[Asn]) -> String {
-    asns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    const SHOWN: usize = 8;
+    let mut shown: Vec<String> = asns.iter().take(SHOWN).map(ToString::to_string).collect();
+    if asns.len() > SHOWN {
+        shown.push(format!("and {} more", asns.len() - SHOWN));
+    }
+    shown.join(", ")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::finding::{FindingActor, FindingSeverity, PreflightAspect, PreflightFinding};
 use super::review::AnnouncementReview;
 use crate::bgp;
-use crate::model::{CouldNotCheck, Reputation, Verdict, VerdictState};
+use crate::model::{CouldNotCheck, Reputation, SourceFault, Verdict, VerdictState};
 
 impl AnnouncementReview<'_> {
     /// Whether the blocklists list the block, by the verdict of the timed rounds.
@@ -19,7 +19,9 @@ impl AnnouncementReview<'_> {
             Ok(state @ VerdictState { verdict: Verdict::Reputation(reputation), .. }) => (state, *reputation),
             Ok(state) => {
                 let other = format!("the recorded verdict is about {}", state.verdict.check());
-                return self.unchecked(aspect, self.block, &CouldNotCheck::from_source("blocklists", other));
+                let could_not =
+                    CouldNotCheck::from_source("blocklists", SourceFault::AnswerInvalid.failure(other));
+                return self.unchecked(aspect, self.block, &could_not);
             }
             Err(could_not) => return self.unchecked_reputation(could_not),
         };
