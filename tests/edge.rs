@@ -70,22 +70,42 @@ async fn a_passed_deadline_answers_deadline_exceeded_and_the_write_goes_on() {
     assert!(server.allocate(request).await.unwrap().repeated);
 }
 
-#[tokio::test]
-async fn reflection_lists_every_service() {
-    let (_netbox, server) = ready().await;
+/// What reflection answers to one question.
+async fn reflect(server: &Server, question: MessageRequest) -> MessageResponse {
     let url = format!("http://{}", server.running.grpc);
     let channel = tonic::transport::Channel::from_shared(url).unwrap().connect().await.unwrap();
-    let request = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
     let mut answers = ServerReflectionClient::new(channel)
         .server_reflection_info(tokio_stream::iter([request]))
         .await
         .unwrap()
         .into_inner();
-    let Some(MessageResponse::ListServicesResponse(listed)) =
-        answers.message().await.unwrap().unwrap().message_response
+    answers.message().await.unwrap().unwrap().message_response.unwrap()
+}
+
+#[tokio::test]
+async fn reflection_knows_the_error_of_a_streamed_lookup_and_its_details() {
+    let (_netbox, server) = ready().await;
+    let mut declared = Vec::new();
+    for symbol in ["google.rpc.Status", "google.rpc.ErrorInfo", "google.rpc.BadRequest"] {
+        let question = MessageRequest::FileContainingSymbol(symbol.to_owned());
+        let MessageResponse::FileDescriptorResponse(files) = reflect(&server, question).await else {
+            panic!("{symbol} is in no file");
+        };
+        let file = prost_types::FileDescriptorProto::decode(&files.file_descriptor_proto[0][..]).unwrap();
+        let name = symbol.rsplit('.').next();
+        assert!(file.message_type.iter().any(|message| message.name.as_deref() == name), "{symbol}");
+        declared.push((file.name().to_owned(), file.message_type.len()));
+    }
+    // A file of this name is in two sets of descriptors. The one that the API was built from is shown.
+    assert_eq!(declared[0], ("google/rpc/status.proto".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn reflection_lists_every_service() {
+    let (_netbox, server) = ready().await;
+    let MessageResponse::ListServicesResponse(listed) =
+        reflect(&server, MessageRequest::ListServices(String::new())).await
     else {
         panic!("no list of services");
     };
@@ -98,7 +118,8 @@ async fn reflection_lists_every_service() {
 #[tokio::test]
 async fn a_request_that_is_too_large_is_refused_before_it_is_read() {
     let (_netbox, mut server) = ready().await;
-    let request = v1::BatchLookupAddressesRequest { addresses: vec!["x".repeat(2 << 20)], ..Default::default() };
+    let request =
+        v1::BatchLookupAddressesRequest { addresses: vec!["x".repeat(2 << 20)], ..Default::default() };
     let status = server.prefixes.batch_lookup_addresses(request).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
 }

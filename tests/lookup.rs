@@ -245,20 +245,74 @@ async fn vrfs_are_listed_by_id_in_pages() {
     assert_eq!(fields, ["page_size", "page_token"]);
 }
 
-/// A NetBox whose prefix and address carry a tag and a custom field of so many bytes.
+#[tokio::test]
+async fn the_utilization_of_a_prefix_is_counted_by_id_and_by_network() {
+    use v1::get_utilization_request::Key;
+    let (netbox, server) = filled().await;
+    for host in ["203.0.113.9/28", "203.0.113.77/24"] {
+        netbox.post("ipam/ip-addresses/", json!({ "address": host })).await;
+    }
+    let ask = async |key, vrf| {
+        let request = v1::GetUtilizationRequest { key, vrf };
+        server.prefixes.clone().get_utilization(request).await.map(tonic::Response::into_inner)
+    };
+    let network = |text: &str| Some(Key::Prefix(text.to_owned()));
+    eventually("the addresses are in the cache", async || {
+        ask(network("203.0.113.0/24"), None).await.unwrap().utilization.unwrap().recorded_count == Some(3)
+    })
+    .await;
+    let answer = ask(network("203.0.113.0/24"), None).await.unwrap();
+    assert!(answer.cache.unwrap().live);
+    let prefix = answer.prefix.unwrap();
+    assert_eq!((prefix.prefix.as_str(), prefix.view()), ("203.0.113.0/24", v1::RecordView::Basic));
+    let counted = answer.utilization.unwrap();
+    // Two of the three addresses are among the 16 of the child prefix; .0 is one of these 16, and .255 is left.
+    let expected = v1::Utilization {
+        total_count: Some(256),
+        recorded_count: Some(3),
+        in_range_count: Some(0),
+        in_child_prefix_count: Some(14),
+        not_assignable_count: Some(1),
+        quarantined_count: Some(0),
+        free_count: Some(238),
+        largest_free_prefix_length: Some(25),
+    };
+    assert_eq!(counted, expected);
+    assert_eq!(ask(Some(Key::PrefixId(prefix.id)), None).await.unwrap().utilization, Some(expected));
+    // A count of 2^64 or more is absent.
+    let six = ask(network("2001:db8::/32"), None).await.unwrap().utilization.unwrap();
+    assert_eq!((six.total_count, six.recorded_count, six.free_count), (None, Some(0), None));
+    let empty = ask(network("203.0.113.0/24"), vrf(1)).await.unwrap().utilization.unwrap();
+    assert_eq!((empty.recorded_count, empty.free_count), (Some(0), Some(254)));
+    for (key, vrf, code, why) in [
+        (network("192.0.2.0/24"), None, Code::NotFound, "PREFIX_NOT_FOUND"),
+        (network("203.0.113.0/24"), vrf(99), Code::NotFound, "VRF_NOT_FOUND"),
+        (Some(Key::PrefixId(0)), None, Code::InvalidArgument, "INVALID_FIELDS"),
+        (None, None, Code::InvalidArgument, "INVALID_FIELDS"),
+    ] {
+        assert_eq!(reason(&ask(key.clone(), vrf).await.unwrap_err()), (code, why.to_owned()), "{key:?}");
+    }
+}
+
+/// A NetBox whose prefix and address carry a tag, and custom fields of so many bytes together.
 async fn with_notes(bytes: usize) -> (NetBox, Server) {
     let netbox = NetBox::emulated().await;
-    let types = ["ipam.prefix", "ipam.ipaddress"];
-    let field = json!({ "name": "notes", "label": "Notes", "type": "longtext", "object_types": types });
-    netbox.post("extras/custom-fields/", field).await;
     netbox.post("extras/tags/", json!({ "name": "Web", "slug": "web" })).await;
-    let fields = json!({ "lease_owner": "ACME-LIR", "notes": "x".repeat(bytes) });
     let tags = json!([{ "slug": "web" }]);
-    let prefix = json!({ "prefix": "203.0.113.0/24", "custom_fields": fields, "tags": tags });
+    let lease = json!({ "lease_owner": "ACME-LIR" });
+    let prefix = json!({ "prefix": "203.0.113.0/24", "custom_fields": lease, "tags": tags });
     netbox.post("ipam/prefixes/", prefix).await;
-    let fields = json!({ "notes": "x".repeat(bytes) });
-    let address = json!({ "address": "203.0.113.5/24", "custom_fields": fields, "tags": tags });
-    netbox.post("ipam/ip-addresses/", address).await;
+    netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.5/24", "tags": tags })).await;
+    // Several, because a server takes requests of a certain size only.
+    for name in ["notes_1", "notes_2", "notes_3", "notes_4"] {
+        let types = ["ipam.prefix", "ipam.ipaddress"];
+        let field = json!({ "name": name, "label": name, "type": "longtext", "object_types": types });
+        netbox.post("extras/custom-fields/", field).await;
+        let body = json!({ "custom_fields": { name: "x".repeat(bytes / 4) } });
+        for path in ["ipam/prefixes/1/", "ipam/ip-addresses/1/"] {
+            assert_eq!(netbox.rest("PATCH", path, Some(body.clone())).await.0, 200);
+        }
+    }
     let server = Server::before(&netbox).await;
     (netbox, server)
 }
@@ -354,17 +408,22 @@ async fn a_batch_of_a_thousand_addresses_with_chains_of_five_fits_a_client_at_it
         ("extras/tags/", "Web tier"),
         ("extras/tags/", "Monitored by NOC"),
         ("extras/tags/", "Billing 2026"),
+        ("extras/tags/", "Announced by AS64500"),
     ] {
         let slug = name.to_lowercase().replace(' ', "-");
         netbox.post(path, json!({ "name": name, "slug": slug })).await;
     }
-    for name in ["contract", "rack", "handover"] {
+    for name in ["contract", "rack", "handover", "contact", "abuse_mailbox", "review"] {
         let types = ["ipam.prefix", "ipam.ipaddress"];
         let field = json!({ "name": name, "label": name, "type": "text", "object_types": types });
         netbox.post("extras/custom-fields/", field).await;
     }
-    let tags = json!([{ "slug": "web-tier" }, { "slug": "monitored-by-noc" }, { "slug": "billing-2026" }]);
-    let ours = json!({ "contract": "C-2026-004711", "rack": "FRA3 R12", "handover": "Ports 1 to 4, badge at the desk" });
+    let tags = json!([{ "slug": "web-tier" }, { "slug": "monitored-by-noc" }, { "slug": "billing-2026" }, { "slug": "announced-by-as64500" }]);
+    let ours = json!({
+        "contract": "C-2026-004711", "rack": "FRA3 R12", "handover": "Ports 1 to 4, badge at the desk",
+        "contact": "noc@customer.example", "abuse_mailbox": "abuse@customer.example",
+        "review": "Reviewed in May 2026, next review when the second uplink is in service",
+    });
     let record = |key: &str, value: String, lease: bool| {
         let mut fields = ours.clone();
         if lease {
@@ -414,7 +473,8 @@ async fn a_batch_of_a_thousand_addresses_with_chains_of_five_fits_a_client_at_it
     assert!((1_000_000..2_500_000).contains(&bytes), "{bytes} bytes");
     // In full it would not fit, and says so before a client runs into its limit.
     let full = v1::BatchLookupAddressesRequest { view: v1::RecordView::Full.into(), ..request };
-    let refused = server.prefixes.clone().batch_lookup_addresses(full).await.unwrap_err();
+    let answered = server.prefixes.clone().batch_lookup_addresses(full).await;
+    let refused = answered.map(|answer| answer.get_ref().encoded_len()).unwrap_err();
     assert_eq!(reason(&refused), (Code::ResourceExhausted, "ANSWER_TOO_LARGE".to_owned()));
     assert!(refused.message().contains("fewer addresses"), "{refused:?}");
 }

@@ -7,8 +7,11 @@ use prost_types::value::Kind;
 use super::parse::View;
 use super::proto;
 use super::proto::v1;
+use crate::allocation::Utilization;
 use crate::cache::{Cache, Index};
-use crate::model::{Address, Failure, Lease, NamedRef, Prefix, Reputation, Revision, RoaStatus, TermPhase, Vrf, VrfScope};
+use crate::model::{
+    Address, Failure, Lease, NamedRef, Prefix, Reputation, Revision, RoaStatus, TermPhase, Vrf, VrfScope,
+};
 
 pub(super) fn date(date: Date) -> proto::Date {
     proto::Date { year: date.year().into(), month: date.month().into(), day: date.day().into() }
@@ -180,17 +183,28 @@ pub(super) fn failure(failure: Failure) -> v1::Failure {
     }
 }
 
+/// How the addresses of a prefix are used. A count that the field cannot hold is left out.
+pub(super) fn utilization(used: &Utilization) -> v1::Utilization {
+    let count = |count: u128| u64::try_from(count).ok();
+    v1::Utilization {
+        total_count: count(used.total),
+        recorded_count: count(used.recorded),
+        in_range_count: count(used.in_ranges),
+        in_child_prefix_count: count(used.in_child_prefixes),
+        not_assignable_count: count(used.not_assignable),
+        quarantined_count: count(used.quarantined),
+        free_count: count(used.free),
+        largest_free_prefix_length: used.largest_free_prefix_length.map(Into::into),
+    }
+}
+
 /// How old answers from the cache are at the instant `now`.
 pub(super) fn cache_state(cache: &Cache, now: Timestamp) -> v1::CacheState {
     let freshness = cache.freshness();
     let synced = freshness.synced_at();
     // A clock that was set back does not make the cache younger than fresh.
     let age = synced.map(|at| std::time::Duration::try_from(now.duration_since(at)).unwrap_or_default());
-    v1::CacheState {
-        sync_time: synced.map(timestamp),
-        age: age.map(duration),
-        live: freshness.is_live(),
-    }
+    v1::CacheState { sync_time: synced.map(timestamp), age: age.map(duration), live: freshness.is_live() }
 }
 
 fn custom_fields(fields: &serde_json::Map<String, serde_json::Value>) -> Option<prost_types::Struct> {

@@ -13,24 +13,31 @@ use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::prefix_service_server::PrefixService;
 use super::{convert, page};
+use crate::allocation::Allocator;
 use crate::cache::{Cache, Lookup, PrefixFilter, VrfKey, search_prefixes};
 use crate::clock::Clock;
 use crate::events::Historian;
 use crate::model::{VrfId, VrfScope};
 
-/// Handles PrefixService. Answers come from the cache; the historian answers for the past.
+/// Handles PrefixService. Answers come from the cache; the historian answers for the past, and the allocator for the use of a prefix.
 #[derive(Clone)]
 pub struct PrefixHandler {
     cache: Arc<Cache>,
     clock: Arc<dyn Clock>,
     historian: Arc<Historian>,
+    allocator: Arc<Allocator>,
     encoded: Arc<EncodedCache>,
 }
 
 impl PrefixHandler {
-    /// A handler over this cache and its history.
-    pub fn new(cache: Arc<Cache>, clock: Arc<dyn Clock>, historian: Arc<Historian>) -> Self {
-        Self { cache, clock, historian, encoded: Arc::new(EncodedCache::new()) }
+    /// A handler over this cache and its history. The allocator says how prefixes are used.
+    pub fn new(
+        cache: Arc<Cache>,
+        clock: Arc<dyn Clock>,
+        historian: Arc<Historian>,
+        allocator: Arc<Allocator>,
+    ) -> Self {
+        Self { cache, clock, historian, allocator, encoded: Arc::new(EncodedCache::new()) }
     }
 
     fn cache_state(&self) -> v1::CacheState {
@@ -167,6 +174,9 @@ impl PrefixHandler {
 /// How to get an answer about one prefix or address that is too large.
 const SMALLER_RECORD: &str = "ask for the BASIC view";
 
+/// What is left where the BASIC view is too large.
+const ONLY_IN_NETBOX: &str = "the record can only be read in NetBox";
+
 /// The filters as the text whose digest a page token carries. It never changes, so that tokens of an earlier version are
 /// still valid; tests/golden/tokens.json holds such tokens.
 fn filter_text(within: &str, filter: &PrefixFilter) -> String {
@@ -250,9 +260,25 @@ impl PrefixService for PrefixHandler {
 
     async fn get_utilization(
         &self,
-        _request: Request<v1::GetUtilizationRequest>,
+        request: Request<v1::GetUtilizationRequest>,
     ) -> Result<Response<v1::GetUtilizationResponse>, Status> {
-        Err(Status::unimplemented("GetUtilization"))
+        use v1::get_utilization_request::Key;
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let named = request.key.map(|key| match key {
+            Key::PrefixId(id) => NamedPrefix::Id(id),
+            Key::Prefix(text) => NamedPrefix::Prefix(text),
+        });
+        let key = violations.prefix_key(&self.cache, named, request.vrf.as_ref());
+        let key = violations.finish_with(key)?;
+        let (prefix, used, index) = self.allocator.utilization(key).await.map_err(Problem::from)?;
+        let answer = v1::GetUtilizationResponse {
+            prefix: Some(convert::prefix(&index, &prefix, self.clock.today(), View::Basic)),
+            utilization: Some(convert::utilization(&used)),
+            cache: Some(self.cache_state()),
+        };
+        page::check_size(&answer, ONLY_IN_NETBOX)?;
+        Ok(Response::new(answer))
     }
 
     async fn list_vrfs(

@@ -117,7 +117,7 @@ fn services(
         clock, cache, log, syncer, allocator, registrar, historian, notifier, on_demand, ..
     } = components.clone();
     let bookmarks = settings.events.bookmark_interval;
-    let prefixes = PrefixHandler::new(cache.clone(), clock.clone(), historian.clone());
+    let prefixes = PrefixHandler::new(cache.clone(), clock.clone(), historian.clone(), allocator.clone());
     let leases = LeaseHandler::new(cache.clone(), registrar, clock.clone(), log.clone(), bookmarks);
     let allocations = AllocationHandler::new(cache.clone(), allocator.clone(), clock.clone());
     let validations = ValidationHandler::new(on_demand.clone(), cache.clone(), clock.clone(), stop.clone());

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
+use leasehold::allocation::{Allocator, Policy};
 use leasehold::cache::{Batch, Cache, Position};
 use leasehold::clock::{Clock, SystemClock};
 use leasehold::events::{EventLog, Historian};
@@ -78,6 +79,15 @@ pub async fn service(count: u32) -> PrefixHandler {
     let log = EventLog::open(ledger.journal, clock.clone()).await.unwrap();
     // Nobody asks it anything.
     let nowhere = NetBoxSettings::new("http://127.0.0.1:9/".parse().unwrap(), SecretString::from("none"));
-    let historian = Historian::new(Client::new(&nowhere).unwrap(), cache.clone(), log);
-    PrefixHandler::new(cache, clock, Arc::new(historian))
+    let client = Client::new(&nowhere).unwrap();
+    let historian = Arc::new(Historian::new(client.clone(), cache.clone(), log));
+    let allocator = Allocator::new(
+        client,
+        cache.clone(),
+        ledger.intents,
+        ledger.quarantine,
+        clock.clone(),
+        Policy::default(),
+    );
+    PrefixHandler::new(cache, clock, historian, Arc::new(allocator))
 }
