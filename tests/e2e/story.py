@@ -1,14 +1,19 @@
-"""The commands of the README against a real NetBox. After each step pynetbox reads what NetBox holds."""
+"""The main job and the examples of the documents against a real NetBox. After each step pynetbox reads what NetBox holds."""
 
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 import uuid
 
 from stage import BINARY, GRPCURL, URL, Stage, check, exit_code, until
+
+ROOT = pathlib.Path(__file__).parents[2]
+# The documents whose lines with `leasehold` tell one story, so that they can be run in turn.
+TRANSCRIPTS = ["README.md", "quickstart.md"]
 
 
 class Story(Stage):
@@ -18,6 +23,7 @@ class Story(Stage):
         try:
             self.main_job()
             self.with_grpcurl()
+            self.documents()
         finally:
             self.stop()
 
@@ -82,16 +88,16 @@ class Story(Stage):
               lambda: "records" in self.looked_up("203.0.113.200"), times)
         made.delete()
         until("an address deleted with pynetbox is no longer in lookup",
-              lambda: "records" not in self.looked_up("203.0.113.200"), times)
+              lambda: not self.looked_up("203.0.113.200").get("records"), times)
         # The median, so that one pause of a busy machine is not taken for the server's.
         check("changes made with pynetbox are in lookup within 3 s", sorted(times)[1] < 3, times)
 
         self.leasehold("release", "--allocation", request)
         left = list(self.netbox.ipam.ip_addresses.filter(cf_allocation_id=[f"{request}/{n}" for n in range(3)]))
         check("pynetbox finds no released address", left == [], left)
-        self.leasehold("lookup", "192.0.2.1", code=3)
+        self.leasehold("lookup", "192.0.2.1", code=1)
         self.leasehold("allocate", "--prefix", "203.0.113.5/24", code=1)
-        self.leasehold("allocate", "--count", "1", code=1)
+        self.leasehold("allocate", "--count", "1", code=2)
         self.leasehold("no-such-command", code=2)
 
     def with_grpcurl(self):
@@ -105,16 +111,40 @@ class Story(Stage):
             check(f"grpcurl describes {service}", code == 0 and "rpc" in described, described)
             code, health = self.grpcurl("-d", json.dumps({"service": service}), self.grpc, "grpc.health.v1.Health/Check")
             check(f"{service} is healthy", '"SERVING"' in health, health)
-        # The README's own lines, against this server.
-        readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
-        lines = [line.strip().removeprefix("$ ") for line in readme.splitlines() if line.strip().startswith("$ grpcurl")]
-        for method in ["LookupAddress", "RegisterLease", "AllocateAddresses"]:
-            found = [line for line in lines if line.endswith(method)]
-            check(f"the README has a grpcurl line for {method}", bool(found), lines)
-            for line in found:
-                line = line.replace("grpcurl", GRPCURL, 1).replace("127.0.0.1:50051", self.grpc)
-                done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)
-                check(f"the README's line for {method} works", done.returncode == 0, (line, done.stdout, done.stderr))
+
+    def documents(self):
+        """Every line of a document that begins with `$` and calls the API or the program, as a reader would type it."""
+        for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+            if path.name == "http.md":
+                continue  # connect.py runs its lines against the demo, as it says.
+            name = path.relative_to(ROOT)
+            for line, refused in examples(path.read_text()):
+                if line.startswith("leasehold ") and name.name not in TRANSCRIPTS:
+                    continue
+                done = subprocess.run(self.typed(line), shell=True, env=self.env, capture_output=True, text=True, timeout=60)
+                check(f"{name}: {line[:100]} {'is refused' if refused else 'works'}", (done.returncode != 0) == refused,
+                      (line, done.returncode, done.stdout, done.stderr))
+
+    def typed(self, line):
+        line = line.replace("127.0.0.1:50051", self.grpc).replace("127.0.0.1:50080", self.http)
+        program, rest = line.split(" ", 1)
+        programs = {"grpcurl": GRPCURL, "curl": "curl --silent --show-error --fail-with-body", "leasehold": BINARY}
+        return f"{programs[program]} {rest}"
+
+
+def examples(text):
+    """The lines that a reader types, and for each whether the document shows an error as its answer."""
+    found, latest = [], None
+    for line in text.replace("\\\n", " ").splitlines():
+        typed = re.match(r"\$ ((?:grpcurl|curl|leasehold) .*)", line)
+        if typed:
+            latest = [typed.group(1), False]
+            found.append(latest)
+        elif line.startswith("```"):
+            latest = None
+        elif line.startswith("error: ") and latest:
+            latest[1] = True
+    return found
 
 
 with tempfile.TemporaryDirectory() as directory:
