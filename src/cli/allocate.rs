@@ -1,18 +1,17 @@
-//! `leasehold allocate`: addresses, a child prefix (`--length`) or one named address (`--address`).
+//! `leasehold allocate`: addresses, or a child prefix (`--length`).
 
 use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Args;
 
+use super::assign::assign;
 use super::connect::{allocations, refusal};
 use super::exit::{CliFailure, CommandResult};
-use super::json;
-use super::options::{ClientArgs, OutputFormat};
-use super::records::print_addresses;
+use super::options::{ClientArgs, WriteArgs};
+use super::records::{print_addresses, print_prefixes, print_write_note};
 use super::references::{parse_tenant, parse_vrf};
-use super::terminal::{errln, outln};
-use crate::model::RequestId;
+use super::values;
 use crate::rpc::proto::v1;
 use crate::rpc::proto::v1::allocate_addresses_request::Source as AddressSource;
 use crate::rpc::proto::v1::allocate_prefix_request::Source as PrefixSource;
@@ -31,7 +30,7 @@ pub(crate) struct AllocateArgs {
     /// Allocate a child prefix of this length instead of addresses
     #[arg(long, value_name = "LENGTH", conflicts_with = "address")]
     length: Option<i32>,
-    /// Allocate this one address
+    /// Record this one address; the same as `leasehold assign ADDRESS`
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["prefix", "owner", "tag_wanted", "role_wanted"])]
     address: Option<IpAddr>,
     /// Requirement: owner of the lease
@@ -79,52 +78,34 @@ pub(crate) struct AllocateArgs {
     /// Allocate for sending mail: only from space that is reserved for it
     #[arg(long, conflicts_with = "address")]
     mail: bool,
-    /// Id of this request, by which a retry is recognised [default: a new one, printed before it is sent]
-    #[arg(long, value_name = "ID")]
-    request_id: Option<RequestId>,
-    /// Print what would be allocated, without writing
-    #[arg(long)]
-    validate_only: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 }
 
-pub(crate) async fn run(mut args: AllocateArgs) -> CommandResult {
-    let request_id = args.request_id.take().unwrap_or_else(|| {
-        let id = RequestId::random();
-        // Printed before the request is sent: if the answer is lost, a retry needs it.
-        errln!("request id {id}");
-        id
-    });
+pub(crate) async fn run(args: AllocateArgs) -> CommandResult {
     match (args.address, args.length) {
-        (Some(address), _) => assign_address(args, request_id, address).await,
-        (None, Some(length)) => allocate_prefix(args, request_id, length).await,
-        (None, None) => allocate_addresses(args, request_id).await,
+        (Some(address), _) => {
+            let request = v1::AssignAddressRequest {
+                address: address.to_string(),
+                vrf: args.vrf,
+                description: args.description,
+                dns_name: args.dns_name,
+                status: args.status,
+                tenant: args.tenant,
+                tags: args.tags,
+                request_id: args.write.id(),
+                validate_only: args.write.validate_only,
+            };
+            assign(&args.client, request).await
+        }
+        (None, Some(length)) => allocate_prefix(args, length).await,
+        (None, None) => allocate_addresses(args).await,
     }
 }
 
-async fn assign_address(args: AllocateArgs, request_id: RequestId, address: IpAddr) -> CommandResult {
-    let request = v1::AssignAddressRequest {
-        address: address.to_string(),
-        vrf: args.vrf,
-        description: args.description,
-        dns_name: args.dns_name,
-        status: args.status,
-        tenant: args.tenant,
-        tags: args.tags,
-        request_id: request_id.into(),
-        validate_only: args.validate_only,
-    };
-    let mut client = allocations(&args.client).await?;
-    let answer = client.assign_address(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("AssignAddressResponse", &answer)?,
-        OutputFormat::Table => print_addresses(&answer.address.into_iter().collect::<Vec<_>>()),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn allocate_prefix(args: AllocateArgs, request_id: RequestId, length: i32) -> CommandResult {
+async fn allocate_prefix(args: AllocateArgs, length: i32) -> CommandResult {
     let request = v1::AllocatePrefixRequest {
         purpose: args.purpose().into(),
         source: Some(match ParentChoice::from_args(&args)? {
@@ -138,23 +119,23 @@ async fn allocate_prefix(args: AllocateArgs, request_id: RequestId, length: i32)
         tenant: args.tenant,
         tags: args.tags,
         exclusions: args.exclude,
-        request_id: request_id.into(),
-        validate_only: args.validate_only,
+        request_id: args.write.id(),
+        validate_only: args.write.validate_only,
         ..v1::AllocatePrefixRequest::default()
     };
     let mut client = allocations(&args.client).await?;
     let answer = client.allocate_prefix(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("AllocatePrefixResponse", &answer)?,
-        OutputFormat::Table => {
-            let prefix = answer.prefix.unwrap_or_default();
-            outln!("{} (id {}) of {}", prefix.prefix, prefix.id, answer.parent.unwrap_or_default().prefix);
-        }
-    }
+    print_write_note(args.write.validate_only, answer.repeated);
+    args.client.output.print(
+        "AllocatePrefixResponse",
+        &answer,
+        answer.prefix.as_ref().map(|prefix| prefix.prefix.clone()),
+        |output| print_prefixes(output, answer.prefix.as_slice()),
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn allocate_addresses(args: AllocateArgs, request_id: RequestId) -> CommandResult {
+async fn allocate_addresses(args: AllocateArgs) -> CommandResult {
     let request = v1::AllocateAddressesRequest {
         purpose: args.purpose().into(),
         include_quarantined: args.include_quarantined,
@@ -171,20 +152,18 @@ async fn allocate_addresses(args: AllocateArgs, request_id: RequestId) -> Comman
         tags: args.tags,
         exclusions: args.exclude,
         include_child_prefixes: args.include_child_prefixes,
-        request_id: request_id.into(),
-        validate_only: args.validate_only,
+        request_id: args.write.id(),
+        validate_only: args.write.validate_only,
     };
     let mut client = allocations(&args.client).await?;
     let answer = client.allocate_addresses(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("AllocateAddressesResponse", &answer)?,
-        OutputFormat::Table => {
-            print_addresses(&answer.addresses);
-            if answer.repeated {
-                outln!("This request was answered before; these are the same addresses.");
-            }
-        }
-    }
+    print_write_note(args.write.validate_only, answer.repeated);
+    args.client.output.print(
+        "AllocateAddressesResponse",
+        &answer,
+        answer.addresses.iter().map(values::host),
+        |output| print_addresses(output, &answer.addresses),
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -216,7 +195,7 @@ impl ParentChoice {
         };
         // The API accepts a requirement that any block meets, but on a command line that is more likely a mistake.
         if requirement.owner.is_empty() && requirement.tag.is_empty() && requirement.role.is_empty() {
-            return Err(CliFailure::new(
+            return Err(CliFailure::usage(
                 "name a block: --prefix, or a requirement with --owner, --with-tag or --with-role",
             ));
         }

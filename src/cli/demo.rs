@@ -9,28 +9,29 @@ mod story;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use secrecy::SecretString;
+use tempfile::TempDir;
 
 use super::connect;
-use super::exit::CommandResult;
+use super::exit::{CliFailure, CommandResult};
 use super::options::ServerArgs;
-use super::stop_signal::wait_for_stop;
+use super::stop_signal::StopSignals;
 use super::terminal::outln;
 use crate::allocation::Policy;
 use crate::clock::Clock;
 use crate::config::{CheckSettings, EventSettings, LogFormat, Settings};
-use crate::emulator::Emulator;
+use crate::emulator::{Emulator, Listening};
 use crate::expiry::Schedule;
 use crate::ledger::LedgerSettings;
 use crate::netbox::{Client, NetBoxSettings, schema};
 use crate::notify::NotifySettings;
 use crate::rpki::vrp_feed::{VrpFeedSettings, VrpLocation};
 use crate::rpki::{RpkiSettings, RpkiSource};
+use crate::server::Running;
 use crate::validation::preflight::PreflightAspect;
 use crate::{server, telemetry};
 use narrator::{BLOCK, Narrator};
@@ -52,48 +53,79 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef01234567";
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 pub(crate) async fn run(args: DemoArgs, clock: Arc<dyn Clock>) -> CommandResult {
-    telemetry::start_logging("error", LogFormat::Text);
-    let emulator = Emulator::new(TOKEN, clock.clone());
-    let listening = emulator.listen(LOOPBACK).await?;
-    let netbox = NetBoxSettings::new(listening.url().parse()?, SecretString::from(TOKEN));
-    let client = Client::new(&netbox)?;
-    client.connect().await?;
-    for step in schema::plan(&client).await? {
-        schema::apply(&client, &step).await?;
-    }
-    let default = |port| if args.exit { LOOPBACK } else { SocketAddr::new(LOOPBACK.ip(), port) };
-    let grpc_listen = args.grpc_listen.unwrap_or_else(|| default(50051));
-    let http_listen = args.http_listen.unwrap_or_else(|| default(50080));
-    // A VRP file as a validator writes it: a ROA for the first block, and none for the others.
-    let directory = tempfile::tempdir()?;
-    let vrps = directory.path().join("vrps.json");
-    std::fs::write(
-        &vrps,
-        format!(r#"{{"roas":[{{"asn":"AS64500","prefix":"{BLOCK}","maxLength":24,"ta":"demo"}}]}}"#),
-    )?;
-    let running = server::start(settings(netbox, (grpc_listen, http_listen), &vrps)).await?;
-    outln!("An emulated NetBox listens on {}, Leasehold on {}.", listening.url(), running.grpc);
-    let caller = ServerArgs { server: format!("http://{}", running.grpc), token: None, timeout: 20 };
-    let connection = connect::connect(&caller).await?;
-    let narrator = Narrator::new(&connection, running.grpc, clock.today());
-    let listening = story::run(narrator, &emulator, listening).await?;
-    outln!("");
-    outln!("Every step gave the expected result.");
+    let mut signals = StopSignals::listen()?;
+    let demo = tokio::select! {
+        demo = Demo::tell(&args, &clock) => demo?,
+        signal = signals.next() => return Ok(signal.exit_code()),
+    };
     if !args.exit {
+        demo.print_how_to_go_on();
+        signals.next().await;
+    }
+    let Demo { running, listening, _directory } = demo;
+    let stop = async {
+        running.stop().await;
+        listening.stop().await;
+    };
+    Ok(signals.drain(stop).await)
+}
+
+/// The demo after its last step: what still runs.
+struct Demo {
+    running: Running,
+    listening: Listening,
+    /// Holds the VRP file as long as the server may read it.
+    _directory: TempDir,
+}
+
+impl Demo {
+    /// Starts a NetBox and a server, and goes through the story.
+    async fn tell(args: &DemoArgs, clock: &Arc<dyn Clock>) -> Result<Self, CliFailure> {
+        telemetry::start_logging("error", LogFormat::Text);
+        let emulator = Emulator::new(TOKEN, clock.clone());
+        let listening = emulator.listen(LOOPBACK).await?;
+        let netbox = NetBoxSettings::new(listening.url().parse()?, SecretString::from(TOKEN));
+        let client = Client::new(&netbox)?;
+        client.connect().await?;
+        for step in schema::plan(&client).await? {
+            schema::apply(&client, &step).await?;
+        }
+        let default = |port| if args.exit { LOOPBACK } else { SocketAddr::new(LOOPBACK.ip(), port) };
+        let grpc_listen = args.grpc_listen.unwrap_or_else(|| default(50051));
+        let http_listen = args.http_listen.unwrap_or_else(|| default(50080));
+        // A VRP file as a validator writes it: a ROA for the first block, and none for the others.
+        let directory = tempfile::tempdir()?;
+        let vrps = directory.path().join("vrps.json");
+        std::fs::write(
+            &vrps,
+            format!(r#"{{"roas":[{{"asn":"AS64500","prefix":"{BLOCK}","maxLength":24,"ta":"demo"}}]}}"#),
+        )?;
+        let running = server::start(settings(netbox, (grpc_listen, http_listen), &vrps)).await?;
+        outln!("An emulated NetBox listens on {}, Leasehold on {}.", listening.url(), running.grpc);
+        let caller = ServerArgs {
+            server: format!("http://{}", running.grpc),
+            token: None,
+            timeout: Some(Duration::from_secs(20)),
+        };
+        let connection = connect::connect(&caller).await?;
+        let narrator = Narrator::new(&connection, running.grpc, clock.today());
+        let listening = story::run(narrator, &emulator, listening).await?;
+        outln!("");
+        outln!("Every step gave the expected result.");
+        Ok(Self { running, listening, _directory: directory })
+    }
+
+    fn print_how_to_go_on(&self) {
         outln!(
             "Leasehold keeps running on {}: try the lines above. Ctrl-C ends it and discards everything.",
-            running.grpc
+            self.running.grpc
         );
-        outln!("The same calls are JSON by HTTP on {}:", running.http);
+        outln!("The same calls are JSON by HTTP on {}:", self.running.http);
         outln!(
             "   $ curl -H 'content-type: application/json' -d '{{\"address\":\"203.0.113.5\"}}' http://{}/leasehold.v1.PrefixService/LookupAddress",
-            running.http
+            self.running.http
         );
-        wait_for_stop().await?;
     }
-    running.stop().await;
-    listening.stop().await;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The settings of the demo's server, which listens on two addresses: one for gRPC and one for HTTP.

@@ -1,14 +1,13 @@
 //! `leasehold emulate-netbox`: an emulated NetBox that listens until it is stopped.
 
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::exit::CommandResult;
-use super::stop_signal::wait_for_stop;
+use super::stop_signal::StopSignals;
 use super::terminal::outln;
 use crate::clock::Clock;
 use crate::emulator::{Emulator, Faults};
@@ -45,6 +44,7 @@ pub(crate) struct EmulateArgs {
 }
 
 pub(crate) async fn run(args: EmulateArgs, clock: Arc<dyn Clock>) -> CommandResult {
+    let mut signals = StopSignals::listen()?;
     let emulator = Emulator::new(&args.token, clock);
     emulator.seed(args.prefixes, args.addresses)?;
     emulator.set_faults(Faults {
@@ -59,7 +59,6 @@ pub(crate) async fn run(args: EmulateArgs, clock: Arc<dyn Clock>) -> CommandResu
     outln!("An emulated NetBox 4.7.3 listens on {url}. It keeps its records in memory only.");
     outln!("  export LEASEHOLD_NETBOX__URL={url} LEASEHOLD_NETBOX__TOKEN={}", args.token);
     outln!("  (with -readonly appended, the token may only read; run `leasehold setup` first)");
-    wait_for_stop().await?;
-    listening.stop().await;
-    Ok(ExitCode::SUCCESS)
+    signals.next().await;
+    Ok(signals.drain(listening.stop()).await)
 }

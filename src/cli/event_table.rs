@@ -1,23 +1,45 @@
 //! Events as people read them.
 
 use super::event_filter::EVENT_TYPE_PREFIX;
-use super::terminal::{TextTable, outln};
+use super::output::OutputArgs;
+use super::terminal::TextTable;
 use super::values;
 use crate::rpc::proto::v1;
 
 /// Prints events as a table.
-pub(crate) fn print_events(events: &[v1::Event]) {
-    if events.is_empty() {
-        outln!("no events");
-        return;
-    }
-    let mut table = TextTable::new(&["no", "time", "type", "subject"]);
+pub(crate) fn print_events(output: OutputArgs, events: &[v1::Event]) {
+    let mut table = TextTable::new(&["SEQUENCE", "TIME", "TYPE", "SUBJECT"]);
     for event in events {
-        let number = if event.sequence == 0 { String::new() } else { event.sequence.to_string() };
-        let kind = values::enum_name(event.r#type().as_str_name(), EVENT_TYPE_PREFIX);
-        table.row([number, values::instant(event.event_time.as_ref()), kind, describe(event)]);
+        table.row([
+            values::id(event.sequence),
+            values::instant(event.event_time.as_ref()),
+            event_type(event),
+            describe(event),
+        ]);
     }
-    table.print();
+    output.print_table(&table);
+}
+
+/// The type of an event as `--type` takes it.
+pub(crate) fn event_type(event: &v1::Event) -> String {
+    values::enum_name(event.r#type().as_str_name(), EVENT_TYPE_PREFIX)
+}
+
+/// The name of an event for `-o name`: the prefix or the address that it is about, or `netbox` if it is about the sync.
+pub(crate) fn event_name(event: &v1::Event) -> String {
+    use v1::event::Subject;
+    let lease_prefix = |lease: &Option<v1::Lease>| lease.as_ref().map(|lease| lease.prefix.clone());
+    let name = match &event.subject {
+        Some(Subject::Prefix(change)) => {
+            change.after.as_ref().or(change.before.as_ref()).map(|prefix| prefix.prefix.clone())
+        }
+        Some(Subject::Address(change)) => change.after.as_ref().or(change.before.as_ref()).map(values::host),
+        Some(Subject::Term(term)) => lease_prefix(&term.lease),
+        Some(Subject::Verdict(change)) => lease_prefix(&change.lease),
+        Some(Subject::Sync(_)) => Some("netbox".to_owned()),
+        None => None,
+    };
+    name.unwrap_or_default()
 }
 
 /// A verdict before and after its change.
@@ -35,7 +57,7 @@ fn verdicts(change: &v1::VerdictChange) -> (String, String) {
 }
 
 /// What an event is about and what changed, in one line.
-fn describe(event: &v1::Event) -> String {
+pub(crate) fn describe(event: &v1::Event) -> String {
     use v1::event::Subject;
     let owner = if event.owner.is_empty() { String::new() } else { format!(" ({})", event.owner) };
     match &event.subject {

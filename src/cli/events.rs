@@ -4,13 +4,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::connect::{events, refusal};
+use super::connect::events;
 use super::event_filter::EventFilterArgs;
-use super::event_table::print_events;
+use super::event_table::{event_name, print_events};
 use super::exit::CommandResult;
-use super::json;
-use super::options::{ClientArgs, OutputFormat};
-use super::values;
+use super::options::ClientArgs;
+use super::pages::{Limit, read_pages};
 use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
@@ -39,33 +38,41 @@ struct ListEventsArgs {
 pub(crate) async fn run(args: EventsArgs) -> CommandResult {
     let EventsCommand::List(args) = args.command;
     let mut client = events(&args.client).await?;
-    let mut request = v1::ListEventsRequest {
+    let limit = Limit::new(Some(args.limit));
+    let request = v1::ListEventsRequest {
         types: args.filter.types(),
         owner: args.filter.owner.clone(),
         tenant: args.filter.tenant.clone(),
         tag: args.filter.tag.clone(),
         within: args.filter.within.clone(),
         vrf: args.filter.vrf.clone(),
-        page_size: values::page_size(args.limit),
+        page_size: limit.page_size(),
         page_token: String::new(),
     };
     let mut all = v1::ListEventsResponse::default();
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    while all.events.len() < limit {
-        let page = client.list_events(request.clone()).await.map_err(|status| refusal(&status))?.into_inner();
-        all.events.extend(page.events);
-        if all.resume_token.is_empty() {
-            all.resume_token = page.resume_token;
-        }
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            break;
-        }
-    }
-    all.events.truncate(limit);
-    match args.client.output {
-        OutputFormat::Json => json::print("ListEventsResponse", &all)?,
-        OutputFormat::Table => print_events(&all.events),
-    }
+    read_pages(
+        async |page_token| client.list_events(v1::ListEventsRequest { page_token, ..request.clone() }).await,
+        |page| {
+            if all.resume_token.is_empty() {
+                all.resume_token = page.resume_token;
+            }
+            limit.join(&mut all.events, page.events, page.next_page_token)
+        },
+    )
+    .await?;
+    args.client.output.print_list(
+        "ListEventsResponse",
+        &all,
+        (all.events.as_slice(), "no events match"),
+        event_name,
+        |output| print_events(output, &all.events),
+    )?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl EventsArgs {
+    pub(crate) fn client(&self) -> &ClientArgs {
+        let EventsCommand::List(args) = &self.command;
+        &args.client
+    }
 }

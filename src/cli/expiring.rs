@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::ToSpan as _;
 
-use super::connect::{leases, refusal};
+use super::connect::leases;
 use super::exit::{CHECK_SAID_NO, CommandResult};
-use super::json;
-use super::options::{ClientArgs, OutputFormat};
+use super::options::ClientArgs;
+use super::output::OutputArgs;
+use super::pages::{Limit, read_pages};
 use super::records::print_cache_note;
 use super::references::{parse_tenant, parse_vrf};
-use super::terminal::{TextCell, TextTable, errln, outln};
+use super::terminal::{TextCell, TextTable, errln};
 use super::values;
 use crate::clock::Clock;
 use crate::rpc::proto::v1;
@@ -34,7 +35,7 @@ pub(crate) struct ExpiringArgs {
     #[arg(long, value_name = "VRF", value_parser = parse_vrf)]
     vrf: Option<v1::VrfRef>,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) client: ClientArgs,
 }
 
 /// Reads `60`, `60d` or `8w` as a number of days.
@@ -52,8 +53,9 @@ pub(crate) async fn run(args: ExpiringArgs, clock: &dyn Clock) -> CommandResult 
     let furthest = args.within.max(args.fail_within.unwrap_or(0));
     // The server counts days in its own time zone, so this asks for a few days more and filters by its `days_left`.
     let before = clock.today().saturating_add((furthest + 3).days());
-    let mut request = v1::ListLeasesRequest {
-        page_size: 1000,
+    let all = Limit::new(None);
+    let request = v1::ListLeasesRequest {
+        page_size: all.page_size(),
         owner: args.owner,
         tenant: args.tenant,
         expires_before_date: Some(values::to_proto_date(before)),
@@ -62,23 +64,27 @@ pub(crate) async fn run(args: ExpiringArgs, clock: &dyn Clock) -> CommandResult 
         ..v1::ListLeasesRequest::default()
     };
     let mut found = v1::ListLeasesResponse::default();
-    loop {
-        let page = client.list_leases(request.clone()).await.map_err(|status| refusal(&status))?.into_inner();
-        found.leases.extend(page.leases);
-        found.cache = page.cache;
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            break;
-        }
-    }
+    read_pages(
+        async |page_token| client.list_leases(v1::ListLeasesRequest { page_token, ..request.clone() }).await,
+        |page| {
+            found.cache = page.cache;
+            all.join(&mut found.leases, page.leases, page.next_page_token)
+        },
+    )
+    .await?;
     let inside = |lease: &v1::Lease, days: i32| lease.days_left.is_some_and(|left| left <= days);
     let failing =
         args.fail_within.map_or(0, |days| found.leases.iter().filter(|lease| inside(lease, days)).count());
     found.leases.retain(|lease| inside(lease, args.within));
-    match args.client.output {
-        OutputFormat::Json => json::print("ListLeasesResponse", &found)?,
-        OutputFormat::Table => print(&found, args.within),
-    }
+    print_cache_note(found.cache.as_ref());
+    let none = format!("no lease expires within {} days", args.within);
+    args.client.output.print_list(
+        "ListLeasesResponse",
+        &found,
+        (found.leases.as_slice(), none.as_str()),
+        |lease| lease.prefix.clone(),
+        |output| print(output, &found.leases),
+    )?;
     if let (Some(days), 1..) = (args.fail_within, failing) {
         let what =
             if failing == 1 { "1 lease expires".to_owned() } else { format!("{failing} leases expire") };
@@ -88,27 +94,22 @@ pub(crate) async fn run(args: ExpiringArgs, clock: &dyn Clock) -> CommandResult 
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(found: &v1::ListLeasesResponse, within: i32) {
-    print_cache_note(found.cache.as_ref());
-    if found.leases.is_empty() {
-        outln!("no lease expires within {within} days");
-        return;
-    }
+fn print(output: OutputArgs, leases: &[v1::Lease]) {
     let mut table =
-        TextTable::new(&["prefix", "vrf", "owner", "last day", "left", "notice by", "origin", "LOA"]);
-    for lease in &found.leases {
+        TextTable::new(&["PREFIX", "VRF", "OWNER", "EXPIRY", "DAYS-LEFT", "NOTICE-BY", "ORIGIN", "LOA"]);
+    for lease in leases {
         table.row([
             TextCell::from(&lease.prefix),
             TextCell::from(values::vrf(lease.vrf.as_ref())),
             TextCell::from(&lease.owner),
             TextCell::from(values::date(lease.expiry_date.as_ref())),
-            by_urgency(TextCell::from(values::days_left(lease)), lease.days_left),
+            by_urgency(TextCell::from(values::days(lease)), lease.days_left),
             TextCell::from(values::date(lease.notice_date.as_ref())),
             TextCell::from(values::asn(lease.origin_asn)),
             TextCell::from(&lease.loa_reference),
         ]);
     }
-    table.print();
+    output.print_table(&table);
 }
 
 /// Colours a cell by urgency: bold red when expired, red within a week, yellow within a month.

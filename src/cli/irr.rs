@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::connect::{refusal, validations};
 use super::exit::{CHECK_SAID_NO, CliFailure, CommandResult};
-use super::json;
-use super::options::{ClientArgs, OutputFormat, RouteArgs};
-use super::terminal::{TextTable, print_facts};
+use super::options::{ClientArgs, RouteArgs};
+use super::output::OutputArgs;
+use super::terminal::{TextTable, outln, print_facts};
 use super::values;
 use crate::model::Asn;
 use crate::rpc::proto::v1;
@@ -18,7 +18,7 @@ pub(crate) struct IrrArgs {
     #[command(flatten)]
     route: RouteArgs,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) client: ClientArgs,
 }
 
 pub(crate) async fn run(args: IrrArgs) -> CommandResult {
@@ -29,10 +29,8 @@ pub(crate) async fn run(args: IrrArgs) -> CommandResult {
     };
     let mut client = validations(&args.client).await?;
     let found = client.check_irr(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("CheckIrrResponse", &found)?,
-        OutputFormat::Table => print(&found),
-    }
+    let names = [found.prefix.clone()];
+    args.client.output.print("CheckIrrResponse", &found, names, |output| print(output, &found))?;
     match found.state() {
         v1::IrrState::Registered => Ok(ExitCode::SUCCESS),
         v1::IrrState::CouldNotCheck | v1::IrrState::Unspecified => {
@@ -42,7 +40,7 @@ pub(crate) async fn run(args: IrrArgs) -> CommandResult {
     }
 }
 
-fn print(found: &v1::CheckIrrResponse) {
+fn print(output: OutputArgs, found: &v1::CheckIrrResponse) {
     print_facts(&[
         ("route", format!("{} from AS{}", found.prefix, found.origin_asn)),
         ("state", values::enum_name(found.state().as_str_name(), "IRR_STATE_")),
@@ -53,10 +51,11 @@ fn print(found: &v1::CheckIrrResponse) {
     if found.objects.is_empty() {
         return;
     }
-    let mut table = TextTable::new(&["route object", "origin", "registry", ""]);
+    outln!("");
+    let mut table = TextTable::new(&["ROUTE-OBJECT", "ORIGIN", "REGISTRY", "HIDDEN"]);
     for object in &found.objects {
-        let hidden = if object.hidden { "hidden as RPKI-invalid" } else { "" };
+        let hidden = if object.hidden { "as_rpki_invalid" } else { "" };
         table.row([object.prefix.as_str(), &values::asn(object.origin_asn), &object.registry, hidden]);
     }
-    table.print();
+    output.print_table(&table);
 }

@@ -1,4 +1,4 @@
-//! Messages as the JSON that grpcurl prints (the canonical mapping of proto3).
+//! Messages as the JSON that `grpcurl -emit-defaults` prints (the canonical mapping of proto3).
 
 use std::sync::OnceLock;
 
@@ -21,12 +21,19 @@ pub(crate) fn to_json<M: Message>(name: &str, message: &M) -> Result<serde_json:
         .ok_or_else(|| CliFailure::new(format!("the API has no message {name}")))?;
     let mut dynamic = DynamicMessage::new(descriptor);
     dynamic.transcode_from(message)?;
-    let options = SerializeOptions::new().skip_default_fields(true);
+    // Fields with their default value are printed too, so that an answer has one shape: an empty list is `[]`, not absent.
+    let options = SerializeOptions::new().skip_default_fields(false);
     Ok(dynamic.serialize_with_options(serde_json::value::Serializer, &options)?)
 }
 
-/// Prints a message as indented JSON.
-pub(crate) fn print<M: Message>(name: &str, message: &M) -> Result<(), CliFailure> {
-    terminal::print_json(&serde_json::to_string_pretty(&to_json(name, message)?)?);
+/// Messages of one type as `{"results": […]}`, where the API answers one of them at a time.
+pub(crate) fn list<M: Message>(name: &str, messages: &[M]) -> Result<serde_json::Value, CliFailure> {
+    let results: Result<Vec<_>, _> = messages.iter().map(|message| to_json(name, message)).collect();
+    Ok(serde_json::json!({ "results": results? }))
+}
+
+/// Prints a value as indented JSON.
+pub(crate) fn print(value: &serde_json::Value) -> Result<(), CliFailure> {
+    terminal::print_json(&serde_json::to_string_pretty(value)?);
     Ok(())
 }

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::connect::{prefixes, refusal};
-use super::exit::{CHECK_SAID_NO, CommandResult};
-use super::json;
-use super::options::{ClientArgs, OutputFormat, ScopeArgs};
+use super::connect::{Connection, prefixes, refusal};
+use super::exit::{CliFailure, CommandResult};
+use super::options::{ClientArgs, ScopeArgs};
 use super::records::print_cache_note;
 use super::terminal::outln;
 use super::values;
 use crate::rpc::proto::v1;
+use crate::rpc::proto::v1::prefix_service_client::PrefixServiceClient;
 
 #[derive(Debug, Args)]
 pub(crate) struct LookupArgs {
@@ -28,27 +28,51 @@ pub(crate) struct LookupArgs {
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) client: ClientArgs,
 }
+
+/// How many addresses are asked for at once: 100 answers with all their fields stay far below the largest message.
+const CHUNK: usize = 100;
 
 pub(crate) async fn run(args: LookupArgs) -> CommandResult {
     let mut client = prefixes(&args.client).await?;
-    let mut found = v1::BatchLookupAddressesResponse::default();
-    if let Some(at) = args.at {
-        for address in &args.addresses {
-            let request = v1::LookupAddressRequest {
-                address: address.to_string(),
-                vrf: args.scope.vrf.clone(),
-                as_of_time: Some(values::to_proto_timestamp(at)),
-                view: v1::RecordView::Full.into(),
-            };
-            let answer = client.lookup_address(request).await.map_err(|status| refusal(&status))?;
-            let mut result = answer.into_inner();
-            found.cache = result.cache.take();
-            found.results.push(result);
-        }
+    let found = match args.at {
+        Some(at) => as_of(&mut client, &args, at).await?,
+        None => now(&mut client, &args).await?,
+    };
+    print_cache_note(found.cache.as_ref());
+    let (known, unknown): (Vec<_>, Vec<_>) = found.results.iter().partition(|result| is_known(result));
+    args.client.output.print(
+        "BatchLookupAddressesResponse",
+        &found,
+        known.iter().map(|result| result.address.clone()),
+        |_| {
+            for (nth, result) in found.results.iter().enumerate() {
+                if nth > 0 {
+                    outln!("");
+                }
+                print(result);
+            }
+        },
+    )?;
+    if unknown.is_empty() {
+        return Ok(ExitCode::SUCCESS);
     }
-    for chunk in args.addresses.chunks(1000).filter(|_| args.at.is_none()) {
+    let addresses: Vec<&str> = unknown.iter().map(|result| result.address.as_str()).collect();
+    Err(CliFailure::new(format!("nothing is recorded about {}", addresses.join(", "))).because("NOT_FOUND"))
+}
+
+/// Whether NetBox records the address, or a prefix that contains it.
+fn is_known(result: &v1::LookupAddressResponse) -> bool {
+    !result.chain.is_empty() || !result.records.is_empty()
+}
+
+async fn now(
+    client: &mut PrefixServiceClient<Connection>,
+    args: &LookupArgs,
+) -> Result<v1::BatchLookupAddressesResponse, CliFailure> {
+    let mut found = v1::BatchLookupAddressesResponse::default();
+    for chunk in args.addresses.chunks(CHUNK) {
         let request = v1::BatchLookupAddressesRequest {
             addresses: chunk.iter().map(ToString::to_string).collect(),
             vrf: args.scope.vrf.clone(),
@@ -59,20 +83,29 @@ pub(crate) async fn run(args: LookupArgs) -> CommandResult {
         found.cache = answer.cache;
         found.results.extend(answer.results);
     }
-    let known = found.results.iter().all(|result| !result.chain.is_empty() || !result.records.is_empty());
-    match args.client.output {
-        OutputFormat::Json => json::print("BatchLookupAddressesResponse", &found)?,
-        OutputFormat::Table => {
-            print_cache_note(found.cache.as_ref());
-            for (nth, result) in found.results.iter().enumerate() {
-                if nth > 0 {
-                    outln!("");
-                }
-                print(result);
-            }
-        }
+    Ok(found)
+}
+
+/// The same answer for an earlier time. The API has no batch for it.
+async fn as_of(
+    client: &mut PrefixServiceClient<Connection>,
+    args: &LookupArgs,
+    at: Timestamp,
+) -> Result<v1::BatchLookupAddressesResponse, CliFailure> {
+    let mut found = v1::BatchLookupAddressesResponse::default();
+    for address in &args.addresses {
+        let request = v1::LookupAddressRequest {
+            address: address.to_string(),
+            vrf: args.scope.vrf.clone(),
+            as_of_time: Some(values::to_proto_timestamp(at)),
+            view: v1::RecordView::Full.into(),
+        };
+        let answer = client.lookup_address(request).await.map_err(|status| refusal(&status))?;
+        let mut result = answer.into_inner();
+        found.cache = result.cache.take();
+        found.results.push(result);
     }
-    Ok(if known { ExitCode::SUCCESS } else { ExitCode::from(CHECK_SAID_NO) })
+    Ok(found)
 }
 
 fn print(result: &v1::LookupAddressResponse) {

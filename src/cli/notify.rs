@@ -6,9 +6,10 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::connect::{notifications, refusal};
 use super::exit::CommandResult;
-use super::json;
-use super::options::{ClientArgs, OutputFormat};
-use super::terminal::{TextTable, outln};
+use super::options::ClientArgs;
+use super::output::OutputArgs;
+use super::pages::{Limit, read_pages};
+use super::terminal::{TextTable, errln, outln};
 use super::values;
 use crate::rpc::proto::v1;
 
@@ -87,47 +88,66 @@ pub(crate) async fn run(args: NotifyArgs) -> CommandResult {
     }
 }
 
-async fn list(args: SinksArgs) -> CommandResult {
-    let mut client = notifications(&args.client).await?;
-    let answer = client
-        .list_sinks(v1::ListSinksRequest { page_size: 1000, ..v1::ListSinksRequest::default() })
-        .await
-        .map_err(|status| refusal(&status))?
-        .into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("ListSinksResponse", &answer)?,
-        OutputFormat::Table if answer.sinks.is_empty() => {
-            outln!("no sink is configured: see [[notify.sinks]] in docs/operating.md");
-        }
-        OutputFormat::Table => {
-            let mut table = TextTable::new(&["sink", "kind", "state"]);
-            for sink in &answer.sinks {
-                let state = sink.last_failure.as_ref().map_or("works", |failure| failure.message.as_str());
-                let kind = values::enum_name(sink.kind().as_str_name(), "SINK_KIND_");
-                table.row([sink.name.as_str(), &kind, state]);
-            }
-            table.print();
+impl NotifyArgs {
+    pub(crate) fn client(&self) -> &ClientArgs {
+        match &self.command {
+            NotifyCommand::List(args) => &args.client,
+            NotifyCommand::Test(args) => &args.client,
+            NotifyCommand::Deliveries(args) => &args.client,
+            NotifyCommand::Replay(args) => &args.client,
         }
     }
+}
+
+async fn list(args: SinksArgs) -> CommandResult {
+    let mut client = notifications(&args.client).await?;
+    let limit = Limit::new(None);
+    let page_size = limit.page_size();
+    let mut all = v1::ListSinksResponse::default();
+    read_pages(
+        async |page_token| client.list_sinks(v1::ListSinksRequest { page_size, page_token }).await,
+        |page| limit.join(&mut all.sinks, page.sinks, page.next_page_token),
+    )
+    .await?;
+    args.client.output.print_list(
+        "ListSinksResponse",
+        &all,
+        (all.sinks.as_slice(), "no sink is configured: see [[notify.sinks]] in docs/notifications.md"),
+        |sink| sink.name.clone(),
+        |output| print_sinks(output, &all.sinks),
+    )?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_sinks(output: OutputArgs, sinks: &[v1::Sink]) {
+    let mut table = TextTable::new(&["NAME", "KIND", "STATE", "PROBLEM"]);
+    for sink in sinks {
+        table.row([
+            sink.name.clone(),
+            values::enum_name(sink.kind().as_str_name(), "SINK_KIND_"),
+            if sink.last_failure.is_none() { "works" } else { "fails" }.to_owned(),
+            values::failure(sink.last_failure.as_ref()),
+        ]);
+    }
+    output.print_table(&table);
 }
 
 async fn test(args: TestArgs) -> CommandResult {
     let mut client = notifications(&args.client).await?;
     let request = v1::TestSinkRequest { sink: args.sink.clone() };
     let answer = client.test_sink(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("TestSinkResponse", &answer)?,
-        OutputFormat::Table => outln!("{} accepted the sample", args.sink),
-    }
+    args.client.output.print("TestSinkResponse", &answer, [args.sink.clone()], |_| {
+        outln!("{} accepted the sample", args.sink);
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn deliveries(args: DeliveriesArgs) -> CommandResult {
     let mut client = notifications(&args.client).await?;
+    let limit = Limit::new(Some(args.limit));
     let mut request = v1::ListDeliveriesRequest {
         sink: args.sink,
-        page_size: values::page_size(args.limit),
+        page_size: limit.page_size(),
         ..v1::ListDeliveriesRequest::default()
     };
     request.set_state(match args.state {
@@ -137,47 +157,50 @@ async fn deliveries(args: DeliveriesArgs) -> CommandResult {
         Some(DeliveryStateArg::Dead) => v1::DeliveryState::Dead,
     });
     let mut all = v1::ListDeliveriesResponse::default();
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    while all.deliveries.len() < limit {
-        let page =
-            client.list_deliveries(request.clone()).await.map_err(|status| refusal(&status))?.into_inner();
-        all.deliveries.extend(page.deliveries);
-        (all.waiting, all.dead) = (page.waiting, page.dead);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            break;
-        }
-    }
-    all.deliveries.truncate(limit);
-    match args.client.output {
-        OutputFormat::Json => json::print("ListDeliveriesResponse", &all)?,
-        OutputFormat::Table => {
-            let mut table = TextTable::new(&["id", "sink", "state", "tries", "next", "what", "error"]);
-            for delivery in &all.deliveries {
-                table.row([
-                    delivery.id.clone(),
-                    delivery.sink.clone(),
-                    values::enum_name(delivery.state().as_str_name(), "DELIVERY_STATE_"),
-                    delivery.attempts.to_string(),
-                    values::instant(delivery.due_time.as_ref()),
-                    delivery.summary.clone(),
-                    values::failure(delivery.last_failure.as_ref()),
-                ]);
-            }
-            table.print();
-            outln!("{} waiting, {} dead", all.waiting, all.dead);
-        }
-    }
+    read_pages(
+        async |page_token| {
+            client.list_deliveries(v1::ListDeliveriesRequest { page_token, ..request.clone() }).await
+        },
+        |page| {
+            (all.waiting_count, all.dead_count) = (page.waiting_count, page.dead_count);
+            limit.join(&mut all.deliveries, page.deliveries, page.next_page_token)
+        },
+    )
+    .await?;
+    args.client.output.print_list(
+        "ListDeliveriesResponse",
+        &all,
+        (all.deliveries.as_slice(), "no deliveries match"),
+        |delivery| delivery.id.clone(),
+        |output| print_deliveries(output, &all.deliveries),
+    )?;
+    errln!("note: of all deliveries, {} wait and {} are dead", all.waiting_count, all.dead_count);
     Ok(ExitCode::SUCCESS)
 }
 
+fn print_deliveries(output: OutputArgs, deliveries: &[v1::Delivery]) {
+    let mut table = TextTable::new(&["ID", "SINK", "STATE", "TRIES", "NEXT-TRY", "EVENT", "PROBLEM"]);
+    for delivery in deliveries {
+        table.row([
+            delivery.id.clone(),
+            delivery.sink.clone(),
+            values::enum_name(delivery.state().as_str_name(), "DELIVERY_STATE_"),
+            delivery.attempt_count.to_string(),
+            values::instant(delivery.due_time.as_ref()),
+            delivery.summary.clone(),
+            values::failure(delivery.last_failure.as_ref()),
+        ]);
+    }
+    output.print_table(&table);
+}
+
 async fn replay(args: ReplayArgs) -> CommandResult {
+    args.client.output.refuse_names("a number of deliveries")?;
     let mut client = notifications(&args.client).await?;
     let request = v1::ReplayDeliveriesRequest { sink: args.sink, ids: args.ids };
     let answer = client.replay_deliveries(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("ReplayDeliveriesResponse", &answer)?,
-        OutputFormat::Table => outln!("{} deliveries are waiting again", answer.replayed),
-    }
+    args.client.output.print("ReplayDeliveriesResponse", &answer, None, |_| {
+        outln!("{} deliveries are waiting again", answer.replayed_count);
+    })?;
     Ok(ExitCode::SUCCESS)
 }

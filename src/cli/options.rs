@@ -1,12 +1,14 @@
 //! Options that several commands share.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::output::OutputArgs;
 use super::references::parse_vrf;
 use crate::config::Flags;
-use crate::model::Asn;
+use crate::model::{Asn, RequestId};
 use crate::rpc::proto::v1;
 
 /// Where the settings of a command without a server come from.
@@ -34,6 +36,9 @@ impl SettingsArgs {
     }
 }
 
+/// How long a command may take unless `--timeout` says something else.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How a client command reaches the server.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
@@ -43,27 +48,54 @@ pub(crate) struct ServerArgs {
     /// Bearer token for a proxy in front of the server
     #[arg(long, env = "LEASEHOLD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
-    /// Longest wait for an answer, in seconds
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    pub(crate) timeout: u64,
+    /// Longest time for the whole command, in seconds or such as 5m [default: 60; with --wait, and for a watch, none]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_timeout)]
+    pub(crate) timeout: Option<Duration>,
 }
 
-/// The options of every client command that prints one answer.
+/// Reads `90`, `90s`, `5m` or `2h`.
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let (number, seconds) = match text.split_at_checked(text.len().saturating_sub(1)) {
+        Some((number, "s")) => (number, 1),
+        Some((number, "m")) => (number, 60),
+        Some((number, "h")) => (number, 3600),
+        _ => (text, 1),
+    };
+    let week = 7 * 24 * 3600;
+    let all = number.parse::<u32>().ok().and_then(|number| u64::from(number).checked_mul(seconds));
+    match all {
+        Some(0) => Err("is no time to wait: the least is 1".to_owned()),
+        Some(all) if all <= week => Ok(Duration::from_secs(all)),
+        Some(_) => Err("is longer than a week".to_owned()),
+        None => Err("is not a time such as 90, 90s, 5m or 2h".to_owned()),
+    }
+}
+
+/// The options of every client command that ends by itself.
 #[derive(Debug, Args)]
 pub(crate) struct ClientArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
-    /// Table for people, JSON for programs (as grpcurl prints it)
-    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
-    pub(crate) output: OutputFormat,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
-/// The format of an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutputFormat {
-    #[default]
-    Table,
-    Json,
+/// The options of every command that writes.
+#[derive(Debug, Args)]
+pub(crate) struct WriteArgs {
+    /// Id of this request, by which a retry is recognised [default: a new one, printed before the request is sent]
+    #[arg(long, value_name = "ID")]
+    pub(crate) request_id: Option<RequestId>,
+    /// Check and print what would be written, without writing
+    #[arg(long)]
+    pub(crate) validate_only: bool,
+}
+
+impl WriteArgs {
+    /// The id as the API takes it; empty if none is needed.
+    pub(crate) fn id(&self) -> String {
+        self.request_id.clone().map(String::from).unwrap_or_default()
+    }
 }
 
 /// The VRF that a prefix or an address is in.
@@ -85,4 +117,25 @@ pub(crate) struct RouteArgs {
     pub(crate) origin: Option<Asn>,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_a_number_of_seconds_or_has_a_unit() {
+        let seconds = |text| parse_timeout(text).map(|timeout| timeout.as_secs());
+        assert_eq!(
+            [seconds("90"), seconds("90s"), seconds("5m"), seconds("2h")],
+            [Ok(90), Ok(90), Ok(300), Ok(7200)]
+        );
+    }
+
+    #[test]
+    fn no_time_and_no_end_are_refused_as_a_timeout() {
+        for wrong in ["0", "0m", "", "s", "-1", "1.5", "5d", "169h", "4294967296", "60é"] {
+            assert!(parse_timeout(wrong).is_err(), "{wrong}");
+        }
+    }
 }

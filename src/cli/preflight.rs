@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::connect::{refusal, validations};
 use super::exit::{CHECK_SAID_NO, CommandResult};
-use super::json;
-use super::options::{ClientArgs, OutputFormat, ScopeArgs};
-use super::terminal::{TextCell, TextTable, outln};
+use super::options::{ClientArgs, ScopeArgs};
+use super::output::OutputArgs;
+use super::terminal::{TextCell, TextTable, outln, print_facts};
 use super::values;
 use crate::model::Asn;
 use crate::rpc::proto::v1;
@@ -30,7 +30,7 @@ pub(crate) struct PreflightArgs {
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) client: ClientArgs,
 }
 
 pub(crate) async fn run(args: PreflightArgs) -> CommandResult {
@@ -43,34 +43,39 @@ pub(crate) async fn run(args: PreflightArgs) -> CommandResult {
     };
     let mut client = validations(&args.client).await?;
     let found = client.preflight(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("PreflightResponse", &found)?,
-        OutputFormat::Table => print(&args.prefix, &found),
-    }
+    let names = [args.prefix.clone()];
+    args.client
+        .output
+        .print("PreflightResponse", &found, names, |output| print(output, &args.prefix, &found))?;
     match found.state() {
         v1::PreflightState::Ready => Ok(ExitCode::SUCCESS),
         v1::PreflightState::Blocked | v1::PreflightState::Unspecified => Ok(ExitCode::from(CHECK_SAID_NO)),
     }
 }
 
-fn print(prefix: &str, found: &v1::PreflightResponse) {
-    let by = if found.origin_asn == 0 { String::new() } else { format!(" by AS{}", found.origin_asn) };
-    let word = values::enum_name(found.state().as_str_name(), "PREFLIGHT_STATE_").to_uppercase();
-    outln!("{prefix} announced{by}: {word}");
-    let mut table = TextTable::new(&["check", "", "found", "source", "as of"]);
+fn print(output: OutputArgs, prefix: &str, found: &v1::PreflightResponse) {
+    print_facts(&[
+        ("block", prefix.to_owned()),
+        ("origin", values::asn(found.origin_asn)),
+        ("state", values::enum_name(found.state().as_str_name(), "PREFLIGHT_STATE_").to_uppercase()),
+    ]);
+    outln!("");
+    let mut table = TextTable::new(&["CHECK", "RESULT", "REASON", "SOURCE", "OBSERVED", "FOUND"]);
     for finding in &found.findings {
         table.row([
             TextCell::from(values::enum_name(finding.aspect().as_str_name(), "PREFLIGHT_ASPECT_")),
             severity_cell(finding.severity()),
-            TextCell::from(&finding.message),
+            TextCell::from(&finding.reason),
             TextCell::from(&finding.source),
             TextCell::from(values::instant(finding.observe_time.as_ref())),
+            TextCell::from(&finding.message),
         ]);
     }
-    table.print();
+    output.print_table(&table);
     let asked: Vec<&v1::PreflightFinding> =
         found.findings.iter().filter(|finding| !finding.action.is_empty()).collect();
     if !asked.is_empty() {
+        outln!("");
         outln!("What to do:");
     }
     for finding in asked {
@@ -89,9 +94,9 @@ fn actor(actor: v1::FindingActor) -> &'static str {
 
 fn severity_cell(severity: v1::FindingSeverity) -> TextCell {
     match severity {
-        v1::FindingSeverity::Blocking => TextCell::from("BLOCKS").bold_red(),
+        v1::FindingSeverity::Blocking => TextCell::from("blocking").bold_red(),
         v1::FindingSeverity::Warning => TextCell::from("warning").yellow(),
         v1::FindingSeverity::Note => TextCell::from("note"),
-        v1::FindingSeverity::Pass | v1::FindingSeverity::Unspecified => TextCell::from("ok").green(),
+        v1::FindingSeverity::Pass | v1::FindingSeverity::Unspecified => TextCell::from("pass").green(),
     }
 }

@@ -7,10 +7,9 @@ use clap::Args;
 
 use super::connect::{allocations, refusal};
 use super::exit::CommandResult;
-use super::json;
-use super::options::{ClientArgs, OutputFormat, ScopeArgs};
-use super::records::print_addresses;
-use super::terminal::outln;
+use super::options::{ClientArgs, ScopeArgs, WriteArgs};
+use super::records::{print_addresses, print_write_note};
+use super::values;
 use crate::model::RequestId;
 use crate::rpc::proto::v1;
 
@@ -27,14 +26,10 @@ pub(crate) struct ReleaseArgs {
     /// Also release addresses that Leasehold did not allocate
     #[arg(long)]
     allow_foreign: bool,
-    /// Id of this request, by which a retry is recognised [default: a new one]
-    #[arg(long, value_name = "ID")]
-    request_id: Option<RequestId>,
-    /// Print what would be released, without writing
-    #[arg(long)]
-    validate_only: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 }
 
 pub(crate) async fn run(args: ReleaseArgs) -> CommandResult {
@@ -44,16 +39,16 @@ pub(crate) async fn run(args: ReleaseArgs) -> CommandResult {
         addresses: args.addresses.iter().map(ToString::to_string).collect(),
         vrf: args.scope.vrf,
         allow_foreign: args.allow_foreign,
-        request_id: args.request_id.map(String::from).unwrap_or_default(),
-        validate_only: args.validate_only,
+        request_id: args.write.id(),
+        validate_only: args.write.validate_only,
     };
     let answer = client.release_addresses(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("ReleaseAddressesResponse", &answer)?,
-        OutputFormat::Table => {
-            outln!("{}", if args.validate_only { "would be released:" } else { "released:" });
-            print_addresses(&answer.addresses);
-        }
-    }
+    print_write_note(args.write.validate_only, false);
+    args.client.output.print(
+        "ReleaseAddressesResponse",
+        &answer,
+        answer.addresses.iter().map(values::host),
+        |output| print_addresses(output, &answer.addresses),
+    )?;
     Ok(ExitCode::SUCCESS)
 }

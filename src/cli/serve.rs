@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::exit::{CliFailure, CommandResult};
 use super::options::SettingsArgs;
-use super::stop_signal::wait_for_stop;
+use super::stop_signal::StopSignals;
 use crate::config::{Flags, ProcessEnvironment, RawSettings};
 use crate::{server, telemetry};
 
@@ -31,6 +31,7 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) async fn run(args: ServeArgs) -> CommandResult {
+    let mut signals = StopSignals::listen()?;
     let flags = Flags {
         grpc_listen: args.grpc_listen,
         http_listen: args.http_listen,
@@ -42,9 +43,15 @@ pub(crate) async fn run(args: ServeArgs) -> CommandResult {
     let settings = raw.check().map_err(CliFailure::of_several_lines)?;
     telemetry::start_logging(&settings.log_level, settings.log_format);
     raw.log_warnings();
-    let running = server::start(settings).await?;
-    wait_for_stop().await?;
-    tracing::info!("stopping");
-    running.stop().await;
-    Ok(ExitCode::SUCCESS)
+    // A database that does not answer can hold up the start. Nothing has been served by then, so there is nothing to drain.
+    let running = tokio::select! {
+        started = server::start(settings) => started?,
+        _ = signals.next() => {
+            tracing::info!("stopped during the start");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    signals.next().await;
+    tracing::info!("stopping; a second signal stops at once");
+    Ok(signals.drain(running.stop()).await)
 }

@@ -14,8 +14,9 @@
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::config::{Environment, ProcessEnvironment};
 
 /// Prints one line on standard output, escaped. Takes the arguments of `println!`.
 macro_rules! outln {
@@ -129,51 +130,125 @@ fn write_out(text: &str) {
     }
 }
 
-/// A table for people.
-pub(crate) struct TextTable(Table);
+/// What stands in a cell that has no text. Without it, the cells after it would seem to be in its column.
+pub(crate) const EMPTY_CELL: &str = "<none>";
+
+/// The blanks between two columns.
+const GAP: usize = 3;
+
+/// A table: columns side by side, each as wide as its widest cell, and nothing else. No line is cut.
+pub(crate) struct TextTable {
+    titles: Vec<&'static str>,
+    rows: Vec<Vec<TextCell>>,
+}
 
 impl TextTable {
-    /// An empty table with these column titles.
-    pub(crate) fn new(titles: &[&str]) -> Self {
-        let mut table = Table::new();
-        table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(titles.iter().copied());
-        Self(table)
+    /// An empty table with these column titles, which are in upper case.
+    pub(crate) fn new(titles: &[&'static str]) -> Self {
+        Self { titles: titles.to_vec(), rows: Vec::new() }
     }
 
     pub(crate) fn row<C: Into<TextCell>>(&mut self, cells: impl IntoIterator<Item = C>) {
-        self.0.add_row(cells.into_iter().map(|cell| cell.into().0));
+        self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    pub(crate) fn print(&self) {
-        write_out(&self.0.to_string());
+    /// Prints the rows, with a line of titles above them if `headers` is set. Prints nothing if there are no rows.
+    pub(crate) fn print(&self, headers: bool) {
+        if !self.rows.is_empty() {
+            let colours = colours_are_shown(io::stdout().is_terminal(), &ProcessEnvironment);
+            write_out(&self.lines(headers, colours).join("\n"));
+        }
+    }
+
+    fn lines(&self, headers: bool, colours: bool) -> Vec<String> {
+        let titles: Vec<TextCell> = self.titles.iter().map(TextCell::from).collect();
+        let printed: Vec<&Vec<TextCell>> = headers.then_some(&titles).into_iter().chain(&self.rows).collect();
+        let columns = printed.iter().map(|row| row.len()).max().unwrap_or(0);
+        let width = |column| printed.iter().filter_map(|row| row.get(column)).map(TextCell::width).max();
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        printed.iter().map(|row| line(row, &widths, colours)).collect()
     }
 }
 
-/// A cell of a [`TextTable`]: escaped text, in a colour if the terminal has any.
-pub(crate) struct TextCell(Cell);
+/// The cells of a row, all but the last one padded to the width of their column.
+fn line(row: &[TextCell], widths: &[usize], colours: bool) -> String {
+    let mut line = String::new();
+    for (nth, (cell, width)) in row.iter().zip(widths).enumerate() {
+        match cell.colour.filter(|_| colours) {
+            Some(colour) => line.push_str(&format!("\u{1b}[{}m{}\u{1b}[0m", colour.code(), cell.text.0)),
+            None => line.push_str(&cell.text.0),
+        }
+        if nth + 1 < row.len() {
+            line.push_str(&" ".repeat(width.saturating_sub(cell.width()) + GAP));
+        }
+    }
+    line
+}
+
+/// Whether standard output shows colours: on a terminal that has them, unless NO_COLOR asks for none (https://no-color.org).
+fn colours_are_shown(terminal: bool, environment: &impl Environment) -> bool {
+    let is_set = |name| environment.variable(name).is_some_and(|value| !value.is_empty());
+    terminal && !is_set("NO_COLOR") && environment.variable("TERM").as_deref() != Some("dumb")
+}
+
+/// A cell of a [`TextTable`]: escaped text, in a colour where colours are shown.
+pub(crate) struct TextCell {
+    text: EscapedText,
+    colour: Option<Colour>,
+}
+
+#[derive(Clone, Copy)]
+enum Colour {
+    Green,
+    Yellow,
+    Red,
+    BoldRed,
+}
+
+impl Colour {
+    /// The parameters of the terminal's colour sequence (SGR).
+    fn code(self) -> &'static str {
+        match self {
+            Self::Green => "32",
+            Self::Yellow => "33",
+            Self::Red => "31",
+            Self::BoldRed => "1;31",
+        }
+    }
+}
 
 impl<T: Display> From<T> for TextCell {
     fn from(text: T) -> Self {
-        Self(Cell::new(EscapedText::new(text)))
+        let text = EscapedText::new(text);
+        let text = if text.0.is_empty() { EscapedText::new(EMPTY_CELL) } else { text };
+        Self { text, colour: None }
     }
 }
 
 impl TextCell {
+    /// The columns of the terminal that the text takes up.
+    fn width(&self) -> usize {
+        self.text.0.width()
+    }
+
+    fn coloured(self, colour: Colour) -> Self {
+        Self { colour: Some(colour), ..self }
+    }
+
     pub(crate) fn green(self) -> Self {
-        Self(self.0.fg(Color::Green))
+        self.coloured(Colour::Green)
     }
 
     pub(crate) fn yellow(self) -> Self {
-        Self(self.0.fg(Color::Yellow))
+        self.coloured(Colour::Yellow)
     }
 
     pub(crate) fn red(self) -> Self {
-        Self(self.0.fg(Color::Red))
+        self.coloured(Colour::Red)
     }
 
     pub(crate) fn bold_red(self) -> Self {
-        Self(self.0.fg(Color::Red).add_attribute(Attribute::Bold))
+        self.coloured(Colour::BoldRed)
     }
 }
 
@@ -199,11 +274,55 @@ mod tests {
 
     #[test]
     fn a_cell_is_one_line_of_safe_text() {
-        let mut table = TextTable::new(&["description"]);
+        let mut table = TextTable::new(&["DESCRIPTION"]);
         table.row(["x\u{1b}[31m\nforged"]);
-        let text = table.0.to_string();
-        assert!(text.contains(r"x\u{1b}[31m\nforged"), "{text}");
-        assert!(!text.contains('\u{1b}'), "{text}");
+        assert_eq!(table.lines(true, false), ["DESCRIPTION", r"x\u{1b}[31m\nforged"]);
+    }
+
+    fn leases() -> TextTable {
+        let mut table = TextTable::new(&["PREFIX", "OWNER", "DAYS-LEFT"]);
+        table.row([
+            TextCell::from("203.0.113.0/24"),
+            TextCell::from("Zürich 客户"),
+            TextCell::from(-3).bold_red(),
+        ]);
+        table.row([TextCell::from("192.0.2.0/24"), TextCell::from(""), TextCell::from(40)]);
+        table
+    }
+
+    #[test]
+    fn columns_are_padded_to_their_widest_cell_and_an_empty_cell_says_none() {
+        let expected = [
+            "PREFIX           OWNER         DAYS-LEFT",
+            "203.0.113.0/24   Zürich 客户   -3",
+            "192.0.2.0/24     <none>        40",
+        ];
+        assert_eq!(leases().lines(true, false), expected);
+        assert_eq!(leases().lines(false, false), &expected[1..]);
+    }
+
+    #[test]
+    fn a_colour_does_not_move_the_columns() {
+        let lines = leases().lines(true, true);
+        assert_eq!(lines[1], "203.0.113.0/24   Zürich 客户   \u{1b}[1;31m-3\u{1b}[0m");
+        assert_eq!(lines[2], leases().lines(true, false)[2]);
+    }
+
+    struct Variables(&'static [(&'static str, &'static str)]);
+
+    impl Environment for Variables {
+        fn variables(&self) -> Vec<(String, String)> {
+            self.0.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        }
+    }
+
+    #[test]
+    fn colours_are_for_terminals_that_have_them_and_people_who_want_them() {
+        assert!(colours_are_shown(true, &Variables(&[("TERM", "xterm-256color")])));
+        assert!(colours_are_shown(true, &Variables(&[("TERM", "xterm"), ("NO_COLOR", "")])));
+        assert!(!colours_are_shown(true, &Variables(&[("TERM", "xterm"), ("NO_COLOR", "1")])));
+        assert!(!colours_are_shown(true, &Variables(&[("TERM", "dumb")])));
+        assert!(!colours_are_shown(false, &Variables(&[("TERM", "xterm")])));
     }
 
     proptest! {

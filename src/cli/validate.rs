@@ -6,8 +6,7 @@ use clap::Args;
 
 use super::connect::{refusal, validations};
 use super::exit::{CHECK_SAID_NO, CliFailure, CommandResult};
-use super::json;
-use super::options::{ClientArgs, OutputFormat, RouteArgs};
+use super::options::{ClientArgs, RouteArgs};
 use super::terminal::print_facts;
 use super::values;
 use crate::model::Asn;
@@ -18,7 +17,7 @@ pub(crate) struct ValidateArgs {
     #[command(flatten)]
     route: RouteArgs,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) client: ClientArgs,
 }
 
 pub(crate) async fn run(args: ValidateArgs) -> CommandResult {
@@ -29,10 +28,7 @@ pub(crate) async fn run(args: ValidateArgs) -> CommandResult {
     };
     let mut client = validations(&args.client).await?;
     let found = client.validate_route(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("ValidateRouteResponse", &found)?,
-        OutputFormat::Table => print(&found),
-    }
+    args.client.output.print("ValidateRouteResponse", &found, [found.prefix.clone()], |_| print(&found))?;
     match found.state() {
         v1::RouteState::Valid => Ok(ExitCode::SUCCESS),
         v1::RouteState::Invalid | v1::RouteState::NotFound => Ok(ExitCode::from(CHECK_SAID_NO)),

@@ -11,10 +11,10 @@ pub(crate) fn to_proto_date(date: jiff::civil::Date) -> proto::Date {
     proto::Date { year: date.year().into(), month: date.month().into(), day: date.day().into() }
 }
 
-/// A time as `2026-11-25 00:33:29 UTC`; nothing for no time.
+/// A time as `2026-11-25T00:33:29Z`; nothing for no time.
 pub(crate) fn instant(at: Option<&prost_types::Timestamp>) -> String {
     at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok())
-        .map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+        .map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
         .unwrap_or_default()
 }
 
@@ -22,24 +22,23 @@ pub(crate) fn to_proto_timestamp(at: jiff::Timestamp) -> prost_types::Timestamp 
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
 }
 
-/// A span as `42 s`; nothing for none.
+/// A span as `42s`; nothing for none.
 pub(crate) fn seconds(span: Option<&prost_types::Duration>) -> String {
-    span.map(|span| format!("{} s", span.seconds)).unwrap_or_default()
+    span.map(|span| format!("{}s", span.seconds)).unwrap_or_default()
 }
 
-/// The largest page that the server gives.
-const MAX_PAGE_SIZE: i32 = 1000;
-
-/// The size of the pages in which to read the first `limit` entries of a list.
-pub(crate) fn page_size(limit: u32) -> i32 {
-    i32::try_from(limit).map_or(MAX_PAGE_SIZE, |limit| limit.min(MAX_PAGE_SIZE))
+/// A short span as `42ms`; nothing for none.
+pub(crate) fn milliseconds(span: Option<&prost_types::Duration>) -> String {
+    span.map(|span| format!("{}ms", span.seconds * 1000 + i64::from(span.nanos) / 1_000_000))
+        .unwrap_or_default()
 }
 
-/// The name of an enum value without the prefix of its enum: `valid` for `ROA_STATUS_VALID`, nothing for unspecified.
+/// The name of an enum value without the prefix of its enum, as options take it: `not_found` for `ROUTE_STATE_NOT_FOUND`,
+/// nothing for unspecified.
 pub(crate) fn enum_name(name: &str, prefix: &str) -> String {
     match name.strip_prefix(prefix).unwrap_or(name) {
         "UNSPECIFIED" => String::new(),
-        other => other.to_lowercase().replace('_', " "),
+        other => other.to_lowercase(),
     }
 }
 
@@ -83,4 +82,24 @@ pub(crate) fn days_left(lease: &v1::Lease) -> String {
         Some(left) if left < 0 => format!("expired {} days ago", -left),
         Some(left) => format!("{left} days left"),
     }
+}
+
+/// The days left of a lease as a number; nothing without an expiry.
+pub(crate) fn days(lease: &v1::Lease) -> String {
+    lease.days_left.map(|left| left.to_string()).unwrap_or_default()
+}
+
+/// NetBox's id of a record; nothing for a record that is not written.
+pub(crate) fn id(id: u64) -> String {
+    if id == 0 { String::new() } else { id.to_string() }
+}
+
+/// An address without its mask, as commands take it.
+pub(crate) fn host(address: &v1::Address) -> String {
+    address.address.split('/').next().unwrap_or_default().to_owned()
+}
+
+/// A count, where it is known.
+pub(crate) fn count(count: Option<u64>) -> String {
+    count.map(|count| count.to_string()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `leasehold watch`: events as they happen, one JSON object a line.
+//! `leasehold watch`: events as they happen, one on each line.
 //!
 //! A restart of the server does not end it. With `--resume-file`, a new process goes on where the last one was.
 
@@ -13,9 +13,10 @@ use super::event_filter::EventFilterArgs;
 use super::exit::CommandResult;
 use super::options::ServerArgs;
 use super::references::{parse_tenant, parse_vrf};
-use super::terminal::{errln, print_json};
+use super::terminal::errln;
+use super::watch_output::WatchOutputArgs;
 use super::watch_position::WatchPosition;
-use super::watch_stream::{StreamEnd, WatchRequest};
+use super::watch_stream::{StreamEnd, WatchItem, WatchRequest};
 use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
@@ -80,6 +81,8 @@ struct FollowArgs {
     count: Option<u64>,
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    output: WatchOutputArgs,
 }
 
 /// The longest wait before the server is tried again.
@@ -119,6 +122,7 @@ pub(crate) async fn run(args: WatchArgs) -> CommandResult {
 /// Prints the messages of a stream and opens it again, from where it was, whenever it ends for a reason that passes.
 async fn follow(args: &FollowArgs, request: WatchRequest) -> CommandResult {
     let mut position = WatchPosition::open(args.resume_file.as_deref())?;
+    args.output.print_headers();
     let (mut events, mut failed_tries, mut was_connected) = (0, 0u32, false);
     loop {
         let end = match request.open(&args.server, position.token()).await {
@@ -130,12 +134,10 @@ async fn follow(args: &FollowArgs, request: WatchRequest) -> CommandResult {
                             if std::mem::take(&mut failed_tries) > 0 {
                                 errln!("note: the server is back");
                             }
-                            if !message.is_bookmark {
-                                print_json(&message.json.to_string());
-                            }
+                            args.output.print(&message);
                             // Only after it was printed: if we are killed in between, it is printed twice but not missed.
                             position.advance(message.token)?;
-                            events += u64::from(message.is_event);
+                            events += u64::from(matches!(message.item, WatchItem::Event(_)));
                             if args.count.is_some_and(|count| events >= count) {
                                 return Ok(ExitCode::SUCCESS);
                             }

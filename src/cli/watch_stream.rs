@@ -28,9 +28,16 @@ pub(crate) struct WatchMessage {
     pub(crate) json: serde_json::Value,
     /// The position after this message. It is empty within a snapshot, which cannot be resumed in the middle.
     pub(crate) token: String,
-    /// It carries a new position and nothing else.
-    pub(crate) is_bookmark: bool,
-    pub(crate) is_event: bool,
+    pub(crate) item: WatchItem,
+}
+
+/// What a message of a stream carries.
+pub(crate) enum WatchItem {
+    Lease(v1::Lease),
+    Event(v1::Event),
+    Synced,
+    /// A new position and nothing else.
+    Bookmark,
 }
 
 /// Why a stream ended.
@@ -72,9 +79,13 @@ impl WatchStream {
                 let Some(message) = stream.message().await? else { return Ok(None) };
                 Some(WatchMessage {
                     json: to_json("WatchEventsResponse", &message).map_err(StreamEnd::Fatal)?,
-                    is_bookmark: matches!(message.item, Some(Item::Bookmark(_)) | None),
-                    is_event: matches!(message.item, Some(Item::Event(_))),
                     token: message.resume_token,
+                    item: match message.item {
+                        Some(Item::Lease(lease)) => WatchItem::Lease(lease),
+                        Some(Item::Event(event)) => WatchItem::Event(event),
+                        Some(Item::Synced(_)) => WatchItem::Synced,
+                        Some(Item::Bookmark(_)) | None => WatchItem::Bookmark,
+                    },
                 })
             }
             Self::Expiry(stream) => {
@@ -82,9 +93,13 @@ impl WatchStream {
                 let Some(message) = stream.message().await? else { return Ok(None) };
                 Some(WatchMessage {
                     json: to_json("WatchExpiryResponse", &message).map_err(StreamEnd::Fatal)?,
-                    is_bookmark: matches!(message.item, Some(Item::Bookmark(_)) | None),
-                    is_event: matches!(message.item, Some(Item::Event(_))),
                     token: message.resume_token,
+                    item: match message.item {
+                        Some(Item::Lease(lease)) => WatchItem::Lease(lease),
+                        Some(Item::Event(event)) => WatchItem::Event(event),
+                        Some(Item::Synced(_)) => WatchItem::Synced,
+                        Some(Item::Bookmark(_)) | None => WatchItem::Bookmark,
+                    },
                 })
             }
         })

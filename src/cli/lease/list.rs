@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::civil::Date;
 
-use crate::cli::connect::{leases, refusal};
+use crate::cli::connect::leases;
 use crate::cli::exit::CommandResult;
-use crate::cli::json;
-use crate::cli::options::{ClientArgs, OutputFormat};
+use crate::cli::options::ClientArgs;
+use crate::cli::output::OutputArgs;
+use crate::cli::pages::{Limit, read_pages};
 use crate::cli::records::print_cache_note;
 use crate::cli::references::{parse_tenant, parse_vrf};
-use crate::cli::terminal::{TextTable, outln};
+use crate::cli::terminal::TextTable;
 use crate::cli::values;
 use crate::model::{Reputation, RoaStatus};
 use crate::rpc::proto::v1;
@@ -39,20 +40,23 @@ pub(crate) struct ListLeasesArgs {
     /// Order: expiry_date, owner or prefix, with " desc" for the highest first
     #[arg(long, default_value = "expiry_date", value_name = "ORDER")]
     order_by: String,
+    /// The most leases to list [default: all]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) client: ClientArgs,
 }
 
 pub(crate) async fn run(args: ListLeasesArgs) -> CommandResult {
     let mut client = leases(&args.client).await?;
+    let limit = Limit::new(args.limit);
     let mut request = v1::ListLeasesRequest {
-        page_size: 1000,
-        page_token: String::new(),
+        page_size: limit.page_size(),
         owner: args.owner,
         tenant: args.tenant,
         expires_before_date: args.expiring_before.map(values::to_proto_date),
         vrf: args.vrf,
-        order_by: args.order_by,
+        order_by: order_by(&args.order_by),
         ..v1::ListLeasesRequest::default()
     };
     request.set_roa_status(match args.roa_status {
@@ -68,36 +72,72 @@ pub(crate) async fn run(args: ListLeasesArgs) -> CommandResult {
         Some(Reputation::Watch) => v1::Reputation::Watch,
     });
     let mut all = v1::ListLeasesResponse::default();
-    loop {
-        let page = client.list_leases(request.clone()).await.map_err(|status| refusal(&status))?.into_inner();
-        all.leases.extend(page.leases);
-        all.cache = page.cache;
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            break;
-        }
-    }
-    match args.client.output {
-        OutputFormat::Json => json::print("ListLeasesResponse", &all)?,
-        OutputFormat::Table => {
-            print_cache_note(all.cache.as_ref());
-            let mut table =
-                TextTable::new(&["prefix", "owner", "expiry", "", "origin", "ROA", "reputation", "LOA"]);
-            for lease in &all.leases {
-                table.row([
-                    lease.prefix.clone(),
-                    lease.owner.clone(),
-                    values::date(lease.expiry_date.as_ref()),
-                    values::days_left(lease),
-                    values::asn(lease.origin_asn),
-                    values::roa_status(lease),
-                    values::reputation(lease),
-                    lease.loa_reference.clone(),
-                ]);
-            }
-            table.print();
-            outln!("{} leases", all.leases.len());
-        }
-    }
+    read_pages(
+        async |page_token| client.list_leases(v1::ListLeasesRequest { page_token, ..request.clone() }).await,
+        |page| {
+            all.cache = page.cache;
+            limit.join(&mut all.leases, page.leases, page.next_page_token)
+        },
+    )
+    .await?;
+    print_cache_note(all.cache.as_ref());
+    let rows = (all.leases.as_slice(), "no leases match");
+    args.client.output.print_list(
+        "ListLeasesResponse",
+        &all,
+        rows,
+        |lease| lease.prefix.clone(),
+        |output| print(output, &all.leases),
+    )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The order as the API names it. `expiry` is what this option was called before.
+fn order_by(text: &str) -> String {
+    match text.split_once(' ').unwrap_or((text, "")) {
+        ("expiry", "") => "expiry_date".to_owned(),
+        ("expiry", direction) => format!("expiry_date {direction}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn print(output: OutputArgs, leases: &[v1::Lease]) {
+    let mut table = TextTable::new(&[
+        "PREFIX",
+        "VRF",
+        "OWNER",
+        "EXPIRY",
+        "DAYS-LEFT",
+        "ORIGIN",
+        "ROA",
+        "REPUTATION",
+        "LOA",
+    ]);
+    for lease in leases {
+        table.row([
+            lease.prefix.clone(),
+            values::vrf(lease.vrf.as_ref()),
+            lease.owner.clone(),
+            values::date(lease.expiry_date.as_ref()),
+            values::days(lease),
+            values::asn(lease.origin_asn),
+            values::roa_status(lease),
+            values::reputation(lease),
+            lease.loa_reference.clone(),
+        ]);
+    }
+    output.print_table(&table);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_former_name_of_the_order_by_expiry_still_works() {
+        assert_eq!(order_by("expiry"), "expiry_date");
+        assert_eq!(order_by("expiry desc"), "expiry_date desc");
+        assert_eq!(order_by("owner desc"), "owner desc");
+        assert_eq!(order_by("expiry_date"), "expiry_date");
+    }
 }

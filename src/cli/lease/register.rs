@@ -7,13 +7,12 @@ use jiff::civil::Date;
 
 use crate::cli::connect::{leases, refusal};
 use crate::cli::exit::CommandResult;
-use crate::cli::json;
-use crate::cli::options::{ClientArgs, OutputFormat, ScopeArgs};
-use crate::cli::records::print_lease;
+use crate::cli::options::{ClientArgs, ScopeArgs, WriteArgs};
+use crate::cli::records::{lease_name, print_lease, print_write_note};
 use crate::cli::references::parse_tenant;
-use crate::cli::terminal::outln;
+use crate::cli::terminal::errln;
 use crate::cli::values;
-use crate::model::{Asn, RequestId};
+use crate::model::Asn;
 use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
@@ -53,14 +52,10 @@ pub(crate) struct RegisterLeaseArgs {
     tags: Vec<String>,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Id of this request, by which a retry is recognised [default: a new one]
-    #[arg(long, value_name = "ID")]
-    request_id: Option<RequestId>,
-    /// Check and print what would be recorded, without writing
-    #[arg(long)]
-    validate_only: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 }
 
 pub(crate) async fn run(args: RegisterLeaseArgs) -> CommandResult {
@@ -78,23 +73,16 @@ pub(crate) async fn run(args: RegisterLeaseArgs) -> CommandResult {
         tenant: args.tenant,
         role: args.role,
         tags: args.tags,
-        request_id: args.request_id.map(String::from).unwrap_or_default(),
-        validate_only: args.validate_only,
+        request_id: args.write.id(),
+        validate_only: args.write.validate_only,
     };
     let answer = client.register_lease(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("RegisterLeaseResponse", &answer)?,
-        OutputFormat::Table => {
-            outln!(
-                "{}",
-                match (args.validate_only, answer.adopted) {
-                    (true, _) => "would be registered:",
-                    (false, true) => "registered (the prefix was there already):",
-                    (false, false) => "registered:",
-                }
-            );
-            print_lease(&answer.lease.unwrap_or_default());
-        }
+    print_write_note(args.write.validate_only, false);
+    if answer.adopted {
+        errln!("note: the prefix was recorded already");
     }
+    args.client.output.print("RegisterLeaseResponse", &answer, lease_name(answer.lease.as_ref()), |_| {
+        print_lease(&answer.lease.clone().unwrap_or_default());
+    })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,13 +5,12 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::civil::Date;
 
-use super::key::LeasedPrefixKey;
 use crate::cli::connect::{leases, refusal};
 use crate::cli::exit::CommandResult;
-use crate::cli::json;
-use crate::cli::options::{ClientArgs, OutputFormat, ScopeArgs};
-use crate::cli::records::print_lease;
-use crate::cli::terminal::outln;
+use crate::cli::options::{ClientArgs, ScopeArgs, WriteArgs};
+use crate::cli::prefix_key::PrefixKey;
+use crate::cli::records::{lease_name, print_lease, print_write_note};
+use crate::cli::terminal::errln;
 use crate::cli::values;
 use crate::rpc::proto::v1;
 
@@ -34,37 +33,37 @@ pub(crate) struct RenewLeaseArgs {
     allow_earlier: bool,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Check and print what would be recorded, without writing
-    #[arg(long)]
-    validate_only: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 }
 
 pub(crate) async fn run(args: RenewLeaseArgs) -> CommandResult {
     use v1::renew_lease_request::Key;
     let mut client = leases(&args.client).await?;
     let request = v1::RenewLeaseRequest {
-        key: Some(match LeasedPrefixKey::parse(&args.key)? {
-            LeasedPrefixKey::Id(id) => Key::PrefixId(id),
-            LeasedPrefixKey::Prefix(text) => Key::Prefix(text),
+        key: Some(match PrefixKey::parse(&args.key)? {
+            PrefixKey::Id(id) => Key::PrefixId(id),
+            PrefixKey::Prefix(text) => Key::Prefix(text),
         }),
         vrf: args.scope.vrf,
         expiry_date: Some(values::to_proto_date(args.expiry)),
         notice_date: args.notice.map(values::to_proto_date),
         loa_reference: args.loa,
         allow_earlier_expiry: args.allow_earlier,
-        validate_only: args.validate_only,
+        request_id: args.write.id(),
+        validate_only: args.write.validate_only,
         ..v1::RenewLeaseRequest::default()
     };
     let answer = client.renew_lease(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("RenewLeaseResponse", &answer)?,
-        OutputFormat::Table => {
-            let before = values::date(answer.previous_expiry_date.as_ref());
-            outln!("{} (was {before}):", if args.validate_only { "would be renewed" } else { "renewed" });
-            print_lease(&answer.lease.unwrap_or_default());
-        }
+    print_write_note(args.write.validate_only, false);
+    let before = values::date(answer.previous_expiry_date.as_ref());
+    if !before.is_empty() {
+        errln!("note: the expiry before was {before}");
     }
+    args.client.output.print("RenewLeaseResponse", &answer, lease_name(answer.lease.as_ref()), |_| {
+        print_lease(&answer.lease.clone().unwrap_or_default());
+    })?;
     Ok(ExitCode::SUCCESS)
 }

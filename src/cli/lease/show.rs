@@ -4,12 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::key::LeaseKey;
 use crate::cli::connect::{leases, refusal};
 use crate::cli::exit::CommandResult;
-use crate::cli::json;
-use crate::cli::options::{ClientArgs, OutputFormat, ScopeArgs};
-use crate::cli::records::{print_cache_note, print_lease};
+use crate::cli::options::{ClientArgs, ScopeArgs};
+use crate::cli::prefix_key::LeaseKey;
+use crate::cli::records::{lease_name, print_cache_note, print_lease};
 use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
@@ -20,7 +19,7 @@ pub(crate) struct ShowLeaseArgs {
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(crate) client: ClientArgs,
 }
 
 pub(crate) async fn run(args: ShowLeaseArgs) -> CommandResult {
@@ -33,12 +32,9 @@ pub(crate) async fn run(args: ShowLeaseArgs) -> CommandResult {
     };
     let request = v1::LookupLeaseRequest { key: Some(key), vrf: args.scope.vrf };
     let answer = client.lookup_lease(request).await.map_err(|status| refusal(&status))?.into_inner();
-    match args.client.output {
-        OutputFormat::Json => json::print("LookupLeaseResponse", &answer)?,
-        OutputFormat::Table => {
-            print_cache_note(answer.cache.as_ref());
-            print_lease(&answer.lease.unwrap_or_default());
-        }
-    }
+    print_cache_note(answer.cache.as_ref());
+    args.client.output.print("LookupLeaseResponse", &answer, lease_name(answer.lease.as_ref()), |_| {
+        print_lease(&answer.lease.clone().unwrap_or_default());
+    })?;
     Ok(ExitCode::SUCCESS)
 }

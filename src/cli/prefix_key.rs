@@ -1,8 +1,8 @@
-//! How a lease is named on the command line.
+//! How a prefix or a lease is named on the command line.
 
 use std::net::IpAddr;
 
-use crate::cli::exit::CliFailure;
+use super::exit::CliFailure;
 use crate::model::Network;
 
 /// A prefix, an address within it, or NetBox's id of the prefix.
@@ -20,23 +20,24 @@ impl LeaseKey {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self::Address(address));
         }
-        Ok(Self::Prefix(text.parse::<Network>()?))
+        let network = text.parse::<Network>();
+        Ok(Self::Prefix(network.map_err(|error| CliFailure::usage(error.to_string()))?))
     }
 }
 
-/// The prefix that carries a lease. An address is no such key: several prefixes may contain it.
-pub(crate) enum LeasedPrefixKey {
+/// A prefix that is recorded in NetBox. An address is no such key: several prefixes may contain it.
+pub(crate) enum PrefixKey {
     Id(u64),
     Prefix(String),
 }
 
-impl LeasedPrefixKey {
+impl PrefixKey {
     pub(crate) fn parse(text: &str) -> Result<Self, CliFailure> {
         match LeaseKey::parse(text)? {
             LeaseKey::Id(id) => Ok(Self::Id(id)),
             LeaseKey::Prefix(network) => Ok(Self::Prefix(network.to_string())),
-            LeaseKey::Address(address) => Err(CliFailure::new(format!(
-                "{address} is an address; name the prefix that carries the lease (`leasehold lease show {address}` prints it)"
+            LeaseKey::Address(address) => Err(CliFailure::usage(format!(
+                "{address} is an address; name a prefix (`leasehold lookup {address}` prints those that contain it)"
             ))),
         }
     }

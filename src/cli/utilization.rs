@@ -1,0 +1,82 @@
+//! `leasehold utilization`: how the addresses of prefixes are used.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::connect::{prefixes, refusal};
+use super::exit::CommandResult;
+use super::json;
+use super::options::{ClientArgs, ScopeArgs};
+use super::output::OutputArgs;
+use super::prefix_key::PrefixKey;
+use super::records::print_cache_note;
+use super::terminal::TextTable;
+use super::values;
+use crate::rpc::proto::v1;
+
+#[derive(Debug, Args)]
+pub(crate) struct UtilizationArgs {
+    /// Prefixes, or NetBox's ids of them
+    #[arg(required = true, value_name = "PREFIX|ID")]
+    keys: Vec<String>,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+pub(crate) async fn run(args: UtilizationArgs) -> CommandResult {
+    use v1::get_utilization_request::Key;
+    let keys = args.keys.iter().map(|key| PrefixKey::parse(key)).collect::<Result<Vec<_>, _>>()?;
+    let mut client = prefixes(&args.client).await?;
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        let key = match key {
+            PrefixKey::Id(id) => Key::PrefixId(id),
+            PrefixKey::Prefix(text) => Key::Prefix(text),
+        };
+        let request = v1::GetUtilizationRequest { key: Some(key), vrf: args.scope.vrf.clone() };
+        let answer = client.get_utilization(request).await.map_err(|status| refusal(&status))?;
+        found.push(answer.into_inner());
+    }
+    print_cache_note(found.last().and_then(|answer| answer.cache.as_ref()));
+    let names = found.iter().map(prefix);
+    let results = || json::list("GetUtilizationResponse", &found);
+    args.client.output.print_value(results, names, |output| print(output, &found))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prefix(answer: &v1::GetUtilizationResponse) -> String {
+    answer.prefix.as_ref().map(|prefix| prefix.prefix.clone()).unwrap_or_default()
+}
+
+fn print(output: OutputArgs, found: &[v1::GetUtilizationResponse]) {
+    let mut table = TextTable::new(&[
+        "PREFIX",
+        "TOTAL",
+        "RECORDED",
+        "RANGES",
+        "CHILDREN",
+        "NOT-ASSIGNABLE",
+        "QUARANTINED",
+        "FREE",
+        "LARGEST-FREE",
+    ]);
+    for answer in found {
+        let used = answer.utilization.unwrap_or_default();
+        let largest = used.largest_free_prefix_length.map(|length| format!("/{length}"));
+        table.row([
+            prefix(answer),
+            values::count(used.total_count),
+            values::count(used.recorded_count),
+            values::count(used.in_range_count),
+            values::count(used.in_child_prefix_count),
+            values::count(used.not_assignable_count),
+            values::count(used.quarantined_count),
+            values::count(used.free_count),
+            largest.unwrap_or_default(),
+        ]);
+    }
+    output.print_table(&table);
+}
