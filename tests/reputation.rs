@@ -195,7 +195,7 @@ async fn a_slash_24_over_five_zones_takes_less_than_two_seconds_and_reports_prog
     let Some(Item::Result(found)) = items.last() else { panic!("{items:?}") };
     assert_eq!((found.reputation(), found.listings.len()), (v1::Reputation::Watch, 5), "{}", found.message);
     assert!(
-        found.zones.iter().all(|zone| zone.complete_time.is_some() && zone.unanswered == 0),
+        found.zones.iter().all(|zone| zone.complete_time.is_some() && zone.unanswered_count == 0),
         "{:?}",
         found.zones
     );
@@ -203,8 +203,8 @@ async fn a_slash_24_over_five_zones_takes_less_than_two_seconds_and_reports_prog
         .iter()
         .filter_map(|item| match item {
             Item::Progress(progress) => {
-                assert_eq!(progress.total_queries, 5 * 256);
-                Some(progress.answered_queries)
+                assert_eq!(progress.total_query_count, 5 * 256);
+                Some(progress.answered_query_count)
             }
             Item::Result(_) => None,
         })

@@ -261,7 +261,9 @@ fn rtr(port: u16) -> RpkiSource {
 /// The state of the route of these tests; `Err` with the first cause if it could not be checked.
 async fn asked(validator: &Validator) -> Result<RouteState, String> {
     let found = validator.validate(route("203.0.113.0/24", 64500)).await;
-    found.map(|observed| observed.value.state).map_err(|CouldNotCheck { causes }| causes[0].why.clone())
+    found
+        .map(|observed| observed.value.state)
+        .map_err(|CouldNotCheck { causes }| causes[0].failure.message.clone())
 }
 
 async fn becomes(validator: &Validator, wanted: RouteState) {

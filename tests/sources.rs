@@ -77,7 +77,9 @@ fn route() -> Route {
 
 async fn state(validator: &Validator) -> Result<RouteState, String> {
     let checked = validator.validate(route()).await;
-    checked.map(|observed| observed.value.state).map_err(|could_not| could_not.causes[0].why.clone())
+    checked
+        .map(|observed| observed.value.state)
+        .map_err(|could_not| could_not.causes[0].failure.message.clone())
 }
 
 const VALIDATION: &str = "/data/rpki-validation/data.json";

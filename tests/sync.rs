@@ -83,7 +83,7 @@ async fn a_file_that_is_corrupt_or_of_another_netbox_is_set_aside() {
         assert_eq!(aside(), nth + 1);
         server.live().await;
         let counts = sync_status(&server).await;
-        assert_eq!((counts.prefixes, counts.phase()), (1, v1::SyncPhase::Live));
+        assert_eq!((counts.prefix_count, counts.phase()), (1, v1::SyncPhase::Live));
         server.running.stop().await;
     }
 }
@@ -106,7 +106,7 @@ async fn a_pruned_change_log_leads_to_a_full_pass() {
     }
     eventually("everything is read again", async || {
         let sync = sync_status(&server).await;
-        sync.addresses == 20 && sync.last_full_pass_cause.contains("pruned")
+        sync.address_count == 20 && sync.last_full_pass_cause.contains("pruned")
     })
     .await;
 }
@@ -118,7 +118,7 @@ async fn a_full_pass_finds_a_bulk_load_past_the_api() {
     netbox.emulator.as_ref().unwrap().seed(50, 5_000).unwrap();
     let request = v1::TriggerSyncRequest { full: true, wait: true };
     let sync = server.admin.trigger_sync(request).await.unwrap().into_inner().sync.unwrap();
-    assert_eq!((sync.prefixes, sync.addresses, sync.leases), (50, 5_000, 50));
+    assert_eq!((sync.prefix_count, sync.address_count, sync.lease_count), (50, 5_000, 50));
     assert_eq!(sync.generation, 2);
     assert_eq!(server.lookup(0, "10.0.7.1").await.records.len(), 1);
 }
@@ -148,14 +148,14 @@ async fn an_interrupted_pass_leaves_the_old_generation_in_service() {
     emulator.set_faults(slow);
     let request = v1::TriggerSyncRequest { full: true, wait: false };
     server.admin.trigger_sync(request).await.unwrap();
-    eventually("a pass has begun", async || sync_status(&server).await.pass_rows_done > 0).await;
+    eventually("a pass has begun", async || sync_status(&server).await.pass_done_row_count > 0).await;
     let address = netbox.stop().await;
     eventually("the pass has been abandoned", async || {
         sync_status(&server).await.phase() == v1::SyncPhase::Stale
     })
     .await;
     let sync = sync_status(&server).await;
-    assert_eq!((sync.generation, sync.addresses), (1, 4_000));
+    assert_eq!((sync.generation, sync.address_count), (1, 4_000));
     emulator.set_faults(Default::default());
     netbox.start(address).await;
     server.live().await;

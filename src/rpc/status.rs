@@ -67,7 +67,13 @@ impl From<ledger::Error> for Problem {
 
 impl From<&cache::Error> for Problem {
     fn from(error: &cache::Error) -> Self {
-        Self::internal(error)
+        let (reason, message) = match error {
+            cache::Error::CommitHook(_) => {
+                ("LEDGER_UNAVAILABLE", "the event log did not store a change; try again later")
+            }
+            _ => ("CACHE_UNAVAILABLE", "the server cannot use its cache file; its log has the details"),
+        };
+        Self::new(Code::Unavailable, reason, message).retry_in(Duration::from_secs(5)).caused_by(error)
     }
 }
 
@@ -237,6 +243,12 @@ impl From<lease::Error> for Problem {
             E::Prefix(error) => error.into(),
             E::Term(TermError::EndsBeforeItStarts { .. }) => Self::invalid_field("expiry_date", message),
             E::Term(TermError::NoticeAfterExpiry { .. }) => Self::invalid_field("notice_date", message),
+            E::UpdatedTerm(TermError::EndsBeforeItStarts { .. }) => {
+                Self::invalid_field("lease.start_date", message)
+            }
+            E::UpdatedTerm(TermError::NoticeAfterExpiry { .. }) => {
+                Self::invalid_field("lease.notice_date", message)
+            }
             E::NoLease { .. } | E::NotCovered { .. } => Self::new(Code::NotFound, "LEASE_NOT_FOUND", message),
             E::Exists { network, .. } => {
                 Self::new(Code::AlreadyExists, "LEASE_EXISTS", message).with("prefix", network)
@@ -327,6 +339,7 @@ impl From<events::HistoryError> for Problem {
                 Self::new(Code::OutOfRange, "HISTORY_NOT_KEPT", message).with("known_since", known_since)
             }
             E::Ledger(error) => error.into(),
+            E::Position(error) => events::Error::from(error).into(),
             E::NetBox(error) => error.into(),
         }
     }

@@ -249,7 +249,7 @@ impl Syncer {
     }
 
     fn round_failed(&self, error: Error) -> Arc<Error> {
-        self.cache.freshness().mark_stale(&error.to_string());
+        self.cache.freshness().mark_stale(&error.summary());
         let mut report = self.report();
         report.reachable = !matches!(&error, Error::NetBox(error) if error.is_transient());
         let error = Arc::new(error);

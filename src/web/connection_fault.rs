@@ -73,9 +73,13 @@ fn of_one(error: &(dyn StdError + 'static)) -> Option<ConnectionFault> {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return Some(of_tls(error));
     }
-    // Neither the standard library nor hyper has a type or a kind for this.
-    if error.to_string().starts_with("failed to lookup address information") {
+    // Neither the standard library nor hyper has a public type or a kind for these.
+    let text = error.to_string();
+    if text.starts_with("failed to lookup address information") {
         return Some(ConnectionFault::NameUnknown);
+    }
+    if text.starts_with("connection closed before message completed") {
+        return Some(ConnectionFault::Broken);
     }
     let error = error.downcast_ref::<io::Error>()?;
     // An io::Error passes over the error inside it when it is asked for its source.
