@@ -54,7 +54,7 @@ impl RecordText {
         PrefixDraft {
             status: Some(self.status.clone()),
             description: Some(self.description.clone()),
-            tenant: self.tenant.clone(),
+            tenant: self.tenant.clone().into(),
             role: self.role.clone(),
             tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
             fields: vec![FieldChange::AllocationId(Some(request.allocation(0)))],

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use imbl::{HashMap, OrdMap};
 use smallvec::SmallVec;
 
+use super::lease_order::{LeaseOrder, LeaseOrders};
 use super::trie::Trie;
 use crate::model::{
     Address, AddressId, IpRange, Lease, Network, Prefix, PrefixId, RequestId, Vrf, VrfId, VrfScope,
@@ -43,6 +44,8 @@ pub struct Index {
     vrfs: OrdMap<u64, Arc<Vrf>>,
     /// The prefixes that carry a lease.
     leased: OrdMap<PrefixId, Arc<Prefix>>,
+    /// The same prefixes, in the orders of lists.
+    lease_orders: LeaseOrders,
     requests: HashMap<RequestId, Allocated>,
 }
 
@@ -198,6 +201,16 @@ impl Index {
         self.leased
             .range((std::ops::Bound::Excluded(id), std::ops::Bound::Unbounded))
             .map(|(_, prefix)| prefix)
+    }
+
+    /// The prefixes that carry a lease, in an order: all of them, or those that come after where `after` is or would be. Visits no
+    /// prefix before them.
+    pub fn leases<'a>(
+        &'a self,
+        order: LeaseOrder,
+        after: Option<&Prefix>,
+    ) -> impl Iterator<Item = &'a Arc<Prefix>> + use<'a> {
+        self.lease_orders.list(order, after)
     }
 
     /// The VRF with this id in NetBox.

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use crate::model::{Network, TermError, VrfScope};
 use crate::{cache, netbox};
 
-/// A lease was not registered, found, renewed or ended.
+/// A lease was not registered, found, changed, renewed or ended.
 ///
 /// After [`Error::Changed`] the caller reads the lease and decides again. After [`Error::NetBox`] with an unknown outcome, and
 /// after [`Error::Cache`], NetBox may have the change: the caller repeats the call, which writes nothing twice. After every other
@@ -22,6 +22,9 @@ pub enum Error {
     Prefix(#[from] cache::ResolveError),
     #[error(transparent)]
     Term(#[from] TermError),
+    /// The dates that an update sets do not fit the recorded term.
+    #[error(transparent)]
+    UpdatedTerm(TermError),
     #[error(
         "{network} in {scope} has no lease of its own: register one, or look up the lease that covers it"
     )]

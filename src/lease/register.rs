@@ -47,7 +47,7 @@ impl RegisterLease {
         let mut draft = PrefixDraft {
             status: Some("active".to_owned()),
             description: (!self.description.is_empty()).then(|| self.description.clone()),
-            tenant: self.tenant.clone(),
+            tenant: self.tenant.clone().into(),
             role: self.role.clone(),
             tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
             fields: self.fields(),

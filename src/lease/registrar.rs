@@ -10,6 +10,7 @@ use super::error::Error;
 use super::lookup::leased;
 use super::register::{RegisterLease, RegistrationPlan};
 use super::renew::RenewLease;
+use super::update::UpdateLease;
 use crate::cache::{self, Batch, Cache, Index, PrefixKey, ResolveError};
 use crate::model::{Network, Prefix, PrefixId, Revision, VrfScope};
 use crate::netbox::{self, Client, PrefixDraft};
@@ -41,7 +42,7 @@ pub struct Ended {
     pub addresses_in_use: u64,
 }
 
-/// Registers, renews and ends leases, one at a time.
+/// Registers, changes, renews and ends leases, one at a time.
 pub struct Registrar {
     client: Client,
     cache: Arc<Cache>,
@@ -108,6 +109,38 @@ impl Registrar {
             }
         }
         Err(Error::Changed { network })
+    }
+
+    /// Changes agreed values of a lease and returns its prefix after that. `read` is the version of the record that the caller
+    /// decided on, if it names one: another version is an error.
+    pub async fn update(
+        &self,
+        key: PrefixKey,
+        command: &UpdateLease,
+        read: Option<&Revision>,
+        validate_only: bool,
+    ) -> Result<Arc<Prefix>, Error> {
+        let _turn = self.one_at_a_time.lock().await;
+        for _ in 0..ATTEMPTS {
+            let index = self.cache.ready_snapshot()?;
+            let (prefix, lease) = leased(&index, key)?;
+            check_version(prefix, read)?;
+            let draft = command.draft(prefix, lease)?;
+            if draft == PrefixDraft::default() {
+                return Ok(prefix.clone());
+            }
+            if validate_only {
+                return Ok(Arc::new(command.preview(prefix, lease)));
+            }
+            match self.client.patch_prefix(prefix.id, &prefix.revision, &draft).await {
+                Ok(prefix) => return self.publish(prefix).await,
+                Err(netbox::Error::Changed) => {
+                    self.refresh_id(prefix.id).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Changed { network: self.network_of(key)? })
     }
 
     /// Moves the last day of a lease. `read` is the version of the record that the caller decided on, if it names one: another

@@ -1,12 +1,12 @@
 //! Which leases a list shows, and in which order. Pure.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
+use ipnet::Ipv4Net;
 use jiff::civil::Date;
 
-use crate::cache::Index;
-use crate::model::{Lease, Prefix, Reputation, RoaStatus, TenantKey, VrfScope};
+use crate::cache::{Index, LeaseOrder, LeaseSortKey};
+use crate::model::{Lease, Network, Prefix, PrefixId, Reputation, RoaStatus, TenantKey, Term, VrfScope};
 
 /// The leases to list. Every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,27 +23,10 @@ pub struct LeaseFilter {
     pub scope: Option<VrfScope>,
 }
 
-/// What leases are ordered by. Leases with equal keys are ordered by the id of their prefix.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LeaseSortKey {
-    /// The last day; leases without one come last.
-    #[default]
-    Expiry,
-    /// The owner; leases without one come last.
-    Owner,
-    /// The scope, then the network.
-    Prefix,
-}
-
-/// The order of a list of leases: by last day, the earliest first, unless said otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeaseOrder {
-    pub key: LeaseSortKey,
-    pub descending: bool,
-}
-
 impl LeaseFilter {
-    fn matches(&self, prefix: &Prefix, lease: &Lease) -> bool {
+    /// Whether a list shows this prefix, which it does only if it carries a lease.
+    pub fn matches(&self, prefix: &Prefix) -> bool {
+        let Some(lease) = prefix.lease.as_deref() else { return false };
         self.owner.as_ref().is_none_or(|owner| lease.owner.as_ref() == Some(owner))
             && self
                 .tenant
@@ -53,6 +36,42 @@ impl LeaseFilter {
             && self.roa_status.is_none_or(|status| lease.roa_status == Some(status))
             && self.reputation.is_none_or(|reputation| lease.reputation == Some(reputation))
             && self.scope.is_none_or(|scope| prefix.scope == scope)
+    }
+
+    /// A prefix that comes right before the first match in this order, where the filter says where that is.
+    fn before_first(&self, order: LeaseOrder) -> Option<Prefix> {
+        let place = |id, lease| {
+            let network = Network::from(Ipv4Net::default());
+            Prefix { lease: Some(Box::new(lease)), ..Prefix::bare(PrefixId(id), network, VrfScope::Global) }
+        };
+        match order.key {
+            LeaseSortKey::Owner => {
+                let owner = Some(self.owner.clone()?);
+                Some(place(0, Lease { owner, ..Lease::default() }))
+            }
+            // Later days come first, and of the days that are equal the last id is the last.
+            LeaseSortKey::Expiry if order.descending => {
+                let term = Term { expiry: Some(self.expiring_before?), ..Term::default() };
+                Some(place(u64::MAX, Lease { term, ..Lease::default() }))
+            }
+            LeaseSortKey::Expiry | LeaseSortKey::Prefix => None,
+        }
+    }
+
+    /// Whether neither this prefix nor any that comes after it in this order matches.
+    fn is_after_last(&self, prefix: &Prefix, order: LeaseOrder) -> bool {
+        let lease = prefix.lease.as_deref();
+        match order.key {
+            // A list of one owner begins at its first lease.
+            LeaseSortKey::Owner => {
+                self.owner.is_some() && lease.and_then(|lease| lease.owner.as_ref()) != self.owner.as_ref()
+            }
+            LeaseSortKey::Expiry => self.expiring_before.is_some_and(|day| {
+                let expiry = lease.and_then(|lease| lease.term.expiry);
+                expiry.is_none_or(|expiry| !order.descending && expiry >= day)
+            }),
+            LeaseSortKey::Prefix => false,
+        }
     }
 
     /// The filter and the order as the text whose digest a page token carries. It never changes, whatever the types here are
@@ -69,46 +88,19 @@ impl LeaseFilter {
     }
 }
 
-/// Every lease that matches, in order.
-pub fn find(index: &Index, filter: &LeaseFilter, order: LeaseOrder) -> Vec<Arc<Prefix>> {
-    let mut found: Vec<Arc<Prefix>> = index
-        .leased()
-        .filter(|prefix| prefix.lease.as_deref().is_some_and(|lease| filter.matches(prefix, lease)))
-        .cloned()
-        .collect();
-    found.sort_by(|a, b| compare(a, b, order));
-    found
-}
-
-/// Which of two leases comes first in a list.
-pub fn compare(a: &Prefix, b: &Prefix, order: LeaseOrder) -> Ordering {
-    let by_key = match order.key {
-        LeaseSortKey::Expiry => missing_last(expiry(a), expiry(b), order.descending),
-        LeaseSortKey::Owner => missing_last(owner(a), owner(b), order.descending),
-        LeaseSortKey::Prefix => {
-            let ordering = (a.scope, a.network).cmp(&(b.scope, b.network));
-            if order.descending { ordering.reverse() } else { ordering }
-        }
-    };
-    by_key.then(a.id.cmp(&b.id))
-}
-
-fn missing_last<T: Ord>(a: Option<T>, b: Option<T>, descending: bool) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) if descending => b.cmp(&a),
-        (Some(a), Some(b)) => a.cmp(&b),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => Ordering::Equal,
-    }
-}
-
-fn expiry(prefix: &Prefix) -> Option<Date> {
-    prefix.lease.as_ref().and_then(|lease| lease.term.expiry)
-}
-
-fn owner(prefix: &Prefix) -> Option<&str> {
-    prefix.lease.as_ref().and_then(|lease| lease.owner.as_deref())
+/// The leases that a list with this filter and order examines, after a prefix that need not be recorded any more. Not every one
+/// matches, but none that matches is left out. Nothing before the first is visited, so the caller bounds the time by the number
+/// of leases that it takes.
+pub fn candidates<'a>(
+    index: &'a Index,
+    filter: &'a LeaseFilter,
+    order: LeaseOrder,
+    after: Option<&Prefix>,
+) -> impl Iterator<Item = &'a Arc<Prefix>> + use<'a> {
+    let before_first = filter.before_first(order);
+    index
+        .leases(order, after.or(before_first.as_ref()))
+        .take_while(move |prefix| !filter.is_after_last(prefix, order))
 }
 
 #[cfg(test)]

@@ -51,4 +51,4 @@ pub use pages::{IdBounds, IdSlice};
 pub use records::NetBoxRecord;
 pub use settings::{NetBoxSettings, NetBoxSettingsError};
 pub use version::{Capabilities, Version};
-pub use writes::{AddressDraft, PrefixDraft};
+pub use writes::{AddressDraft, PrefixDraft, ValueChange};

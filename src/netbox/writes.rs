@@ -28,13 +28,41 @@ pub struct AddressDraft {
     pub fields: Vec<FieldChange>,
 }
 
+/// What a write does to a value that a record need not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ValueChange<T> {
+    /// Leaves it as it is, or out of a record that is created.
+    #[default]
+    Leave,
+    Set(T),
+    Clear,
+}
+
+impl<T> ValueChange<T> {
+    /// The value after the change.
+    pub fn apply(self, recorded: Option<T>) -> Option<T> {
+        match self {
+            Self::Leave => recorded,
+            Self::Set(value) => Some(value),
+            Self::Clear => None,
+        }
+    }
+}
+
+/// A value that is set if it is given.
+impl<T> From<Option<T>> for ValueChange<T> {
+    fn from(given: Option<T>) -> Self {
+        given.map_or(Self::Leave, Self::Set)
+    }
+}
+
 /// The content of a prefix to create, or a change of an existing one: `None` leaves that part as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrefixDraft {
     /// NetBox's value of the status. Example: `reserved`.
     pub status: Option<String>,
     pub description: Option<String>,
-    pub tenant: Option<TenantKey>,
+    pub tenant: ValueChange<TenantKey>,
     /// Slug of the role.
     pub role: Option<String>,
     /// Slugs of all the tags that the prefix shall have.
@@ -80,8 +108,14 @@ impl Client {
         if let Some(description) = &draft.description {
             body.insert("description".into(), json!(description));
         }
-        if let Some(tenant) = &draft.tenant {
-            body.insert("tenant".into(), tenant_reference(tenant));
+        match &draft.tenant {
+            ValueChange::Leave => {}
+            ValueChange::Set(tenant) => {
+                body.insert("tenant".into(), tenant_reference(tenant));
+            }
+            ValueChange::Clear => {
+                body.insert("tenant".into(), Value::Null);
+            }
         }
         if let Some(slug) = &draft.role {
             body.insert("role".into(), json!({ "slug": slug }));

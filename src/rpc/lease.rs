@@ -7,12 +7,13 @@ use std::time::Duration;
 use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
-use super::parse::{DESCRIPTION, Violations};
+use super::page::{self, SortKey};
+use super::parse::{DESCRIPTION, View, Violations};
 use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::lease_service_server::LeaseService;
 use super::watch::{self, EventFilterFields, StreamItem, StreamOpener};
-use super::{convert, lease_parse as parse, page};
+use super::{convert, lease_parse as parse};
 use crate::cache::{Cache, PrefixKey};
 use crate::clock::Clock;
 use crate::events::{EventFilter, EventLog};
@@ -160,24 +161,44 @@ impl LeaseService for LeaseHandler {
         let order = parse::order(&mut violations, &request.order_by);
         let size = violations.page_size(request.page_size);
         let filters = filter.token_text(order);
-        let after = page::parse_token(&mut violations, &request.page_token, &filters);
+        // The filters of the token are only known if the VRF is.
+        let after = if filter.scope.is_some() == request.vrf.is_some() {
+            page::parse_token(&mut violations, &request.page_token, &filters)
+        } else {
+            None
+        };
         violations.finish()?;
         let index = self.cache.ready_snapshot().map_err(Problem::from)?;
-        let found = search::find(&index, &filter, order);
-        let compare = |a: &Prefix, b: &Prefix| search::compare(a, b, order);
-        let (rows, next_page_token) = page::cut(&found, after.as_ref(), size, &filters, compare);
+        let today = self.clock.today();
+        let last = after.as_ref().map(SortKey::row);
+        let page = page::fill(
+            size,
+            // A lease has no views.
+            View::Basic,
+            search::candidates(&index, &filter, order, last.as_ref()),
+            |prefix, _| {
+                let shown = filter.matches(prefix);
+                if shown { convert::own_lease(&index, prefix, today) } else { None }
+            },
+            |prefix| page::lease_token(prefix, &filters),
+        )?;
         Ok(Response::new(v1::ListLeasesResponse {
-            leases: rows.iter().filter_map(|row| self.render(row)).collect(),
-            next_page_token,
+            leases: page.rows,
+            next_page_token: page.next_page_token,
             cache: Some(self.cache_state()),
         }))
     }
 
     async fn update_lease(
         &self,
-        _: Request<v1::UpdateLeaseRequest>,
+        request: Request<v1::UpdateLeaseRequest>,
     ) -> Result<Response<v1::UpdateLeaseResponse>, Status> {
-        Err(Status::unimplemented("UpdateLease is not served yet"))
+        let request = request.into_inner();
+        let validate_only = request.validate_only;
+        let (key, command, read) = parse::update_lease(&self.cache, request)?;
+        let updating = self.registrar.update(key, &command, read.as_ref(), validate_only);
+        let prefix = updating.await.map_err(Problem::from)?;
+        Ok(Response::new(v1::UpdateLeaseResponse { lease: self.render(&prefix) }))
     }
 
     async fn renew_lease(

@@ -1,12 +1,14 @@
 //! Requests of LeaseService, parsed into commands, filters and orders.
 
+use super::convert;
 use super::parse::{DESCRIPTION, NamedPrefix, Violations, given};
 use super::problem::Problem;
 use super::proto::v1;
-use crate::cache::Cache;
-use crate::lease::RegisterLease;
-use crate::lease::search::{LeaseFilter, LeaseOrder, LeaseSortKey};
-use crate::model::{Asn, Reputation, RoaStatus, Term};
+use crate::cache::{Cache, LeaseOrder, LeaseSortKey, PrefixKey};
+use crate::lease::search::LeaseFilter;
+use crate::lease::{RegisterLease, UpdateLease};
+use crate::model::{Asn, PrefixId, Reputation, Revision, RoaStatus, TenantKey, Term, VrfScope};
+use crate::netbox::ValueChange;
 
 /// Parses RegisterLeaseRequest and checks that the dates of the term are in order.
 pub(super) fn register_lease(
@@ -47,6 +49,158 @@ pub(super) fn register_lease(
         request: request_id,
     });
     violations.finish_with(parsed)
+}
+
+/// Parses UpdateLeaseRequest into the prefix, the changes of the fields that its mask names, and the version that was read.
+pub(super) fn update_lease(
+    cache: &Cache,
+    request: v1::UpdateLeaseRequest,
+) -> Result<(PrefixKey, UpdateLease, Option<Revision>), Problem> {
+    let mut violations = Violations::default();
+    let paths = request.update_mask.unwrap_or_default().paths;
+    violations.request_id("request_id", &request.request_id);
+    let Some(lease) = request.lease else {
+        violations.add("lease", "is required");
+        check_mask(&mut violations, &paths);
+        return violations.finish_with(None);
+    };
+    let key = lease_key(&mut violations, cache, &lease);
+    let read = violations.take("lease.etag", convert::revision(&lease.etag)).flatten();
+    let changed = check_mask(&mut violations, &paths);
+    let mut command = UpdateLease::default();
+    for field in changed {
+        match field {
+            UpdatableField::Owner => {
+                let owner = lease.owner.trim().to_owned();
+                if owner.is_empty() {
+                    violations.add("lease.owner", "cannot be cleared: a lease has an owner");
+                }
+                command.owner = Some(violations.text("lease.owner", owner, DESCRIPTION));
+            }
+            UpdatableField::StartDate => {
+                let date = violations.date("lease.start_date", lease.start_date);
+                command.start = set_or_clear(date);
+            }
+            UpdatableField::NoticeDate => {
+                let date = violations.date("lease.notice_date", lease.notice_date);
+                command.notice = set_or_clear(date);
+            }
+            UpdatableField::LoaReference => {
+                let loa = violations.text("lease.loa_reference", lease.loa_reference.clone(), DESCRIPTION);
+                command.loa_reference = set_or_clear(given(&loa));
+            }
+            // 0 is the only number that is not an ASN.
+            UpdatableField::OriginAsn => command.origin = set_or_clear(Asn::try_from(lease.origin_asn).ok()),
+            UpdatableField::Description => {
+                let text = violations.text("lease.description", lease.description.clone(), DESCRIPTION);
+                command.description = Some(text);
+            }
+            UpdatableField::Tenant => {
+                command.tenant = set_or_clear(tenant_named(&mut violations, lease.tenant.as_ref()));
+            }
+        }
+    }
+    let key = violations.finish_with(key)?;
+    Ok((key, command, read))
+}
+
+/// The fields of a lease that UpdateLease changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UpdatableField {
+    Owner,
+    StartDate,
+    NoticeDate,
+    LoaReference,
+    OriginAsn,
+    Description,
+    Tenant,
+}
+
+impl UpdatableField {
+    const ALL: [(&'static str, Self); 7] = [
+        ("owner", Self::Owner),
+        ("start_date", Self::StartDate),
+        ("notice_date", Self::NoticeDate),
+        ("loa_reference", Self::LoaReference),
+        ("origin_asn", Self::OriginAsn),
+        ("description", Self::Description),
+        ("tenant", Self::Tenant),
+    ];
+}
+
+/// The fields that a mask names. Each path that is wrong is a violation, and so is a mask without paths.
+fn check_mask(violations: &mut Violations, paths: &[String]) -> Vec<UpdatableField> {
+    const FIELD: &str = "update_mask";
+    let names = || UpdatableField::ALL.map(|(name, _)| name).join(", ");
+    let mut fields = Vec::new();
+    if paths.is_empty() {
+        violations.add(FIELD, format!("is required: at least one of {}", names()));
+    }
+    for path in paths {
+        let found = UpdatableField::ALL.into_iter().find(|(name, _)| name == path);
+        match (path.as_str(), found) {
+            (_, Some((_, field))) if fields.contains(&field) => {
+                violations.add(FIELD, format!("names {path:?} twice"));
+            }
+            (_, Some((_, field))) => fields.push(field),
+            ("expiry_date", None) => {
+                violations.add(FIELD, "names \"expiry_date\": RenewLease moves the expiry");
+            }
+            ("*", None) => {
+                violations.add(FIELD, format!("\"*\" is not allowed: name the fields, out of {}", names()));
+            }
+            (_, None) => violations.add(FIELD, format!("names {path:?}, which is none of {}", names())),
+        }
+    }
+    fields
+}
+
+/// The prefix that a lease names: by its id, or by its CIDR and the id of its VRF.
+fn lease_key(violations: &mut Violations, cache: &Cache, lease: &v1::Lease) -> Option<PrefixKey> {
+    if lease.prefix_id != 0 {
+        return Some(PrefixKey::Id(PrefixId(lease.prefix_id)));
+    }
+    if lease.prefix.is_empty() {
+        violations.add("lease", "names no prefix: prefix_id or prefix is required");
+        return None;
+    }
+    let network = violations.network("lease.prefix", &lease.prefix);
+    let scope = match &lease.vrf {
+        None => Some(VrfScope::Global),
+        Some(vrf) if vrf.id == 0 => {
+            violations.add("lease.vrf", "id is required: here a VRF is named by its id only");
+            None
+        }
+        Some(vrf) => {
+            let named = v1::VrfRef { r#ref: Some(v1::vrf_ref::Ref::Id(vrf.id)) };
+            violations.scope_filter("lease.vrf", cache, Some(&named))
+        }
+    };
+    network.zip(scope).map(|(network, scope)| PrefixKey::Network(scope, network))
+}
+
+/// The tenant that a lease names: by exactly one of id, slug and name. `None` if there is no tenant, or if it is refused.
+fn tenant_named(violations: &mut Violations, tenant: Option<&v1::NamedRef>) -> Option<TenantKey> {
+    let v1::NamedRef { id, slug, name } = tenant?;
+    match (*id, slug.as_str(), name.as_str()) {
+        (id @ 1.., "", "") => Some(TenantKey::Id(id)),
+        (0, slug, "") if !slug.is_empty() => {
+            violations.slug("lease.tenant.slug", slug.to_owned()).map(TenantKey::Slug)
+        }
+        (0, "", name) if !name.is_empty() => Some(TenantKey::Name(name.to_owned())),
+        _ => {
+            violations.add(
+                "lease.tenant",
+                "is named by exactly one of id, slug and name; leave it out to clear it",
+            );
+            None
+        }
+    }
+}
+
+/// The change of a field that a mask names: an absent value clears it.
+fn set_or_clear<T>(given: Option<T>) -> ValueChange<T> {
+    given.map_or(ValueChange::Clear, ValueChange::Set)
 }
 
 /// The oneof `key` of GetLeaseRequest.

@@ -5,9 +5,7 @@
 //! came before it. The next page is what sorts after these values, whether or not that row still exists. Tokens outlive the
 //! server: their bytes are the same in every version (tests/golden/tokens.json).
 
-use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -91,6 +89,13 @@ fn ended<M>(rows: Vec<M>, bytes: usize, next_page_token: String) -> Result<Page<
 fn field_bytes(message: &impl Message) -> usize {
     let length = message.encoded_len();
     2 + prost::length_delimiter_len(length) + length
+}
+
+/// The answer in the FULL view if a client takes it, or else in the BASIC view. For an answer that must not fail because it is
+/// large: that of a write, or one event of a stream.
+pub(super) fn fit<M: Message>(render: impl Fn(View) -> M) -> M {
+    let full = render(View::Full);
+    if full.encoded_len() <= ANSWER_BYTES { full } else { render(View::Basic) }
 }
 
 /// Refuses an answer that cannot be cut into pages and that a client would not take. `advice` says how to get a smaller one.
@@ -184,6 +189,20 @@ pub(super) fn parse_id_token(violations: &mut Violations, token: &str) -> Option
     violations.take("page_token", u64::from_str_radix(token, 16).map_err(|_| NOT_A_TOKEN))
 }
 
+/// The token of a list that is ordered by name: the name of the last row.
+pub(super) fn name_token(name: &str) -> String {
+    hex::encode(name)
+}
+
+/// Parses a token of [`name_token`]; `None` for the first page.
+pub(super) fn parse_name_token(violations: &mut Violations, token: &str) -> Option<String> {
+    if token.is_empty() {
+        return None;
+    }
+    let name = hex::decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    violations.take("page_token", name.ok_or(NOT_A_TOKEN))
+}
+
 /// Parses a token of a list with these filters; `None` for the first page.
 pub(super) fn parse_token(violations: &mut Violations, token: &str, filters: &str) -> Option<SortKey> {
     if token.is_empty() {
@@ -200,27 +219,6 @@ pub(super) fn parse_token(violations: &mut Violations, token: &str, filters: &st
             None
         }
     }
-}
-
-/// Cuts a page out of rows that are ordered by `compare`. Returns it with the token of the next page, which is empty on the
-/// last page.
-pub(super) fn cut<'a>(
-    rows: &'a [Arc<Prefix>],
-    after: Option<&SortKey>,
-    size: usize,
-    filters: &str,
-    compare: impl Fn(&Prefix, &Prefix) -> Ordering,
-) -> (&'a [Arc<Prefix>], String) {
-    let from = after
-        .map(SortKey::row)
-        .map_or(0, |last| rows.partition_point(|row| compare(row, &last) != Ordering::Greater));
-    let to = from.saturating_add(size).min(rows.len());
-    let page = rows.get(from..to).unwrap_or_default();
-    let token = match page.last() {
-        Some(last) if to < rows.len() => lease_token(last, filters),
-        _ => String::new(),
-    };
-    (page, token)
 }
 
 /// The token of a list that is ordered by time, the newest first: the time and the id of the last row.
@@ -250,6 +248,8 @@ pub(super) fn parse_time_token<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
     use crate::rpc::proto::v1;
     use proptest::prelude::*;
     use tonic_types::StatusExt as _;
@@ -267,8 +267,12 @@ mod tests {
         ids.into_iter().map(|id| Arc::new(key(id).row())).collect()
     }
 
-    fn by_id(a: &Prefix, b: &Prefix) -> Ordering {
-        a.id.cmp(&b.id)
+    /// A page of rows that are ordered by id.
+    fn page(rows: &[Arc<Prefix>], after: Option<&SortKey>, size: usize) -> Page<v1::Prefix> {
+        let after = after.map_or(PrefixId(0), |key| key.row().id);
+        let rest = rows.iter().filter(|row| row.id > after);
+        let render = |row: &&Arc<Prefix>, _| Some(v1::Prefix { id: row.id.0, ..v1::Prefix::default() });
+        fill(size, View::Basic, rest, render, |row| lease_token(row, "f")).unwrap()
     }
 
     fn walk(all: Vec<Arc<Prefix>>, size: usize, victim: Option<u64>) -> Vec<u64> {
@@ -277,12 +281,12 @@ mod tests {
             let mut violations = Violations::default();
             let after = parse_token(&mut violations, &token, "f");
             violations.finish().unwrap();
-            let (page, next) = cut(&rows, after.as_ref(), size, "f", by_id);
-            seen.extend(page.iter().map(|row| row.id.0));
-            if next.is_empty() {
+            let page = page(&rows, after.as_ref(), size);
+            seen.extend(page.rows.iter().map(|row| row.id));
+            if page.next_page_token.is_empty() {
                 return seen;
             }
-            token = next;
+            token = page.next_page_token;
             rows.retain(|row| Some(row.id.0) != victim);
         }
     }
@@ -304,7 +308,7 @@ mod tests {
         fn no_token_causes_a_panic(token in ".*") {
             let mut violations = Violations::default();
             let after = parse_token(&mut violations, &token, "f");
-            let _ = cut(&rows(1..4), after.as_ref(), 2, "f", by_id);
+            let _ = page(&rows(1..4), after.as_ref(), 2);
         }
     }
 
@@ -412,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_token_is_refused_with_other_filters() {
-        let (_, token) = cut(&rows(1..4), None, 2, "owner=ACME-LIR", by_id);
+        let token = lease_token(&rows([1])[0], "owner=ACME-LIR");
         let mut violations = Violations::default();
         parse_token(&mut violations, &token, "owner=OTHER-LIR");
         assert!(violations.finish().is_err());

@@ -46,6 +46,7 @@ impl Index {
         scope.prefixes.update(prefix.network, |slot| insert(slot, &prefix, |held| held.id.0));
         if prefix.lease.is_some() {
             self.leased.insert(prefix.id, prefix.clone());
+            self.lease_orders.insert(&prefix);
         }
         if let Some(id) = &prefix.allocation {
             self.requests.entry(id.request.clone()).or_default().prefix = Some(prefix.id);
@@ -55,7 +56,9 @@ impl Index {
 
     fn drop_prefix(&mut self, id: u64) {
         let Some(prefix) = self.prefixes.remove(&id) else { return };
-        self.leased.remove(&prefix.id);
+        if self.leased.remove(&prefix.id).is_some() {
+            self.lease_orders.remove(&prefix);
+        }
         if let Some(scope) = self.scopes.get_mut(&prefix.scope) {
             scope.prefixes.update(prefix.network, |slot| remove(slot, |held| held.id.0 == id));
         }
