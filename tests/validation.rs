@@ -423,6 +423,34 @@ async fn a_lease_that_is_registered_is_checked_at_once_and_one_that_ended_is_for
 }
 
 #[tokio::test]
+async fn after_an_update_of_the_origin_its_verdict_is_dropped_and_the_new_route_is_checked_at_once() {
+    let vrps = VrpFile::with(&[OURS]);
+    let netbox = NetBox::emulated().await;
+    let id = lease(&netbox, BLOCK, json!({})).await;
+    let server = Server::with(checking(&netbox, vec![feed(&vrps.path)])).await;
+    server.live().await;
+    round(&server).await;
+    assert_eq!(recorded(&netbox, id, "roa_status").await, "valid");
+    let update = async |origin_asn: u32| {
+        let request = v1::UpdateLeaseRequest {
+            lease: Some(v1::Lease { prefix_id: id, origin_asn, ..Default::default() }),
+            update_mask: Some(prost_types::FieldMask { paths: vec!["origin_asn".to_owned()] }),
+            ..Default::default()
+        };
+        server.leases.clone().update_lease(request).await.unwrap().into_inner().lease.unwrap()
+    };
+    assert_eq!(update(64501).await.roa_status(), v1::RoaStatus::Unspecified);
+    eventually("the new route is checked", async || recorded(&netbox, id, "roa_status").await == "invalid")
+        .await;
+    // The verdict on the other route was no verdict on this one, so nothing has changed.
+    assert_eq!(changes(&server.events_of(v1::EventType::RoaChanged).await), []);
+    // Without an origin there is no route to check.
+    assert_eq!(update(0).await.origin_asn, 0);
+    round(&server).await;
+    assert_eq!(recorded(&netbox, id, "roa_status").await, Value::Null);
+}
+
+#[tokio::test]
 async fn more_specifics_are_judged_by_what_is_announced() {
     let vrps = VrpFile::with(&[OURS]);
     let netbox = NetBox::emulated().await;

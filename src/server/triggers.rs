@@ -11,7 +11,7 @@ use crate::model::EventKind;
 
 /// The job that validates every leased block's origin.
 pub(super) const ROA_JOB: &str = "validation.roa";
-/// The jobs that check blocks which were never checked, one a kind of check.
+/// The jobs that check blocks which were never checked as they are now, one a kind of check.
 pub(super) const NEW_LEASE_JOBS: [&str; 3] =
     ["validation.new-roa", "validation.new-irr", "validation.new-reputation"];
 
@@ -20,12 +20,16 @@ const BURST: Duration = Duration::from_millis(500);
 /// The interval of bookmarks on the watch of events. Nothing here needs them.
 const BOOKMARKS: Duration = Duration::from_hours(1);
 
-/// Starts origin validation when the VRPs changed, and the checks of new blocks when a lease was registered. Ends when the
-/// server stops.
+/// The events after which a block may have a route that was never checked.
+const NEW_ROUTE: [EventKind; 3] =
+    [EventKind::LeaseRegistered, EventKind::LeaseChanged, EventKind::LeaseRenewed];
+
+/// Starts origin validation when the VRPs changed, and the checks of new blocks when a lease was registered or its contract
+/// changed. Ends when the server stops.
 pub(super) async fn run(scheduler: Scheduler, components: Components, stop: CancellationToken) {
-    let registered = EventFilter { kinds: [EventKind::LeaseRegistered].into(), ..EventFilter::default() };
+    let new_route = EventFilter { kinds: NEW_ROUTE.into(), ..EventFilter::default() };
     let log = components.log;
-    let mut watch = Watch::after(log.clone(), log.last(), registered.clone(), BOOKMARKS);
+    let mut watch = Watch::after(log.clone(), log.last(), new_route.clone(), BOOKMARKS);
     let mut vrps = components.validator.changed();
     loop {
         let jobs: &[&str] = tokio::select! {
@@ -41,7 +45,7 @@ pub(super) async fn run(scheduler: Scheduler, components: Components, stop: Canc
                 // The watch was closed because it lagged. The job's own timer finds what it missed.
                 Err(_) => {
                     tokio::time::sleep(BURST).await;
-                    watch = Watch::after(log.clone(), log.last(), registered.clone(), BOOKMARKS);
+                    watch = Watch::after(log.clone(), log.last(), new_route.clone(), BOOKMARKS);
                     continue;
                 }
             },

@@ -10,7 +10,7 @@ use crate::model::{Prefix, TermPhase};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockSelection {
     All,
-    /// Blocks that were never checked, because they were just registered or recorded by hand.
+    /// Blocks that were never checked as they are now: they were just registered, recorded by hand, or given another origin.
     New,
 }
 

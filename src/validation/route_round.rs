@@ -1,6 +1,5 @@
 //! One round of origin validation or IRR checks: every block with an origin is checked, and a changed verdict is confirmed.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
@@ -11,6 +10,7 @@ use super::reasons;
 use super::round_context::RoundContext;
 use super::round_failures::RoundFailures;
 use super::verdict_recorder::CheckOutcome;
+use super::verdict_store::VerdictStates;
 use super::verdict_subject::verdict_subject;
 use crate::model::{Check, Prefix, Route};
 
@@ -42,13 +42,16 @@ pub(super) async fn run(
 ) -> Result<usize, RoundError> {
     let check = source.check();
     let index = context.index().await;
-    let skipped = match selection {
-        BlockSelection::All => BTreeSet::new(),
-        BlockSelection::New => context.verdicts.prefixes(check).await?,
+    let known = match selection {
+        BlockSelection::All => VerdictStates::new(),
+        BlockSelection::New => context.verdicts.load(check, None).await?,
     };
-    let mut blocks = leased_blocks(&index, &*context.clock, |prefix| {
-        leased_route(prefix).is_some() && !skipped.contains(&prefix.id)
-    });
+    // A verdict on another origin or lease says nothing about this one.
+    let is_known = |prefix: &Prefix| {
+        known.get(&prefix.id).is_some_and(|state| state.about == verdict_subject(check, prefix))
+    };
+    let mut blocks =
+        leased_blocks(&index, &*context.clock, |prefix| leased_route(prefix).is_some() && !is_known(prefix));
     if blocks.is_empty() && selection == BlockSelection::New {
         return Ok(0);
     }

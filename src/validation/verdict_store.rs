@@ -28,11 +28,6 @@ impl VerdictStore {
             .collect()
     }
 
-    /// The prefixes that have a verdict of this check.
-    pub(super) async fn prefixes(&self, check: Check) -> Result<BTreeSet<PrefixId>, Error> {
-        Ok(self.load(check, None).await?.into_keys().collect())
-    }
-
     /// Saves all of these states or none.
     pub(super) async fn save(&self, check: Check, states: &VerdictStates) -> Result<(), Error> {
         let row = |(id, state): (&PrefixId, &VerdictState)| Observation::of(*id, check.as_str(), state);
