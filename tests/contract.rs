@@ -36,6 +36,7 @@ on_both!(
     an_unknown_custom_field_is_refused,
     select_fields_are_given_with_their_label,
     a_patch_of_custom_fields_merges,
+    a_tenant_is_named_by_id_slug_or_name_and_cleared_by_null,
     a_list_of_patches_is_all_or_nothing,
     a_wrong_token_is_refused_with_403,
     a_missing_record_is_404_with_a_detail,
@@ -556,6 +557,53 @@ async fn a_list_of_patches_is_all_or_nothing(netbox: &NetBox) {
     assert_eq!(ids, [first]);
     assert_eq!(written[0].lease.as_ref().unwrap().irr_registered, Some(true));
     assert_eq!(client.patch_fields(&[change(&read[1])]).await.unwrap(), [], "a single prefix too");
+}
+
+async fn a_tenant_is_named_by_id_slug_or_name_and_cleared_by_null(netbox: &NetBox) {
+    use leasehold::model::TenantKey;
+    use leasehold::netbox::{AddressDraft, Error, PrefixDraft, ValueChange};
+    let vrf = netbox.vrf(true).await;
+    let scope = VrfScope::Vrf(VrfId(vrf));
+    let (name, slug) = (format!("Example contract {vrf}"), format!("contract-{vrf}"));
+    let id =
+        netbox.post("tenancy/tenants/", json!({ "name": name, "slug": slug })).await["id"].as_u64().unwrap();
+    let client = netbox.client().await;
+    let network = "203.0.113.0/24".parse().unwrap();
+    let mut prefix = client.create_prefix(network, scope, &PrefixDraft::default()).await.unwrap();
+    let keys = [TenantKey::Id(id), TenantKey::Slug(slug), TenantKey::Name(name)];
+    for (host, key) in (1..).zip(keys) {
+        let change = async |prefix: &leasehold::model::Prefix, tenant| {
+            let draft = PrefixDraft { tenant, ..PrefixDraft::default() };
+            client.patch_prefix(prefix.id, &prefix.revision, &draft).await.unwrap()
+        };
+        prefix = change(&prefix, ValueChange::Set(key.clone())).await;
+        assert_eq!(prefix.tenant.as_ref().map(|tenant| tenant.id), Some(id), "{key}");
+        let draft = PrefixDraft { description: Some(key.to_string()), ..PrefixDraft::default() };
+        prefix = client.patch_prefix(prefix.id, &prefix.revision, &draft).await.unwrap();
+        assert_eq!(
+            prefix.tenant.as_ref().map(|tenant| tenant.id),
+            Some(id),
+            "a tenant that is not named stays"
+        );
+        prefix = change(&prefix, ValueChange::Clear).await;
+        assert_eq!(prefix.tenant, None, "{key}");
+        let draft = AddressDraft {
+            status: "active".to_owned(),
+            tenant: Some(key.clone()),
+            ..AddressDraft::default()
+        };
+        let address = (format!("203.0.113.{host}/24").parse().unwrap(), draft);
+        let made = client.create_addresses(scope, &[address]).await.unwrap();
+        assert_eq!(made[0].tenant.as_ref().map(|tenant| tenant.id), Some(id), "{key}");
+    }
+    for key in
+        [TenantKey::Id(999_999_999), TenantKey::Slug("nobody".into()), TenantKey::Name("Nobody".into())]
+    {
+        let draft = PrefixDraft { tenant: ValueChange::Set(key), ..PrefixDraft::default() };
+        let refused = client.patch_prefix(prefix.id, &prefix.revision, &draft).await;
+        let Err(Error::Invalid { problems }) = refused else { panic!("{refused:?}") };
+        assert_eq!(problems[0].field, "tenant");
+    }
 }
 
 async fn a_wrong_token_is_refused_with_403(netbox: &NetBox) {

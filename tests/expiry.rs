@@ -284,7 +284,8 @@ async fn changes_of_terms_are_watched(netbox: &NetBox) {
     let made = netbox.post("ipam/prefixes/", body(100)).await;
     let path = format!("ipam/prefixes/{}/", made["id"]);
     let server = Server::before(netbox).await;
-    let request = v1::WatchExpiryRequest { vrf: crate::support::vrf(vrf), ..v1::WatchExpiryRequest::default() };
+    let request =
+        v1::WatchExpiryRequest { vrf: crate::support::vrf(vrf), ..v1::WatchExpiryRequest::default() };
     let mut stream = server.leases.clone().watch_expiry(request.clone()).await.unwrap().into_inner();
     let first = stream.message().await.unwrap().unwrap();
     assert!(matches!(first.item, Some(Item::Synced(_))), "100 days are outside the horizon: {first:?}");
@@ -314,6 +315,75 @@ async fn changes_of_terms_are_watched(netbox: &NetBox) {
     })
     .await;
     server.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_is_limited_to_a_vrf_and_a_tenant_by_any_of_their_names() {
+    use v1::tenant_ref::Ref as Tenant;
+    use v1::vrf_ref::Ref as Vrf;
+    let netbox = NetBox::emulated().await;
+    let made = async |path: &str, body| netbox.post(path, body).await["id"].as_u64().unwrap();
+    let vrf = made("ipam/vrfs/", json!({ "name": "customers", "rd": "64500:7" })).await;
+    let tenant = made("tenancy/tenants/", json!({ "name": "Example Hosting", "slug": "example" })).await;
+    let today = SystemClock::new(jiff::tz::TimeZone::UTC).today();
+    let fields = json!({ "lease_owner": "ACME-LIR", "lease_expiry": (today + 10.days()).to_string() });
+    let leased = |vrf: Option<u64>, tenant: Option<u64>| {
+        let body =
+            json!({ "prefix": "203.0.113.0/24", "vrf": vrf, "tenant": tenant, "custom_fields": fields });
+        made("ipam/prefixes/", body)
+    };
+    let wanted = leased(Some(vrf), Some(tenant)).await;
+    let elsewhere = leased(None, Some(tenant)).await;
+    let other = made("ipam/vrfs/", json!({ "name": "other", "enforce_unique": false })).await;
+    let of_nobody = leased(Some(other), None).await;
+    let server = Server::before(&netbox).await;
+    let shown = async |vrf: Option<Vrf>, tenant: Option<Tenant>| {
+        let request = v1::WatchExpiryRequest {
+            vrf: vrf.map(|named| v1::VrfRef { r#ref: Some(named) }),
+            tenant: tenant.map(|named| v1::TenantRef { r#ref: Some(named) }),
+            ..v1::WatchExpiryRequest::default()
+        };
+        let mut stream = server.leases.clone().watch_expiry(request).await?.into_inner();
+        let mut ids = Vec::new();
+        loop {
+            match stream.message().await?.unwrap().item {
+                Some(Item::Lease(lease)) => ids.push(lease.prefix_id),
+                Some(Item::Synced(_)) => return Ok::<_, tonic::Status>(ids),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(shown(None, None).await.unwrap(), [wanted, elsewhere, of_nobody]);
+    for named in [Vrf::Id(vrf), Vrf::Name("customers".to_owned()), Vrf::Rd("64500:7".to_owned())] {
+        assert_eq!(shown(Some(named), None).await.unwrap(), [wanted]);
+    }
+    assert_eq!(shown(Some(Vrf::Id(0)), None).await.unwrap(), [elsewhere], "0 is the global table");
+    let names =
+        [Tenant::Id(tenant), Tenant::Slug("example".to_owned()), Tenant::Name("Example Hosting".to_owned())];
+    for named in names {
+        assert_eq!(shown(None, Some(named.clone())).await.unwrap(), [wanted, elsewhere]);
+        assert_eq!(shown(Some(Vrf::Id(vrf)), Some(named)).await.unwrap(), [wanted]);
+    }
+    let status = shown(Some(Vrf::Name("nothing".to_owned())), None).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::NotFound);
+
+    // Events are limited in the same way: of two changes, only that in the VRF is sent.
+    let request = v1::WatchExpiryRequest {
+        vrf: Some(v1::VrfRef { r#ref: Some(Vrf::Name("customers".to_owned())) }),
+        tenant: Some(v1::TenantRef { r#ref: Some(Tenant::Name("Example Hosting".to_owned())) }),
+        horizon_days: Some(5),
+        ..v1::WatchExpiryRequest::default()
+    };
+    let mut stream = server.leases.clone().watch_expiry(request).await.unwrap().into_inner();
+    assert!(matches!(stream.message().await.unwrap().unwrap().item, Some(Item::Synced(_))));
+    for id in [elsewhere, wanted] {
+        let body = json!({ "custom_fields": { "lease_expiry": today.to_string() } });
+        netbox.rest("PATCH", &format!("ipam/prefixes/{id}/"), Some(body)).await;
+    }
+    let changed = next_event(&mut stream).await;
+    assert_eq!(changed.r#type(), v1::EventType::LeaseChanged);
+    let Some(v1::event::Subject::Prefix(change)) = changed.subject else { panic!("not about a prefix") };
+    assert_eq!(change.after.unwrap().id, wanted);
 }
 
 #[tokio::test]

@@ -28,7 +28,14 @@ async fn lookups_allocations_and_renewals_work_with_an_older_netbox() {
         expiry_date: date("2100-06-01"),
         ..v1::RenewLeaseRequest::default()
     };
-    server.leases.renew_lease(renewal).await.unwrap();
+    let renewed = server.leases.renew_lease(renewal).await.unwrap().into_inner().lease.unwrap();
+    let update = v1::UpdateLeaseRequest {
+        lease: Some(v1::Lease { origin_asn: 64501, ..renewed }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["origin_asn".to_owned()] }),
+        ..v1::UpdateLeaseRequest::default()
+    };
+    let updated = server.leases.update_lease(update).await.unwrap().into_inner().lease.unwrap();
+    assert_eq!((updated.origin_asn, updated.roa_status()), (64501, v1::RoaStatus::Unspecified));
     netbox.post("ipam/ip-addresses/", json!({ "address": "203.0.113.77/24" })).await;
     eventually("the change log is followed", async || {
         !server.lookup(0, "203.0.113.77").await.records.is_empty()

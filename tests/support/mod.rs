@@ -1,6 +1,7 @@
 //! What every integration test needs: a NetBox (emulated or real), a server that uses it, and clients of that server.
 
 pub mod clock;
+pub mod leases;
 pub mod peers;
 pub mod prefixes;
 pub mod process;
