@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use leasehold::ledger::{self, Journal, LedgerSettings, Retention};
+use leasehold::ledger::{self, Journal, LedgerSettings, LogWalk, Retention};
 use leasehold::model::{
     DomainEvent, Event, EventKind, Network, Prefix, PrefixId, RecordChange, Revision, Subject, TermDate,
     TermReached, Threshold, VrfScope,
@@ -104,7 +104,8 @@ async fn suite(journal: Arc<dyn Journal>) {
 
     // An event about a record that moved is found by both of its networks.
     let networks: [Network; 1] = ["203.0.113.0/25".parse().unwrap()];
-    let about = journal.about_networks(VrfScope::Global, &networks).await.unwrap();
+    let about =
+        journal.about_networks(VrfScope::Global, &networks, LogWalk::Before(u64::MAX), 1000).await.unwrap();
     let ours: Vec<EventKind> = about
         .iter()
         .filter(|event| event.domain_event.about_prefix().is_some_and(|prefix| prefix.id.0 == base))

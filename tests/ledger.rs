@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::ledger::{
-    self, Begun, Detail, Fingerprint, Intent, IntentKind, IntentState, IntentStore, LedgerHandles,
-    LedgerSettings, ListIntents, Observation, ObservationKind, Observations, QuarantineStore,
+    self, Begun, Detail, Fingerprint, Intent, IntentKind, IntentSelection, IntentState, IntentStore,
+    LedgerHandles, LedgerSettings, ListIntents, Observation, ObservationKind, Observations, QuarantineStore,
 };
 use leasehold::model::{PrefixId, VrfId, VrfScope};
 
@@ -57,7 +57,8 @@ async fn intent_suite(ledger: Arc<dyn IntentStore>) {
         .begin(&Intent { kind: IntentKind::Release, parent: Some(PrefixId(900)), ..intent(&name, 7) })
         .await
         .unwrap();
-    let mut wanted = ListIntents { parent: Some(PrefixId(900)), limit: 2, ..ListIntents::default() };
+    let selection = IntentSelection::Parent(PrefixId(900));
+    let mut wanted = ListIntents { selection, after: None, limit: 2 };
     let mut seen = Vec::new();
     loop {
         let page = ledger.list(&wanted).await.unwrap();
@@ -71,7 +72,8 @@ async fn intent_suite(ledger: Arc<dyn IntentStore>) {
     }
     let expected: Vec<String> = (2..7).rev().map(|nth| format!("{name}-{nth}")).collect();
     assert_eq!(seen, expected);
-    let done = ListIntents { state: Some(IntentState::Done), limit: 1000, ..ListIntents::default() };
+    let selection = IntentSelection::State(IntentState::Done);
+    let done = ListIntents { selection, after: None, limit: 1000 };
     assert!(ledger.list(&done).await.unwrap().iter().all(|intent| intent.state == IntentState::Done));
 }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::events::EventLog;
 use leasehold::ledger::{
-    self, Delivery, DeliveryOutcome, DeliveryState, LedgerSettings, ListDeliveries, Outbox,
+    self, Delivery, DeliveryOutcome, DeliveryState, FailedAttempt, LedgerSettings, ListDeliveries, Outbox,
 };
 use leasehold::model::{
     DomainEvent, Event, EventKind, RecordChange, Subject, TermDate, TermReached, Threshold,
@@ -40,8 +40,12 @@ fn delivery(sink: &str, sequence: u64, prefix_id: u64) -> Delivery {
         due: at(0),
         created: at(i64::try_from(sequence).unwrap()),
         updated: at(0),
-        error: String::new(),
+        last_failure: None,
     }
+}
+
+fn failed(refused: bool, message: &str, second: i64) -> FailedAttempt {
+    FailedAttempt { refused, message: message.to_owned(), at: Some(at(second)) }
 }
 
 async fn outbox_suite(outbox: Arc<dyn Outbox>) {
@@ -75,14 +79,17 @@ async fn outbox_suite(outbox: Arc<dyn Outbox>) {
 
     let id = |nth: usize| vec![all[nth].id.clone()];
     outbox.record_outcome(&id(0), &DeliveryOutcome::Sent, at(131)).await.unwrap();
-    outbox.record_outcome(&id(1), &DeliveryOutcome::Later(at(200), "503".into()), at(131)).await.unwrap();
-    outbox.record_outcome(&id(2), &DeliveryOutcome::Dead("410".into()), at(131)).await.unwrap();
+    outbox
+        .record_outcome(&id(1), &DeliveryOutcome::Later(at(200), failed(false, "503", 131)), at(131))
+        .await
+        .unwrap();
+    outbox.record_outcome(&id(2), &DeliveryOutcome::Dead(failed(true, "410", 131)), at(131)).await.unwrap();
     let dead = outbox.deliveries(&of(Some(DeliveryState::Dead))).await.unwrap();
-    assert_eq!((ids(&dead), dead[0].error.as_str()), (vec![3], "410"));
+    assert_eq!((ids(&dead), dead[0].last_failure.clone()), (vec![3], Some(failed(true, "410", 131))));
     assert_eq!(dead[0].event, all[2].event, "the delivery holds the whole event");
     assert!(outbox.claim(&sink, at(199), at(300), 100).await.unwrap().is_empty());
     let due = outbox.claim(&sink, at(200), at(320), 100).await.unwrap();
-    assert_eq!((ids(&due), due[0].error.as_str()), (vec![2], "503"));
+    assert_eq!((ids(&due), due[0].last_failure.clone()), (vec![2], Some(failed(false, "503", 131))));
 
     let (_, dead_before) = outbox.backlog().await.unwrap();
     assert_eq!(
@@ -123,7 +130,7 @@ async fn ordering_suite(outbox: Arc<dyn Outbox>) {
     let second = outbox.claim(&sink, at(0), at(120), 10).await.unwrap();
     assert_eq!(second.iter().map(|due| due.event.sequence).collect::<Vec<_>>(), [2]);
     outbox
-        .record_outcome(&[all[0].id.clone()], &DeliveryOutcome::Later(at(15), "503".into()), at(1))
+        .record_outcome(&[all[0].id.clone()], &DeliveryOutcome::Later(at(15), failed(false, "503", 1)), at(1))
         .await
         .unwrap();
     assert!(outbox.claim(&sink, at(14), at(120), 10).await.unwrap().is_empty());
@@ -312,7 +319,7 @@ async fn a_sink_that_is_down_for_an_hour_misses_nothing_and_receives_nothing_twi
     let requested = test.receiver.requested().len() - 20;
     // The waits are 15 s, 30 s and so on up to 30 min; after a restart the first request comes at once.
     assert!((5..60).contains(&requested), "{requested} requests in an hour of failures");
-    assert!(notifier.sinks()[0].last_error.as_deref().unwrap().contains("503"));
+    assert!(notifier.sinks()[0].last_failure.as_ref().unwrap().message.contains("503"));
 
     test.receiver.set(Behaviour::Accepting);
     let up = test.second;
@@ -328,7 +335,7 @@ async fn a_sink_that_is_down_for_an_hour_misses_nothing_and_receives_nothing_twi
     }
     assert_eq!(test.receiver.accepted().len(), sent.len(), "nothing is sent again after success");
     assert_eq!(test.outbox.backlog().await.unwrap(), (0, 0));
-    assert_eq!(notifier.sinks()[0].last_error, None);
+    assert_eq!(notifier.sinks()[0].last_failure, None);
 }
 
 #[tokio::test]
@@ -371,7 +378,9 @@ async fn a_delivery_that_fails_for_days_is_dead_and_is_sent_when_replayed() {
     assert_eq!(test.outbox.backlog().await.unwrap(), (0, 1));
     let dead = ListDeliveries { state: Some(DeliveryState::Dead), limit: 10, ..ListDeliveries::default() };
     let dead = test.outbox.deliveries(&dead).await.unwrap();
-    assert!(dead[0].error.starts_with("given up after"), "{}", dead[0].error);
+    let failure = dead[0].last_failure.as_ref().unwrap();
+    assert!(failure.message.starts_with("given up after"), "{failure:?}");
+    assert!(!failure.refused);
     test.receiver.set(Behaviour::Accepting);
     test.advance(&notifier, 3600).await;
     assert!(test.receiver.accepted().is_empty());

@@ -7,8 +7,14 @@ use jiff::Timestamp;
 use super::allocator::Allocator;
 use super::error::Error;
 use crate::cache::Index;
-use crate::ledger::{Intent, IntentKind, IntentState, ListIntents};
+use crate::ledger::{Intent, IntentKind, IntentSelection, IntentState, ListIntents};
 use crate::model::{Address, Prefix, PrefixId, RequestId};
+
+/// Intents that one page examines at most. It bounds the cost of a page whose filter matches few allocations; the page is then short,
+/// and its position is that of the last intent examined.
+const MAX_EXAMINED: usize = 20_000;
+/// Intents that are read from the ledger at once, where a filter has to examine them.
+const READ_AT_ONCE: usize = 1000;
 
 /// What has become of an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +68,7 @@ pub type AllocationPosition = (Timestamp, RequestId);
 #[derive(Clone, Debug)]
 pub struct AllocationPage {
     pub allocations: Vec<Allocation>,
-    /// The position of the last allocation, if more follow.
+    /// The position of the last intent that was examined; `None` if there is no older one.
     pub next: Option<AllocationPosition>,
     /// The snapshot that the records come from.
     pub index: Arc<Index>,
@@ -83,41 +89,53 @@ impl Allocator {
         }
     }
 
-    /// A page of at most `size` allocations that the ledger knows and that match the filter.
+    /// A page of at most `size` allocations that the ledger knows and that match the filter. A page can be shorter than `size`, or
+    /// empty, although older allocations follow.
     pub async fn search(
         &self,
         filter: &AllocationFilter,
         after: Option<AllocationPosition>,
         size: usize,
     ) -> Result<AllocationPage, Error> {
-        let state = filter.state.map(|state| match state {
-            AllocationState::Pending => IntentState::Pending,
-            AllocationState::Failed => IntentState::Failed,
-            AllocationState::Done | AllocationState::Released => IntentState::Done,
-        });
-        let limit = u32::try_from(size).unwrap_or(u32::MAX).saturating_add(1);
-        let (mut allocations, mut position) = (Vec::new(), after);
-        // The ledger does not distinguish done from released, NetBox's records do. So a page of the ledger may yield fewer rows.
+        let (mut allocations, mut next, mut examined) = (Vec::new(), after, 0);
         loop {
-            let list = ListIntents { state, parent: filter.parent, after: position.clone(), limit };
+            let limit = if filter.state.is_none() { size.saturating_add(1) } else { READ_AT_ONCE };
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            let list = ListIntents { selection: filter.selection(), after: next.clone(), limit };
             let intents = self.intents.list(&list).await?;
             let index = self.cache.ready_snapshot()?;
-            let more = intents.len() > size;
-            let mut rest = intents.iter().take(size);
-            for intent in rest.by_ref() {
-                position = Some((intent.created, intent.request.clone()));
-                let allocation = of_intent(&index, intent);
+            let exhausted = intents.len() < usize::try_from(limit).unwrap_or(usize::MAX);
+            for intent in intents {
+                if allocations.len() == size || examined == MAX_EXAMINED {
+                    return Ok(AllocationPage { allocations, next, index });
+                }
+                examined += 1;
+                let allocation = of_intent(&index, &intent);
+                next = Some((intent.created, intent.request));
                 allocations
                     .extend(allocation.filter(|one| filter.state.is_none_or(|state| one.state == state)));
-                if allocations.len() == size {
-                    break;
-                }
             }
-            if !more && rest.next().is_none() {
+            if exhausted {
                 return Ok(AllocationPage { allocations, next: None, index });
             }
-            if allocations.len() == size {
-                return Ok(AllocationPage { allocations, next: position, index });
+            if examined == MAX_EXAMINED {
+                return Ok(AllocationPage { allocations, next, index });
+            }
+        }
+    }
+}
+
+impl AllocationFilter {
+    /// The intents of which the allocations that match are a part. The ledger does not distinguish done from released, NetBox's
+    /// records do.
+    fn selection(&self) -> IntentSelection {
+        match (self.parent, self.state) {
+            (Some(parent), _) => IntentSelection::Parent(parent),
+            (None, None) => IntentSelection::All,
+            (None, Some(AllocationState::Pending)) => IntentSelection::State(IntentState::Pending),
+            (None, Some(AllocationState::Failed)) => IntentSelection::State(IntentState::Failed),
+            (None, Some(AllocationState::Done | AllocationState::Released)) => {
+                IntentSelection::State(IntentState::Done)
             }
         }
     }

@@ -42,7 +42,19 @@ pub enum HistoryError {
     NotKept { at: Timestamp, known_since: Timestamp },
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    /// The position of a page is not in this event log, or no longer.
+    #[error(transparent)]
+    Position(#[from] ResumeTokenError),
     /// NetBox did not answer a question about its change log.
     #[error(transparent)]
     NetBox(#[from] netbox::Error),
+}
+
+impl From<Error> for HistoryError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Ledger(error) => Self::Ledger(error),
+            Error::ResumeToken(error) => Self::Position(error),
+        }
+    }
 }

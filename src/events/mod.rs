@@ -6,7 +6,8 @@
 //! error ([`WatchClosed`]) instead of going on. A watch holds a position and at most one page of events; all watches share
 //! the ring of recent events, and one that falls behind the ring is closed with its token.
 //!
-//! The [`Historian`] answers who had an address at an earlier time, by undoing the changes since.
+//! The [`Historian`] answers who had an address at an earlier time, by undoing the changes since, and lists what happened to it, a
+//! page at a time: first from the event log, and then from NetBox's change log.
 //!
 //! # Data storage
 //!
@@ -19,9 +20,11 @@
 //! [`WatchClosed::Compacted`] and a refused token it has to start from a snapshot. While the ledger cannot be written, no change
 //! enters the cache either.
 
+mod earlier;
 mod error;
 mod filter;
 mod historian;
+mod history_position;
 mod log;
 mod resume_token;
 mod search;
@@ -29,9 +32,11 @@ mod sync_watch;
 mod undo;
 mod watch;
 
+pub use earlier::HistoryEvent;
 pub use error::{Error, HistoryError, WatchClosed};
 pub use filter::EventFilter;
-pub use historian::{Historian, History};
+pub use historian::{Historian, HistoryPage};
+pub use history_position::{EarlierEntry, HistoryPosition, NotAHistoryPosition};
 pub use log::EventLog;
 pub use resume_token::{ResumeToken, ResumeTokenError};
 pub use search::EventPage;

@@ -99,13 +99,21 @@ pub enum Begun {
     Before(Box<Intent>),
 }
 
+/// What a list of intents is limited to. There is an index for each, so that a list reads no row that it does not return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IntentSelection {
+    #[default]
+    All,
+    /// Only intents in this state.
+    State(IntentState),
+    /// Only intents with this parent prefix.
+    Parent(PrefixId),
+}
+
 /// Which intents to list; the newest come first.
 #[derive(Clone, Debug, Default)]
 pub struct ListIntents {
-    /// Only intents in this state.
-    pub state: Option<IntentState>,
-    /// Only intents with this parent prefix.
-    pub parent: Option<PrefixId>,
+    pub selection: IntentSelection,
     /// Begin after the intent with this time of creation and this id, which is the last one of the page before.
     pub after: Option<(Timestamp, RequestId)>,
     /// The greatest number of intents to return.

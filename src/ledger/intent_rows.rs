@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::database::{PostgresLedger, SqliteLedger};
 use super::error::Error;
 use super::fingerprint::Fingerprint;
-use super::intent::{Begun, Detail, Intent, IntentState, IntentStore, ListIntents};
+use super::intent::{Begun, Detail, Intent, IntentSelection, IntentState, IntentStore, ListIntents};
 use super::sql_values::{impl_from_row, timestamp, to_sql};
 use crate::model::{PrefixId, RequestId};
 
@@ -44,6 +44,21 @@ impl IntentRow {
 
 fn detail_json(detail: &Detail) -> Result<String, Error> {
     serde_json::to_string(detail).map_err(Error::unreadable)
+}
+
+/// A page of intents: $1 and $2 are the last row of the page before, $3 the number of rows, and $4 the value of the selection. Rows
+/// that are inserted meanwhile shift nothing. Locks: none. Cost: a walk along one index (intent_by_age, intent_by_state or
+/// intent_by_parent), of which every row is returned. The condition on the kind is that of the indexes.
+fn list_sql(selection: IntentSelection) -> String {
+    let selected = match selection {
+        IntentSelection::All => "",
+        IntentSelection::State(_) => "state = $4 AND",
+        IntentSelection::Parent(_) => "parent = $4 AND",
+    };
+    format!(
+        "{SELECT_INTENT} WHERE kind <> 'release' AND {selected} (created_at, request_id) < ($1, $2)
+         ORDER BY created_at DESC, request_id DESC LIMIT $3"
+    )
 }
 
 /// Implements [`IntentStore`] for one database; `database.rs` says why this is a macro. The SQL texts that are put together here
@@ -118,29 +133,19 @@ macro_rules! impl_intent_store {
             }
 
             async fn list(&self, wanted: &ListIntents) -> Result<Vec<Intent>, Error> {
-                // A filter that is not set is bound as '' or 0, so that one statement serves every combination. A page begins
-                // after the last row of the page before (created_at, request_id), so rows that are inserted meanwhile shift
-                // nothing. Locks: none. Cost: the index intent_by_age is walked backwards from there; rows that the filters
-                // reject are read too.
-                let sql = format!(
-                    "{SELECT_INTENT} WHERE kind <> 'release'
-                       AND ($1 = '' OR state = $1)
-                       AND ($2 = 0 OR parent = $2)
-                       AND (created_at < $3 OR (created_at = $3 AND request_id < $4))
-                     ORDER BY created_at DESC, request_id DESC LIMIT $5"
-                );
+                let sql = list_sql(wanted.selection);
                 let (before, id) = match &wanted.after {
                     Some((created, id)) => (created.as_microsecond(), id.as_str()),
                     None => (i64::MAX, ""),
                 };
-                let rows: Vec<IntentRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-                    .bind(wanted.state.map_or("", IntentState::as_str))
-                    .bind(wanted.parent.map_or(0, |id| to_sql(id.0)))
-                    .bind(before)
-                    .bind(id)
-                    .bind(i64::from(wanted.limit))
-                    .fetch_all(&self.pool)
-                    .await?;
+                let mut query =
+                    sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(before).bind(id).bind(i64::from(wanted.limit));
+                query = match wanted.selection {
+                    IntentSelection::All => query,
+                    IntentSelection::State(state) => query.bind(state.as_str()),
+                    IntentSelection::Parent(id) => query.bind(to_sql(id.0)),
+                };
+                let rows: Vec<IntentRow> = query.fetch_all(&self.reads).await?;
                 rows.into_iter().map(IntentRow::into_intent).collect()
             }
         }

@@ -33,6 +33,15 @@ pub struct Retention {
     pub at_most: u64,
 }
 
+/// From where, and in which direction, events are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogWalk {
+    /// The events after this sequence, the oldest first.
+    After(u64),
+    /// The events before this sequence, the newest first.
+    Before(u64),
+}
+
 /// A date of a lease: the id of its prefix, which of its dates, and the day.
 pub type TermMarkKey = (u64, TermDate, Date);
 
@@ -53,8 +62,15 @@ pub trait Journal: Send + Sync {
     /// Up to `limit` events before a sequence, the newest first.
     async fn read_back(&self, before: u64, limit: u32) -> Result<Vec<Event>, Error>;
 
-    /// All events about exactly one of these networks, the newest first; events about prefixes inside them are left out.
-    async fn about_networks(&self, scope: VrfScope, networks: &[Network]) -> Result<Vec<Event>, Error>;
+    /// Up to `limit` events about exactly one of these networks, from a position on; events about prefixes inside them are left
+    /// out.
+    async fn about_networks(
+        &self,
+        scope: VrfScope,
+        networks: &[Network],
+        from: LogWalk,
+        limit: u32,
+    ) -> Result<Vec<Event>, Error>;
 
     /// Records that from `now` on every change of a record is in the log, and that earlier ones may be missing.
     async fn set_continuous_since(&self, now: Timestamp) -> Result<(), Error>;

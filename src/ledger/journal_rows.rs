@@ -1,6 +1,6 @@
 //! The event log in SQLite and PostgreSQL.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use sqlx::{Postgres, QueryBuilder, Row as _, Sqlite};
 use super::database::{PostgresLedger, SqliteLedger};
 use super::error::Error;
 use super::event_rows::{EventRow, TermMarkRow};
-use super::journal::{Journal, LogExtent, Retention, TermMarkKey};
+use super::journal::{Journal, LogExtent, LogWalk, Retention, TermMarkKey};
 use super::sql_values::{ROWS_PER_STATEMENT, from_sql, timestamp, to_sql};
 use crate::model::{DomainEvent, Event, Network, Threshold, VrfScope};
 
@@ -100,26 +100,33 @@ macro_rules! impl_journal {
                 &self,
                 scope: VrfScope,
                 networks: &[Network],
+                from: LogWalk,
+                limit: u32,
             ) -> Result<Vec<Event>, Error> {
-                let mut found: BTreeMap<u64, Event> = BTreeMap::new();
-                for chunk in networks.chunks(ROWS_PER_STATEMENT) {
-                    // Locks: none. Cost: the primary key of event_network begins with the network, so only rows of these
-                    // networks are read, and then each of their events by its own key.
-                    let mut query = QueryBuilder::<$database>::new(SELECT_EVENT);
-                    query.push(" WHERE sequence IN (SELECT sequence FROM event_network WHERE vrf = ");
-                    query.push_bind(to_sql(scope.number())).push(" AND network IN (");
-                    let mut list = query.separated(", ");
-                    for network in chunk {
-                        list.push_bind(network.to_string());
+                let (bound, order, sequence) = match from {
+                    LogWalk::After(sequence) => (">", "ASC", sequence),
+                    LogWalk::Before(sequence) => ("<", "DESC", sequence),
+                };
+                // Locks: none. Cost: the primary key of event_network gives the first `limit` sequences of each network, and that of
+                // event the rows of the first of them all, however many events there are about each network.
+                let mut query = QueryBuilder::<$database>::new(SELECT_EVENT);
+                query.push(" WHERE sequence IN (SELECT sequence FROM (");
+                for (nth, network) in networks.iter().enumerate() {
+                    if nth > 0 {
+                        query.push(" UNION ALL ");
                     }
-                    query.push("))");
-                    let rows: Vec<EventRow> = query.build_query_as().fetch_all(&self.reads).await?;
-                    for row in rows {
-                        let event = row.into_event()?;
-                        found.insert(event.sequence, event);
-                    }
+                    query.push("SELECT sequence FROM (SELECT sequence FROM event_network WHERE network = ");
+                    query.push_bind(network.to_string());
+                    query.push(" AND vrf = ").push_bind(to_sql(scope.number()));
+                    query.push(format!(" AND sequence {bound} ")).push_bind(to_sql(sequence));
+                    query.push(format!(" ORDER BY sequence {order} LIMIT ")).push_bind(i64::from(limit));
+                    query.push(format!(") AS about_{nth}"));
                 }
-                Ok(found.into_values().rev().collect())
+                query.push(format!(") AS about GROUP BY sequence ORDER BY sequence {order} LIMIT "));
+                query.push_bind(i64::from(limit));
+                query.push(format!(") ORDER BY sequence {order}"));
+                let rows: Vec<EventRow> = query.build_query_as().fetch_all(&self.reads).await?;
+                rows.into_iter().map(EventRow::into_event).collect()
             }
 
             async fn set_continuous_since(&self, now: Timestamp) -> Result<(), Error> {

@@ -17,6 +17,7 @@ pub(super) fn migrator() -> Migrator {
         migration(3, "delivery", include_str!("../../sql/ledger/0003_delivery.sql")),
         migration(4, "observation", include_str!("../../sql/ledger/0004_observation.sql")),
         migration(5, "plain names", include_str!("../../sql/ledger/0005_plain_names.sql")),
+        migration(6, "lists", include_str!("../../sql/ledger/0006_lists.sql")),
     ])
 }
 

@@ -47,10 +47,10 @@ mod sql_values;
 
 pub use error::Error;
 pub use fingerprint::Fingerprint;
-pub use intent::{Begun, Detail, Intent, IntentKind, IntentState, IntentStore, ListIntents};
-pub use journal::{Journal, LogExtent, Retention, TermMarkKey};
+pub use intent::{Begun, Detail, Intent, IntentKind, IntentSelection, IntentState, IntentStore, ListIntents};
+pub use journal::{Journal, LogExtent, LogWalk, Retention, TermMarkKey};
 pub use observation::{Observation, ObservationKind, Observations};
 pub use open::{LedgerHandles, open};
-pub use outbox::{Delivery, DeliveryOutcome, DeliveryState, ListDeliveries, Outbox};
+pub use outbox::{Delivery, DeliveryOutcome, DeliveryState, FailedAttempt, ListDeliveries, Outbox};
 pub use quarantine::QuarantineStore;
 pub use settings::LedgerSettings;

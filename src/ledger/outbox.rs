@@ -59,8 +59,19 @@ pub struct Delivery {
     pub created: Timestamp,
     /// When it was last claimed, or its last outcome was recorded.
     pub updated: Timestamp,
-    /// Why the last attempt failed; empty if none did.
-    pub error: String,
+    /// Why the last attempt failed; `None` if none did.
+    pub last_failure: Option<FailedAttempt>,
+}
+
+/// Why an attempt to deliver failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// Whether the sink refused the delivery itself, and would refuse it again.
+    pub refused: bool,
+    /// What happened, for people. It may quote the sink, and never a library.
+    pub message: String,
+    /// When it failed; `None` if a server of an older version recorded it.
+    pub at: Option<Timestamp>,
 }
 
 /// What an attempt to deliver came to.
@@ -69,9 +80,9 @@ pub enum DeliveryOutcome {
     /// The sink has confirmed it.
     Sent,
     /// It is tried again at this time; and why the attempt failed.
-    Later(Timestamp, String),
+    Later(Timestamp, FailedAttempt),
     /// It is not tried again; and why.
-    Dead(String),
+    Dead(FailedAttempt),
 }
 
 /// Which deliveries to list; the newest come first.

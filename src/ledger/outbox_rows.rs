@@ -6,10 +6,11 @@ use sqlx::{Postgres, QueryBuilder, Row as _, Sqlite};
 
 use super::database::{PostgresLedger, SqliteLedger};
 use super::error::Error;
-use super::outbox::{Delivery, DeliveryOutcome, DeliveryState, ListDeliveries, Outbox};
+use super::outbox::{Delivery, DeliveryOutcome, DeliveryState, FailedAttempt, ListDeliveries, Outbox};
 use super::sql_values::{ROWS_PER_STATEMENT, from_sql, impl_from_row, timestamp, to_sql};
 
-const COLUMNS: &str = "id, sink, state, attempts, due_at, created_at, updated_at, error, body";
+const COLUMNS: &str =
+    "id, sink, state, attempts, due_at, created_at, updated_at, error, failure, failed_at, body";
 
 /// A row of the table `delivery`, before its texts are parsed.
 struct DeliveryRow {
@@ -21,26 +22,85 @@ struct DeliveryRow {
     created_at: i64,
     updated_at: i64,
     error: String,
+    failure: String,
+    failed_at: i64,
     /// JSON of the event.
     body: String,
 }
 
-impl_from_row!(DeliveryRow { id, sink, state, attempts, due_at, created_at, updated_at, error, body });
+const FAILED: &str = "failed";
+const REFUSED: &str = "refused";
+
+impl_from_row!(DeliveryRow {
+    id,
+    sink,
+    state,
+    attempts,
+    due_at,
+    created_at,
+    updated_at,
+    error,
+    failure,
+    failed_at,
+    body
+});
 
 impl DeliveryRow {
     fn into_delivery(self) -> Result<Delivery, Error> {
+        let state = self.state.parse()?;
         Ok(Delivery {
             event: serde_json::from_str(&self.body).map_err(Error::unreadable)?,
+            last_failure: self.last_failure(state)?,
             id: self.id,
             sink: self.sink,
-            state: self.state.parse()?,
+            state,
             attempts: u32::try_from(self.attempts).unwrap_or(0),
             due: timestamp(self.due_at)?,
             created: timestamp(self.created_at)?,
             updated: timestamp(self.updated_at)?,
-            error: self.error,
         })
     }
+
+    fn last_failure(&self, state: DeliveryState) -> Result<Option<FailedAttempt>, Error> {
+        let refused = match self.failure.as_str() {
+            "" if self.error.is_empty() => return Ok(None),
+            "" => return Ok(Some(of_older_version(&self.error, state))),
+            REFUSED => true,
+            FAILED => false,
+            other => return Err(Error::Unreadable(format!("a delivery with the failure {other:?}"))),
+        };
+        Ok(Some(FailedAttempt { refused, message: self.error.clone(), at: Some(timestamp(self.failed_at)?) }))
+    }
+}
+
+/// A failure that a server of version 0.1 recorded. Its text began with the status of the sink's answer, unless there was none:
+/// then it was that of a library, and is not shown.
+fn of_older_version(error: &str, state: DeliveryState) -> FailedAttempt {
+    let (given_up, said) = match error.strip_prefix("given up after ").and_then(|rest| rest.split_once(": "))
+    {
+        Some((_, said)) => (true, said),
+        None => (false, error),
+    };
+    let status = said.len() >= 3 && said.bytes().take(3).all(|byte| byte.is_ascii_digit());
+    let message = if status { error } else { "the sink did not take the delivery" };
+    let refused = state == DeliveryState::Dead && !given_up;
+    FailedAttempt { refused, message: message.to_owned(), at: None }
+}
+
+/// A page of deliveries: $1 and $2 are the last row of the page before, $3 the number of rows, and the filters follow. Rows that are
+/// inserted meanwhile shift nothing. Locks: none. Cost: a walk along one index (delivery_by_age, delivery_by_state, delivery_by_sink
+/// or delivery_by_sink_and_state), of which every row is returned.
+fn list_sql(wanted: &ListDeliveries) -> String {
+    let selected = match (wanted.state.is_some(), wanted.sink.is_empty()) {
+        (false, true) => "",
+        (true, true) => "state = $4 AND",
+        (false, false) => "sink = $4 AND",
+        (true, false) => "state = $4 AND sink = $5 AND",
+    };
+    format!(
+        "SELECT {COLUMNS} FROM delivery WHERE {selected} (created_at, id) < ($1, $2)
+         ORDER BY created_at DESC, id DESC LIMIT $3"
+    )
 }
 
 /// Implements [`Outbox`] for one database; `database.rs` says why this is a macro. The SQL texts that are put together here
@@ -76,7 +136,7 @@ macro_rules! impl_outbox {
                             .push_bind(delivery.due.as_microsecond())
                             .push_bind(delivery.created.as_microsecond())
                             .push_bind(delivery.updated.as_microsecond())
-                            .push_bind(delivery.error.clone())
+                            .push_bind("")
                             .push_bind(body);
                     })
                     .push(" ON CONFLICT (id) DO NOTHING")
@@ -103,10 +163,11 @@ macro_rules! impl_outbox {
                 // Replay: what is claimed is not due until `until`, so a second claim takes other rows. Locks: two replicas may
                 // choose the same rows in the inner query; the update then locks each row and checks the outer condition again,
                 // which the replica that comes second finds false. Cost: the partial index delivery_due gives the due rows of
-                // the sink, and delivery_in_order answers NOT EXISTS with one look a row.
+                // the sink, delivery_in_order answers NOT EXISTS with one look a row, and the primary key finds what is
+                // updated: the CASE keeps SQLite from walking delivery_by_state instead.
                 let sql = format!(
                     "UPDATE delivery SET due_at = $3, attempts = attempts + 1, updated_at = $2
-                     WHERE state = 'waiting' AND due_at <= $2 AND id IN (
+                     WHERE CASE state WHEN 'waiting' THEN due_at <= $2 ELSE FALSE END AND id IN (
                          SELECT id FROM delivery AS due WHERE sink = $1 AND state = 'waiting' AND due_at <= $2
                              AND NOT EXISTS (
                                  SELECT 1 FROM delivery AS earlier
@@ -136,11 +197,14 @@ macro_rules! impl_outbox {
                 outcome: &DeliveryOutcome,
                 now: Timestamp,
             ) -> Result<(), Error> {
-                let (state, due, error) = match outcome {
-                    DeliveryOutcome::Sent => (DeliveryState::Sent, now, ""),
-                    DeliveryOutcome::Later(due, error) => (DeliveryState::Waiting, *due, error.as_str()),
-                    DeliveryOutcome::Dead(error) => (DeliveryState::Dead, now, error.as_str()),
+                let (state, due, failed) = match outcome {
+                    DeliveryOutcome::Sent => (DeliveryState::Sent, now, None),
+                    DeliveryOutcome::Later(due, failed) => (DeliveryState::Waiting, *due, Some(failed)),
+                    DeliveryOutcome::Dead(failed) => (DeliveryState::Dead, now, Some(failed)),
                 };
+                let error = failed.map_or("", |failed| failed.message.as_str());
+                let failure = failed.map_or("", |failed| if failed.refused { REFUSED } else { FAILED });
+                let failed_at = failed.map_or(0, |failed| failed.at.unwrap_or(now).as_microsecond());
                 for chunk in ids.chunks(ROWS_PER_STATEMENT) {
                     // Replay: sets the same values again. If the claim has run out and another server has claimed the delivery
                     // since, the outcome that is recorded last is kept. Cost: one look at the primary key a delivery.
@@ -149,6 +213,8 @@ macro_rules! impl_outbox {
                     query.push(", due_at = ").push_bind(due.as_microsecond());
                     query.push(", updated_at = ").push_bind(now.as_microsecond());
                     query.push(", error = ").push_bind(error.to_owned());
+                    query.push(", failure = ").push_bind(failure);
+                    query.push(", failed_at = ").push_bind(failed_at);
                     query.push(" WHERE id IN (");
                     let mut list = query.separated(", ");
                     for id in chunk {
@@ -161,27 +227,20 @@ macro_rules! impl_outbox {
             }
 
             async fn deliveries(&self, wanted: &ListDeliveries) -> Result<Vec<Delivery>, Error> {
-                // A filter that is not set is bound as '', so that one statement serves every combination. A page begins after
-                // the last row of the page before. Locks: none. Cost: the index delivery_by_age is walked backwards from there;
-                // rows that the filters reject are read too.
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM delivery
-                     WHERE ($1 = '' OR state = $1) AND ($2 = '' OR sink = $2)
-                       AND (created_at < $3 OR (created_at = $3 AND id < $4))
-                     ORDER BY created_at DESC, id DESC LIMIT $5"
-                );
+                let sql = list_sql(wanted);
                 let (before, id) = match &wanted.after {
                     Some((created, id)) => (created.as_microsecond(), id.as_str()),
                     None => (i64::MAX, ""),
                 };
-                let rows: Vec<DeliveryRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-                    .bind(wanted.state.map_or("", DeliveryState::as_str))
-                    .bind(wanted.sink.as_str())
-                    .bind(before)
-                    .bind(id)
-                    .bind(i64::from(wanted.limit))
-                    .fetch_all(&self.reads)
-                    .await?;
+                let mut query =
+                    sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(before).bind(id).bind(i64::from(wanted.limit));
+                if let Some(state) = wanted.state {
+                    query = query.bind(state.as_str());
+                }
+                if !wanted.sink.is_empty() {
+                    query = query.bind(wanted.sink.as_str());
+                }
+                let rows: Vec<DeliveryRow> = query.fetch_all(&self.reads).await?;
                 rows.into_iter().map(DeliveryRow::into_delivery).collect()
             }
 
@@ -210,7 +269,7 @@ macro_rules! impl_outbox {
             }
 
             async fn backlog(&self) -> Result<(u64, u64), Error> {
-                // Locks: none. Cost: two counts; the dead ones are counted by a scan.
+                // Locks: none. Cost: two counts along delivery_by_state, whose rows are not looked at.
                 let row = sqlx::query(
                     "SELECT (SELECT COUNT(*) FROM delivery WHERE state = 'waiting'),
                             (SELECT COUNT(*) FROM delivery WHERE state = 'dead')",

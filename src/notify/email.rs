@@ -7,16 +7,21 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
+use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::NotifySettingsError;
+use super::http;
 use super::notification::Notification;
 use super::settings::{MailSettings, MailTls};
 use super::sink::{DeliveryFailure, Sink, SinkKind};
 use crate::model::digest;
 use crate::web::guard;
+
+/// Characters of a mail server's reply that are shown.
+const MAX_REPLY: usize = 200;
 
 /// Mailboxes that are reached through an SMTP server.
 pub(super) struct Email {
@@ -41,7 +46,7 @@ impl Email {
             return Err(crate::web::PrivateAddress(address.to_string()).into());
         }
         let host = settings.host.as_str();
-        let failed = |error: lettre::transport::smtp::Error| NotifySettingsError::Client(error.to_string());
+        let failed = |error: SmtpError| NotifySettingsError::Client(error.to_string());
         let mut builder = match settings.tls {
             MailTls::None => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host),
             MailTls::StartTls => {
@@ -96,7 +101,10 @@ impl Email {
         for mailbox in &self.to {
             builder = builder.to(mailbox.clone());
         }
-        builder.body(text).map_err(|error| DeliveryFailure::permanent(error.to_string()))
+        builder.body(text).map_err(|error| {
+            tracing::warn!(%error, "a mail cannot be composed");
+            DeliveryFailure::permanent("the mail cannot be composed")
+        })
     }
 }
 
@@ -119,21 +127,35 @@ impl Sink for Email {
         if !self.allow_private {
             // lettre resolves the name itself, so the check that refuses private addresses comes before it.
             let found = guard::public(&self.host, self.port).await;
-            found.map_err(|error| DeliveryFailure::transient(error.to_string()))?;
+            found.map_err(|error| http::unreachable(&*error))?;
         }
-        match self.transport.send(message).await {
-            Ok(_) => Ok(()),
-            // A 5xx reply refuses the message: no such mailbox, or too large. Everything else is transient, and so is a login that
-            // is refused, because a person can correct it.
-            Err(error) if error.is_permanent() && !is_about_login(&error) => {
-                Err(DeliveryFailure::permanent(error.to_string()))
-            }
-            Err(error) => Err(DeliveryFailure::transient(error.to_string())),
-        }
+        self.transport.send(message).await.map(drop).map_err(|error| failure(&error))
+    }
+}
+
+/// What a mail server's refusal, or its silence, means. Its reply is quoted, and no text of lettre.
+fn failure(error: &SmtpError) -> DeliveryFailure {
+    let Some(code) = error.status() else {
+        return if error.is_timeout() {
+            DeliveryFailure::transient("no answer in time")
+        } else {
+            http::unreachable(error)
+        };
+    };
+    // The source of an error with a reply code is the text of the reply.
+    let said = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let said: String = said.chars().take(MAX_REPLY).collect();
+    let reason = if said.is_empty() { code.to_string() } else { format!("{code} {said}") };
+    // A 5xx reply refuses the message: no such mailbox, or too large. Everything else is transient, and so is a login that is refused,
+    // because a person can correct it.
+    if error.is_permanent() && !is_about_login(error) {
+        DeliveryFailure::permanent(reason)
+    } else {
+        DeliveryFailure::transient(reason)
     }
 }
 
 /// The replies of RFC 4954: 530 authentication required, 534 mechanism too weak, 535 wrong credentials, 538 encryption required.
-fn is_about_login(error: &lettre::transport::smtp::Error) -> bool {
+fn is_about_login(error: &SmtpError) -> bool {
     error.status().is_some_and(|code| ["530", "534", "535", "538"].contains(&code.to_string().as_str()))
 }

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::error::NotifySettingsError;
 use super::sink::DeliveryFailure;
-use crate::web::guard;
+use crate::web::{ConnectionFault, PrivateAddress, guard};
 
 /// The longest time that a receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -96,15 +96,24 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     Duration::try_from(at.duration_since(now)).ok()
 }
 
-/// The text of the innermost error: the outer ones repeat the URL, which may be a secret.
+/// A request without an answer, in words of our own. The error itself repeats the URL, which may be a secret.
 fn no_answer(error: &reqwest::Error) -> DeliveryFailure {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
+    if error.is_timeout() {
+        return DeliveryFailure::transient(format!("no answer within {} s", TIMEOUT.as_secs()));
     }
-    let seconds = TIMEOUT.as_secs();
-    let reason = if error.is_timeout() { format!("no answer within {seconds} s") } else { inner.to_string() };
-    DeliveryFailure::transient(reason)
+    unreachable(error)
+}
+
+/// A sink that cannot be connected to, or that may not be, in words of our own.
+pub(super) fn unreachable(error: &(dyn std::error::Error + 'static)) -> DeliveryFailure {
+    let mut next = Some(error);
+    while let Some(inner) = next {
+        if let Some(private) = inner.downcast_ref::<PrivateAddress>() {
+            return DeliveryFailure::transient(private.to_string());
+        }
+        next = inner.source();
+    }
+    DeliveryFailure::transient(ConnectionFault::of(error).to_string())
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use super::webhook::Webhook;
 use crate::clock::Clock;
 use crate::events::EventLog;
 use crate::ledger::{Delivery, DeliveryOutcome, DeliveryState, Outbox};
+use crate::model::Failure;
 
 /// Events for which deliveries are written in one transaction.
 const ROUTED_PER_TRANSACTION: u32 = 500;
@@ -49,7 +50,7 @@ struct SinkHealth {
     /// Failures in a row.
     failures: u32,
     /// Why the last message failed; `None` if it was sent.
-    last_error: Option<String>,
+    last_failure: Option<Failure>,
 }
 
 impl ConfiguredSink {
@@ -64,7 +65,7 @@ pub struct SinkState {
     pub name: String,
     pub kind: SinkKind,
     /// Why the last message failed; `None` if it was sent.
-    pub last_error: Option<String>,
+    pub last_failure: Option<Failure>,
 }
 
 /// Routes events to sinks through the ledger's outbox.
@@ -116,7 +117,7 @@ impl Notifier {
         let state = |(name, configured): (&String, &ConfiguredSink)| SinkState {
             name: name.clone(),
             kind: configured.sink.kind(),
-            last_error: configured.health().last_error.clone(),
+            last_failure: configured.health().last_failure.clone(),
         };
         self.sinks.iter().map(state).collect()
     }
@@ -151,7 +152,7 @@ impl Notifier {
                         due: now,
                         created: now,
                         updated: now,
-                        error: String::new(),
+                        last_failure: None,
                     });
                 }
             }
@@ -170,8 +171,10 @@ impl Notifier {
             let now = self.clock.now();
             let health = configured.health().clone();
             if now < health.not_before {
-                return match health.last_error {
-                    Some(reason) => Err(Error::SinkFailing { sink: name.to_owned(), reason }),
+                return match health.last_failure {
+                    Some(failure) => {
+                        Err(Error::SinkFailing { sink: name.to_owned(), reason: failure.message })
+                    }
                     None => Ok(sent),
                 };
             }
@@ -218,12 +221,14 @@ impl Notifier {
             self.outbox.record_outcome(std::slice::from_ref(id), &outcome, now).await?;
         }
         count("failed");
+        let last_failure = Some(Failure::new(failure.code(), failure.reason()).at(now));
         // A permanent failure is about this message, and says nothing of the next one.
-        if let DeliveryFailure::Transient { reason, retry_after } = failure {
+        configured.health().last_failure.clone_from(&last_failure);
+        if let DeliveryFailure::Transient { retry_after, .. } = failure {
             let failures = failures.saturating_add(1);
             let wait = retry_after.unwrap_or_default().max(policy::backoff(failures));
             let not_before = now.checked_add(wait).unwrap_or(Timestamp::MAX);
-            *configured.health() = SinkHealth { not_before, failures, last_error: Some(reason) };
+            *configured.health() = SinkHealth { not_before, failures, last_failure };
         }
         Ok(0)
     }

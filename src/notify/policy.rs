@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::sink::DeliveryFailure;
-use crate::ledger::DeliveryOutcome;
+use crate::ledger::{DeliveryOutcome, FailedAttempt};
 
 /// A delivery that has failed for this long since it was created is dead.
 pub const GIVE_UP_AFTER: Duration = Duration::from_hours(72);
@@ -24,17 +24,22 @@ pub(super) fn outcome(
     created: Timestamp,
     now: Timestamp,
 ) -> DeliveryOutcome {
+    let failed = |refused, message| FailedAttempt { refused, message, at: Some(now) };
     match failure {
-        DeliveryFailure::Permanent { reason } => DeliveryOutcome::Dead(reason.clone()),
+        DeliveryFailure::Permanent { reason } => DeliveryOutcome::Dead(failed(true, reason.clone())),
         DeliveryFailure::Transient { reason, retry_after } => {
             if now.duration_since(created)
                 >= jiff::SignedDuration::try_from(GIVE_UP_AFTER).unwrap_or_default()
             {
-                return DeliveryOutcome::Dead(format!("given up after {attempts} attempts: {reason}"));
+                let message = format!("given up after {attempts} attempts: {reason}");
+                return DeliveryOutcome::Dead(failed(false, message));
             }
             // A receiver may ask for a longer wait than ours, not for a shorter one.
             let wait = retry_after.unwrap_or_default().clamp(backoff(attempts), GIVE_UP_AFTER);
-            DeliveryOutcome::Later(now.checked_add(wait).unwrap_or(Timestamp::MAX), reason.clone())
+            DeliveryOutcome::Later(
+                now.checked_add(wait).unwrap_or(Timestamp::MAX),
+                failed(false, reason.clone()),
+            )
         }
     }
 }
@@ -71,6 +76,7 @@ mod tests {
         assert!(matches!(outcome(&transient(None), 5, created, days(2)), DeliveryOutcome::Later(..)));
         assert!(matches!(outcome(&transient(None), 90, created, days(3)), DeliveryOutcome::Dead(_)));
         let refused = DeliveryFailure::permanent("410");
-        assert_eq!(outcome(&refused, 1, created, created), DeliveryOutcome::Dead("410".into()));
+        let failed = FailedAttempt { refused: true, message: "410".into(), at: Some(created) };
+        assert_eq!(outcome(&refused, 1, created, created), DeliveryOutcome::Dead(failed));
     }
 }

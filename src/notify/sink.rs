@@ -21,6 +21,11 @@ pub enum DeliveryFailure {
 }
 
 impl DeliveryFailure {
+    /// [`DeliveryFailure::code`] of a transient failure.
+    pub const FAILED: &str = "SINK_FAILED";
+    /// [`DeliveryFailure::code`] of a permanent failure.
+    pub const REFUSED: &str = "SINK_REFUSED";
+
     /// A failure after which the message is tried again.
     pub fn transient(reason: impl Into<String>) -> Self {
         Self::Transient { reason: reason.into(), retry_after: None }
@@ -31,7 +36,15 @@ impl DeliveryFailure {
         Self::Permanent { reason: reason.into() }
     }
 
-    /// Why the message was not taken, for people. Never holds a secret.
+    /// The reason for programs: the same in the state of a sink, in that of a delivery, and in the error of TestSink.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Transient { .. } => Self::FAILED,
+            Self::Permanent { .. } => Self::REFUSED,
+        }
+    }
+
+    /// Why the message was not taken, for people. It may quote the sink, and holds neither a secret nor the text of a library.
     pub fn reason(&self) -> &str {
         match self {
             Self::Transient { reason, .. } | Self::Permanent { reason } => reason,

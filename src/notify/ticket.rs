@@ -125,7 +125,8 @@ impl Ticket {
 
 /// The next attempt finds by its key what was done at the tracker and could not be recorded.
 fn ledger_failed(error: &ledger::Error) -> DeliveryFailure {
-    DeliveryFailure::transient(error.to_string())
+    tracing::error!(%error, "the ledger cannot be used");
+    DeliveryFailure::transient("the server cannot use its ledger")
 }
 
 #[async_trait]

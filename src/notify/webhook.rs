@@ -56,8 +56,9 @@ impl Sink for Webhook {
             let signatures =
                 self.signers.iter().map(|signer| signer.sign(&notification.id, timestamp, body.as_bytes()));
             let signatures = signatures.collect::<Result<Vec<_>, _>>();
-            let signatures =
-                signatures.map_err(|error| DeliveryFailure::permanent(error.to_string()))?.join(" ");
+            let signatures = signatures
+                .map_err(|_| DeliveryFailure::permanent("the delivery cannot be signed"))?
+                .join(" ");
             let mut request = self
                 .http
                 .post(self.url.clone())

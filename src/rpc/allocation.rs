@@ -50,13 +50,13 @@ impl AllocationService for AllocationHandler {
         let (index, today) = (self.cache.snapshot(), self.clock.today());
         let lease =
             |parent: &Arc<Prefix>| render::covering_lease(&index, parent.scope, parent.network, today);
-        Ok(Response::new(v1::AllocateAddressesResponse {
-            addresses: addresses.iter().map(|record| convert::address(&index, record, View::Full)).collect(),
-            prefix: parent.as_ref().map(|parent| convert::prefix(&index, parent, today, View::Full)),
+        Ok(Response::new(page::fit(|view| v1::AllocateAddressesResponse {
+            addresses: addresses.iter().map(|record| convert::address(&index, record, view)).collect(),
+            prefix: parent.as_ref().map(|parent| convert::prefix(&index, parent, today, view)),
             lease: parent.as_ref().and_then(lease),
-            request_id,
+            request_id: request_id.clone(),
             repeated,
-        }))
+        })))
     }
 
     async fn allocate_prefix(
@@ -76,13 +76,13 @@ impl AllocationService for AllocationHandler {
             (done.prefix, done.parent, done.repeated)
         };
         let (index, today) = (self.cache.snapshot(), self.clock.today());
-        Ok(Response::new(v1::AllocatePrefixResponse {
-            prefix: Some(convert::prefix(&index, &prefix, today, View::Full)),
-            parent: parent.as_ref().map(|parent| convert::prefix(&index, parent, today, View::Full)),
+        Ok(Response::new(page::fit(|view| v1::AllocatePrefixResponse {
+            prefix: Some(convert::prefix(&index, &prefix, today, view)),
+            parent: parent.as_ref().map(|parent| convert::prefix(&index, parent, today, view)),
             lease: render::covering_lease(&index, prefix.scope, prefix.network, today),
-            request_id,
+            request_id: request_id.clone(),
             repeated,
-        }))
+        })))
     }
 
     async fn assign_address(
@@ -101,12 +101,12 @@ impl AllocationService for AllocationHandler {
             (done.address, done.repeated)
         };
         let (index, today) = (self.cache.snapshot(), self.clock.today());
-        Ok(Response::new(v1::AssignAddressResponse {
+        Ok(Response::new(page::fit(|view| v1::AssignAddressResponse {
             lease: render::covering_lease(&index, address.scope, Network::host(address.host()), today),
-            address: Some(convert::address(&index, &address, View::Full)),
-            request_id,
+            address: Some(convert::address(&index, &address, view)),
+            request_id: request_id.clone(),
             repeated,
-        }))
+        })))
     }
 
     async fn release_addresses(
@@ -122,8 +122,10 @@ impl AllocationService for AllocationHandler {
             self.allocator.release(command, id).await.map_err(Problem::from)?.addresses
         };
         let index = self.cache.snapshot();
-        let addresses = addresses.iter().map(|record| convert::address(&index, record, View::Full)).collect();
-        Ok(Response::new(v1::ReleaseAddressesResponse { addresses, request_id }))
+        Ok(Response::new(page::fit(|view| v1::ReleaseAddressesResponse {
+            addresses: addresses.iter().map(|record| convert::address(&index, record, view)).collect(),
+            request_id: request_id.clone(),
+        })))
     }
 
     async fn get_allocation(
@@ -137,7 +139,9 @@ impl AllocationService for AllocationHandler {
         let id = violations.finish_with(id)?;
         let (found, index) = self.allocator.find(&id).await.map_err(Problem::from)?;
         let allocation = render::allocation(&index, &found, self.clock.today(), view);
-        Ok(Response::new(v1::GetAllocationResponse { allocation: Some(allocation) }))
+        let answer = v1::GetAllocationResponse { allocation: Some(allocation) };
+        page::check_size(&answer, "ask for the BASIC view")?;
+        Ok(Response::new(answer))
     }
 
     async fn list_allocations(
@@ -151,12 +155,19 @@ impl AllocationService for AllocationHandler {
         let view = violations.view(request.view, View::Basic);
         let after = page::parse_time_token(&mut violations, &request.page_token, |id| id.parse().ok());
         violations.finish()?;
-        let found = self.allocator.search(&filter, after, size).await.map_err(Problem::from)?;
+        // One more than the page shows, so that the page knows whether it is the last.
+        let found = self.allocator.search(&filter, after, size + 1).await.map_err(Problem::from)?;
         let today = self.clock.today();
-        let rows = found.allocations.iter();
-        Ok(Response::new(v1::ListAllocationsResponse {
-            allocations: rows.map(|row| render::allocation(&found.index, row, today, view)).collect(),
-            next_page_token: found.next.map(|(at, id)| page::time_token(at, id)).unwrap_or_default(),
-        }))
+        let shown = page::fill(
+            size,
+            view,
+            found.allocations,
+            |row, view| Some(render::allocation(&found.index, row, today, view)),
+            |row| row.times.map(|(begun, _)| page::time_token(begun, &row.request)).unwrap_or_default(),
+        )?;
+        let examined = || found.next.map(|(at, id)| page::time_token(at, id)).unwrap_or_default();
+        let next_page_token =
+            if shown.next_page_token.is_empty() { examined() } else { shown.next_page_token };
+        Ok(Response::new(v1::ListAllocationsResponse { allocations: shown.rows, next_page_token }))
     }
 }

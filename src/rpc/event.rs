@@ -12,10 +12,10 @@ use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::event_service_server::EventService;
 use super::watch::{EventFilterFields, StreamItem, StreamOpener, parse_resume_token};
-use super::{convert, event_convert};
+use super::{convert, event_convert, page};
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::events::{EventLog, Historian, ResumeToken};
+use crate::events::{EventLog, Historian, HistoryEvent, HistoryPosition, ResumeToken};
 
 /// Handles EventService from the event log; the historian answers for single addresses.
 #[derive(Clone)]
@@ -97,14 +97,22 @@ impl EventService for EventHandler {
             text => violations.take("page_token", text.parse::<ResumeToken>()),
         };
         violations.finish()?;
-        let page = self.streams.log.search(&filter, before.as_ref(), size).await.map_err(Problem::from)?;
+        let log = &self.streams.log;
+        // One more than the page shows, so that the page knows whether it is the last.
+        let found = log.search(&filter, before.as_ref(), size + 1).await.map_err(Problem::from)?;
         let (index, today) = (self.streams.cache.snapshot(), self.streams.clock.today());
-        let events = page.events.iter().map(|event| event_convert::event(&index, event, today));
-        Ok(Response::new(v1::ListEventsResponse {
-            events: events.collect(),
-            next_page_token: page.next.map(|token| token.to_string()).unwrap_or_default(),
-            resume_token: page.newest.to_string(),
-        }))
+        let shown = page::fill(
+            size,
+            View::Full,
+            found.events,
+            |event, view| Some(event_convert::event(&index, event, today, view)),
+            |event| log.token(event.sequence).to_string(),
+        )?;
+        let examined = || found.next.map(|token| token.to_string()).unwrap_or_default();
+        let next_page_token =
+            if shown.next_page_token.is_empty() { examined() } else { shown.next_page_token };
+        let resume_token = found.newest.to_string();
+        Ok(Response::new(v1::ListEventsResponse { events: shown.rows, next_page_token, resume_token }))
     }
 
     async fn get_address_history(
@@ -115,18 +123,35 @@ impl EventService for EventHandler {
         let mut violations = Violations::default();
         let host = violations.host("address", &request.address);
         let scope = violations.scope(&self.streams.cache, request.vrf.as_ref());
+        let size = violations.page_size(request.page_size);
+        let after = match request.page_token.as_str() {
+            "" => None,
+            text => violations.take("page_token", text.parse::<HistoryPosition>()),
+        };
         let (scope, host) = violations.finish_with(scope.zip(host))?;
         self.streams.cache.ready_read().map(drop).map_err(Problem::from)?;
-        let history = self.historian.history(scope, host).await.map_err(Problem::from)?;
+        // One more than the page shows, so that the page knows whether it is the last.
+        let history =
+            self.historian.history(scope, host, after.as_ref(), size + 1).await.map_err(Problem::from)?;
         let (index, today) = (self.streams.cache.snapshot(), self.streams.clock.today());
-        let recorded = history.recorded.iter().map(|event| event_convert::event(&index, event, today));
-        let earlier = history.earlier.iter().map(|event| event_convert::domain_event(&index, event, today));
+        let shown = page::fill(
+            size,
+            View::Full,
+            history.events,
+            |(event, _), view| {
+                Some(match event {
+                    HistoryEvent::Recorded(event) => event_convert::event(&index, event, today, view),
+                    HistoryEvent::OfNetBox(event) => event_convert::domain_event(&index, event, today, view),
+                })
+            },
+            |(_, position)| position.to_string(),
+        )?;
         let chain = index.lookup(scope, host).chain;
         Ok(Response::new(v1::GetAddressHistoryResponse {
-            events: recorded.chain(earlier).collect(),
+            events: shown.rows,
             known_since_time: Some(convert::timestamp(history.known_since)),
             chain: chain.iter().map(|prefix| convert::prefix(&index, prefix, today, View::Basic)).collect(),
-            next_page_token: String::new(),
+            next_page_token: shown.next_page_token,
         }))
     }
 }

@@ -53,25 +53,25 @@ event_types!(
 );
 
 /// An event of the event log. The phase and days left of leases are those of `today`.
-pub(super) fn event(index: &Index, event: &Event, today: Date) -> v1::Event {
+pub(super) fn event(index: &Index, event: &Event, today: Date, view: View) -> v1::Event {
     v1::Event {
         sequence: event.sequence,
         record_time: Some(convert::timestamp(event.recorded)),
-        ..domain_event(index, &event.domain_event, today)
+        ..domain_event(index, &event.domain_event, today, view)
     }
 }
 
 /// An event that is not in the event log, and so has neither a sequence nor a time of recording.
-pub(super) fn domain_event(index: &Index, domain_event: &DomainEvent, today: Date) -> v1::Event {
+pub(super) fn domain_event(index: &Index, domain_event: &DomainEvent, today: Date, view: View) -> v1::Event {
     use v1::event::Subject as Message;
     let subject = match &domain_event.subject {
         Subject::Prefix(change) => Message::Prefix(v1::PrefixChange {
-            before: change.before.as_ref().map(|prefix| convert::prefix(index, prefix, today, View::Full)),
-            after: change.after.as_ref().map(|prefix| convert::prefix(index, prefix, today, View::Full)),
+            before: change.before.as_ref().map(|prefix| convert::prefix(index, prefix, today, view)),
+            after: change.after.as_ref().map(|prefix| convert::prefix(index, prefix, today, view)),
         }),
         Subject::Address(change) => Message::Address(v1::AddressChange {
-            before: change.before.as_ref().map(|address| convert::address(index, address, View::Full)),
-            after: change.after.as_ref().map(|address| convert::address(index, address, View::Full)),
+            before: change.before.as_ref().map(|address| convert::address(index, address, view)),
+            after: change.after.as_ref().map(|address| convert::address(index, address, view)),
         }),
         Subject::Term(reached) => Message::Term(v1::TermReached {
             lease: convert::own_lease(index, &reached.prefix, today),

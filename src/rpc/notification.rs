@@ -5,15 +5,16 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use tonic::{Code, Request, Response, Status};
 
-use super::parse::Violations;
+use super::parse::{View, Violations};
 use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::notification_service_server::NotificationService;
 use super::{convert, event_convert, page, status};
 use crate::cache::{Cache, Index};
 use crate::clock::Clock;
-use crate::ledger::{Delivery, DeliveryState, ListDeliveries};
-use crate::notify::{Notification, Notifier, SinkKind};
+use crate::ledger::{Delivery, DeliveryState, FailedAttempt, ListDeliveries};
+use crate::model::Failure;
+use crate::notify::{DeliveryFailure, Notification, Notifier, SinkKind, SinkState};
 
 /// Handles NotificationService: the sinks of the settings, and the deliveries of the outbox.
 #[derive(Clone)]
@@ -40,6 +41,11 @@ impl NotificationHandler {
     }
 }
 
+fn failure(failed: FailedAttempt) -> v1::Failure {
+    let reason = if failed.refused { DeliveryFailure::REFUSED } else { DeliveryFailure::FAILED };
+    convert::failure(Failure { reason, message: failed.message, time: failed.at })
+}
+
 fn sink_kind(kind: SinkKind) -> v1::SinkKind {
     match kind {
         SinkKind::Slack => v1::SinkKind::Slack,
@@ -50,8 +56,8 @@ fn sink_kind(kind: SinkKind) -> v1::SinkKind {
     }
 }
 
-fn render(index: &Index, delivery: Delivery, today: Date) -> v1::Delivery {
-    let event = event_convert::event(index, &delivery.event, today);
+fn render(index: &Index, delivery: &Delivery, today: Date, view: View) -> v1::Delivery {
+    let event = event_convert::event(index, &delivery.event, today, view);
     let waiting = delivery.state == DeliveryState::Waiting;
     let state = match delivery.state {
         DeliveryState::Waiting => v1::DeliveryState::Waiting,
@@ -62,17 +68,12 @@ fn render(index: &Index, delivery: Delivery, today: Date) -> v1::Delivery {
         id: delivery.id.clone(),
         sink: delivery.sink.clone(),
         state: state.into(),
-        attempts: delivery.attempts,
+        attempt_count: delivery.attempts,
         due_time: waiting.then(|| convert::timestamp(delivery.due)),
         create_time: Some(convert::timestamp(delivery.created)),
         update_time: Some(convert::timestamp(delivery.updated)),
-        last_failure: (!delivery.error.is_empty()).then(|| v1::Failure {
-            reason: if delivery.state == DeliveryState::Dead { "SINK_REFUSED" } else { "SINK_FAILED" }
-                .to_owned(),
-            message: delivery.error.clone(),
-            fail_time: Some(convert::timestamp(delivery.updated)),
-        }),
-        summary: Notification::from(delivery).summary(),
+        last_failure: delivery.last_failure.clone().map(failure),
+        summary: Notification::from(delivery.clone()).summary(),
         event: Some(event),
     }
 }
@@ -81,18 +82,27 @@ fn render(index: &Index, delivery: Delivery, today: Date) -> v1::Delivery {
 impl NotificationService for NotificationHandler {
     async fn list_sinks(
         &self,
-        _: Request<v1::ListSinksRequest>,
+        request: Request<v1::ListSinksRequest>,
     ) -> Result<Response<v1::ListSinksResponse>, Status> {
-        let sinks = self.notifier.sinks().into_iter().map(|sink| v1::Sink {
-            name: sink.name,
+        let request = request.get_ref();
+        let mut violations = Violations::default();
+        let size = violations.page_size(request.page_size);
+        let after = page::parse_name_token(&mut violations, &request.page_token);
+        violations.finish()?;
+        let rest = self.notifier.sinks().into_iter().filter(|sink| after.as_ref() < Some(&sink.name));
+        let render = |sink: &SinkState| v1::Sink {
+            name: sink.name.clone(),
             kind: sink_kind(sink.kind).into(),
-            last_failure: sink.last_error.map(|message| v1::Failure {
-                reason: "SINK_FAILED".to_owned(),
-                message,
-                fail_time: None,
-            }),
-        });
-        Ok(Response::new(v1::ListSinksResponse { sinks: sinks.collect(), next_page_token: String::new() }))
+            last_failure: sink.last_failure.clone().map(convert::failure),
+        };
+        let page = page::fill(
+            size,
+            View::Basic,
+            rest,
+            |sink, _| Some(render(sink)),
+            |sink| page::name_token(&sink.name),
+        )?;
+        Ok(Response::new(v1::ListSinksResponse { sinks: page.rows, next_page_token: page.next_page_token }))
     }
 
     async fn test_sink(
@@ -132,20 +142,26 @@ impl NotificationService for NotificationHandler {
         };
         let after = page::parse_time_token(&mut violations, &request.page_token, |id| Some(id.to_owned()));
         violations.finish()?;
+        // One more than the page shows, so that the page knows whether it is the last.
         let limit = u32::try_from(size).unwrap_or(u32::MAX).saturating_add(1);
         let list = ListDeliveries { state, sink: request.sink, after, limit };
         let outbox = self.notifier.outbox();
-        let mut found = outbox.deliveries(&list).await.map_err(Problem::from)?;
-        let (waiting, dead) = outbox.backlog().await.map_err(Problem::from)?;
-        let more = found.len() > size;
-        found.truncate(size);
-        let next_page_token = match found.last() {
-            Some(last) if more => page::time_token(last.created, &last.id),
-            _ => String::new(),
-        };
+        let (found, backlog) = tokio::join!(outbox.deliveries(&list), outbox.backlog());
+        let (found, (waiting, dead)) = (found.map_err(Problem::from)?, backlog.map_err(Problem::from)?);
         let (index, today) = (self.cache.snapshot(), self.clock.today());
-        let deliveries = found.into_iter().map(|delivery| render(&index, delivery, today)).collect();
-        Ok(Response::new(v1::ListDeliveriesResponse { deliveries, next_page_token, waiting, dead }))
+        let page = page::fill(
+            size,
+            View::Full,
+            found,
+            |delivery, view| Some(render(&index, delivery, today, view)),
+            |delivery| page::time_token(delivery.created, &delivery.id),
+        )?;
+        Ok(Response::new(v1::ListDeliveriesResponse {
+            deliveries: page.rows,
+            next_page_token: page.next_page_token,
+            waiting_count: waiting,
+            dead_count: dead,
+        }))
     }
 
     async fn replay_deliveries(
@@ -162,6 +178,6 @@ impl NotificationService for NotificationHandler {
         }
         violations.finish()?;
         let replayed = self.notifier.replay(&request.sink, &request.ids).await.map_err(Problem::from)?;
-        Ok(Response::new(v1::ReplayDeliveriesResponse { replayed }))
+        Ok(Response::new(v1::ReplayDeliveriesResponse { replayed_count: replayed }))
     }
 }

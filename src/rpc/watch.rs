@@ -11,7 +11,7 @@ use tonic::Status;
 use super::parse::{Violations, given};
 use super::problem::Problem;
 use super::proto::v1;
-use super::{convert, event_convert, status};
+use super::{convert, event_convert, page, status};
 use crate::cache::{Cache, Index};
 use crate::clock::Clock;
 use crate::events::{EventFilter, EventLog, ResumeToken, Watch, WatchItem};
@@ -142,7 +142,8 @@ impl StreamOpener {
                 let token = watch.token();
                 Some(match item {
                     Ok(WatchItem::Event(event)) => {
-                        let event = event_convert::event(&cache.read(), &event, clock.today());
+                        let (index, today) = (cache.snapshot(), clock.today());
+                        let event = page::fit(|view| event_convert::event(&index, &event, today, view));
                         (Ok((StreamItem::Event(Box::new(event)), token.to_string())), Some(watch))
                     }
                     Ok(WatchItem::Bookmark) => (Ok((StreamItem::Bookmark, token.to_string())), Some(watch)),
