@@ -124,12 +124,19 @@ async fn a_prefix_made_by_hand_is_adopted_and_keeps_its_description_and_status()
     let netbox = NetBox::emulated().await;
     let mut server = Server::before(&netbox).await;
     // The cache may not have the prefix yet: the registration finds it in NetBox.
-    let body = json!({ "prefix": BLOCK, "description": "by hand", "status": "container" });
+    // A verdict may be left in it, of a lease that was ended by hand.
+    let left = json!({ "roa_status": "invalid", "irr_registered": true, "reputation": "listed" });
+    let body =
+        json!({ "prefix": BLOCK, "description": "by hand", "status": "container", "custom_fields": left });
     let id = netbox.post("ipam/prefixes/", body).await["id"].as_u64().unwrap();
     let made = server.leases.register_lease(registration(0, "2099-06-01")).await.unwrap().into_inner();
     assert!(made.adopted);
     let lease = made.lease.unwrap();
     assert_eq!((lease.prefix_id, lease.description.as_str()), (id, "by hand"));
+    // A verdict counts for the lease only that it was made for.
+    assert_eq!(lease.roa_status(), v1::RoaStatus::Unspecified);
+    assert_eq!(lease.irr_status(), v1::IrrStatus::Unspecified);
+    assert_eq!(lease.reputation(), v1::Reputation::Unspecified);
     let (_, row, _) = netbox.rest("GET", &format!("ipam/prefixes/{id}/"), None).await;
     assert_eq!(row["status"]["value"], "container");
 }

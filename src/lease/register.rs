@@ -61,6 +61,8 @@ impl RegisterLease {
             if recorded.status == "container" {
                 draft.status = None;
             }
+            // Fields of a lease before this one may be left in the record. Its verdicts were not made for this lease.
+            draft.fields.extend(FieldChange::clear_verdicts());
             return Ok(RegistrationPlan::Adopt(draft));
         };
         let differs = self.differences(lease);

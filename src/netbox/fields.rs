@@ -167,13 +167,20 @@ pub enum FieldChange {
 impl FieldChange {
     /// The changes that clear every lease field of a prefix.
     pub fn clear_lease() -> Vec<Self> {
-        vec![
+        let contract = [
             Self::LeaseOwner(None),
             Self::LeaseStart(None),
             Self::LeaseExpiry(None),
             Self::LeaseNoticeDate(None),
             Self::LoaReference(None),
             Self::OriginAsn(None),
+        ];
+        contract.into_iter().chain(Self::clear_verdicts()).collect()
+    }
+
+    /// The changes that clear every recorded verdict of a prefix.
+    pub fn clear_verdicts() -> [Self; 5] {
+        [
             Self::RoaStatus(None),
             Self::RoaChecked(None),
             Self::IrrRegistered(None),
