@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::lease_order::{LeaseOrder, LeaseOrders};
 use super::trie::Trie;
+use super::vrf_names::VrfNames;
 use crate::model::{
     Address, AddressId, IpRange, Lease, Network, Prefix, PrefixId, RequestId, Vrf, VrfId, VrfScope,
 };
@@ -42,6 +43,7 @@ pub struct Index {
     addresses: HashMap<u64, Arc<Address>>,
     ranges: HashMap<u64, Arc<IpRange>>,
     vrfs: OrdMap<u64, Arc<Vrf>>,
+    vrf_names: VrfNames,
     /// The prefixes that carry a lease.
     leased: OrdMap<PrefixId, Arc<Prefix>>,
     /// The same prefixes, in the orders of lists.
@@ -221,6 +223,16 @@ impl Index {
     /// Every VRF, by id.
     pub fn vrfs(&self) -> impl Iterator<Item = &Arc<Vrf>> {
         self.vrfs.values()
+    }
+
+    /// The ids of the VRFs with this name, in order; NetBox allows several.
+    pub(super) fn vrfs_named(&self, name: &str) -> &[VrfId] {
+        self.vrf_names.named(name)
+    }
+
+    /// The ids of the VRFs with this route distinguisher, in order.
+    pub(super) fn vrfs_with_rd(&self, rd: &str) -> &[VrfId] {
+        self.vrf_names.with_rd(rd)
     }
 
     /// The VRFs with a greater id, by id.

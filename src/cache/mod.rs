@@ -51,6 +51,7 @@ mod store;
 mod store_rows;
 pub mod trie;
 mod vrf_key;
+mod vrf_names;
 mod writer;
 
 pub use batch::Batch;

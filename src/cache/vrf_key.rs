@@ -36,21 +36,15 @@ impl Index {
                 let known = scope.vrf().is_none_or(|id| self.vrf(id).is_some()) || self.holds(*scope);
                 if known { Ok(*scope) } else { Err(VrfError::IdNotFound { scope: *scope }) }
             }
-            VrfKey::Rd(rd) => self
-                .vrfs()
-                .find(|vrf| vrf.rd.as_ref() == Some(rd))
-                .map(|vrf| VrfScope::Vrf(vrf.id))
-                .ok_or_else(|| VrfError::RdNotFound { rd: rd.clone() }),
-            VrfKey::Name(name) => {
-                let mut ids: Vec<VrfId> =
-                    self.vrfs().filter(|vrf| vrf.name == *name).map(|vrf| vrf.id).collect();
-                ids.sort_unstable();
-                match *ids.as_slice() {
-                    [] => Err(VrfError::NameNotFound { name: name.clone() }),
-                    [only] => Ok(VrfScope::Vrf(only)),
-                    _ => Err(VrfError::Ambiguous { name: name.clone(), ids }),
-                }
-            }
+            VrfKey::Rd(rd) => match self.vrfs_with_rd(rd) {
+                [] => Err(VrfError::RdNotFound { rd: rd.clone() }),
+                [first, ..] => Ok(VrfScope::Vrf(*first)),
+            },
+            VrfKey::Name(name) => match self.vrfs_named(name) {
+                [] => Err(VrfError::NameNotFound { name: name.clone() }),
+                [only] => Ok(VrfScope::Vrf(*only)),
+                several => Err(VrfError::Ambiguous { name: name.clone(), ids: several.to_vec() }),
+            },
         }
     }
 }
@@ -61,14 +55,17 @@ mod tests {
     use crate::cache::Batch;
     use crate::model::{Prefix, PrefixId, Revision, Vrf};
 
-    fn index() -> Index {
-        let vrf = |id, name: &str, rd: Option<&str>| Vrf {
+    fn vrf(id: u64, name: &str, rd: Option<&str>) -> Vrf {
+        Vrf {
             id: VrfId(id),
             name: name.to_owned(),
             rd: rd.map(str::to_owned),
             enforce_unique: true,
             revision: Revision(None),
-        };
+        }
+    }
+
+    fn index() -> Index {
         let vrfs =
             vec![vrf(7, "customers", Some("64500:7")), vrf(8, "lab", None), vrf(9, "lab", Some("64500:9"))];
         let mut index = Index::default();
@@ -100,6 +97,20 @@ mod tests {
         let mut emptied = index();
         emptied.apply(&Batch { deleted_prefixes: vec![1], ..Batch::default() });
         assert_eq!(emptied.resolve_vrf(&VrfKey::Scope(unread)), Err(VrfError::IdNotFound { scope: unread }));
+    }
+
+    #[test]
+    fn a_vrf_that_is_renamed_or_deleted_is_not_found_by_its_old_names() {
+        let mut index = index();
+        // Two VRFs swap their route distinguishers, the one that gets its new one first being read first.
+        let vrfs = vec![vrf(9, "office", Some("64500:7")), vrf(7, "lab", Some("64500:9"))];
+        index.apply(&Batch { vrfs, deleted_vrfs: vec![8], ..Batch::default() });
+        let scope = |id| Ok(VrfScope::Vrf(VrfId(id)));
+        assert_eq!(index.resolve_vrf(&VrfKey::Rd("64500:7".to_owned())), scope(9));
+        assert_eq!(index.resolve_vrf(&VrfKey::Rd("64500:9".to_owned())), scope(7));
+        assert_eq!(index.resolve_vrf(&VrfKey::Name("lab".to_owned())), scope(7));
+        let old = index.resolve_vrf(&VrfKey::Name("customers".to_owned()));
+        assert!(matches!(old, Err(VrfError::NameNotFound { .. })), "{old:?}");
     }
 
     #[test]

@@ -11,10 +11,12 @@ impl Index {
     /// arrive in another order than the questions were asked.
     pub(in crate::cache) fn apply(&mut self, batch: &Batch) {
         for vrf in &batch.vrfs {
+            self.drop_vrf(vrf.id.0);
+            self.vrf_names.insert(vrf);
             self.vrfs.insert(vrf.id.0, Arc::new(vrf.clone()));
         }
         for id in &batch.deleted_vrfs {
-            self.vrfs.remove(id);
+            self.drop_vrf(*id);
         }
         for prefix in &batch.prefixes {
             self.put_prefix(prefix);
@@ -33,6 +35,12 @@ impl Index {
         }
         for id in &batch.deleted_ranges {
             self.drop_range(*id);
+        }
+    }
+
+    fn drop_vrf(&mut self, id: u64) {
+        if let Some(vrf) = self.vrfs.remove(&id) {
+            self.vrf_names.remove(&vrf);
         }
     }
 
