@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
+use prost_reflect::DescriptorPool;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ use crate::rpc::proto::v1::prefix_service_server::PrefixServiceServer;
 use crate::rpc::proto::v1::validation_service_server::ValidationServiceServer;
 use crate::rpc::{
     AdminHandler, AllocationHandler, EventHandler, Layers, LeaseHandler, MAX_REQUEST_BYTES,
-    NotificationHandler, PrefixHandler, ValidationHandler, proto,
+    NotificationHandler, PrefixHandler, ValidationHandler,
 };
 
 /// No call lasts longer than this, whatever deadline it asks for.
@@ -70,7 +71,7 @@ pub(super) fn serve(
     let mut methods = descriptors::methods(&pool);
     methods.push("/grpc.health.v1.Health/Check".to_owned());
     let layers = Layers::new(methods, LONGEST_CALL);
-    let services = services(settings, components, scheduler, health, stop)?;
+    let services = services(settings, components, scheduler, health, stop, &pool)?;
     let http = http_router(settings, components)
         .merge(http::openapi_router(pool.clone()))
         .merge(http::connect_router(pool, layers.layer(services.clone()), MAX_REQUEST_BYTES));
@@ -90,9 +91,8 @@ pub(super) fn serve(
     let listener = listeners.http.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });
-    let http = axum::serve(listener, http)
-        .with_graceful_shutdown(stop.clone().cancelled_owned())
-        .into_future();
+    let http =
+        axum::serve(listener, http).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
     tracing::info!(grpc = %listeners.grpc_address, http = %listeners.http_address, "listening");
     Ok(tokio::spawn(async move {
         let (grpc, http) = tokio::join!(grpc, http);
@@ -112,6 +112,7 @@ fn services(
     scheduler: &Scheduler,
     health: HealthServer<impl Health>,
     stop: &CancellationToken,
+    pool: &DescriptorPool,
 ) -> Result<Routes, Error> {
     let Components {
         clock, cache, log, syncer, allocator, registrar, historian, notifier, on_demand, ..
@@ -130,8 +131,8 @@ fn services(
     let mut routes = Routes::builder();
     routes
         .add_service(health)
-        .add_service(reflection().build_v1().map_err(failed)?)
-        .add_service(reflection().build_v1alpha().map_err(failed)?)
+        .add_service(reflection(pool).build_v1().map_err(failed)?)
+        .add_service(reflection(pool).build_v1alpha().map_err(failed)?)
         .add_service(PrefixServiceServer::new(prefixes).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(LeaseServiceServer::new(leases).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(AllocationServiceServer::new(allocations).max_decoding_message_size(MAX_REQUEST_BYTES))
@@ -145,11 +146,12 @@ fn services(
 }
 
 /// What reflection describes: our services, health, and the details of errors, which grpcurl decodes only if it finds them.
-fn reflection() -> tonic_reflection::server::Builder<'static> {
+fn reflection(pool: &DescriptorPool) -> tonic_reflection::server::Builder<'static> {
+    // No message is in two files of the pool. In the sets that it was made of, google.rpc.Status is.
+    let files = prost_types::FileDescriptorSet { file: pool.file_descriptor_protos().cloned().collect() };
     tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_file_descriptor_set(files)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// What is no method: metrics, liveness, and the calendar where a token for it is configured.
