@@ -314,7 +314,7 @@ mod tests {
 
     /// A record whose message takes about so many bytes in each view.
     #[derive(Clone, Copy)]
-    struct Sized {
+    struct Row {
         id: u64,
         matches: bool,
         full: usize,
@@ -322,11 +322,11 @@ mod tests {
     }
 
     /// Every page of a list in the full view: the ids and views of its rows.
-    fn pages(rows: &[Sized], size: usize) -> Result<Vec<Vec<(u64, v1::RecordView)>>, Problem> {
+    fn pages(rows: &[Row], size: usize) -> Result<Vec<Vec<(u64, v1::RecordView)>>, Problem> {
         let (mut pages, mut after) = (Vec::new(), 0);
         loop {
             let rest = rows.iter().filter(|row| row.id > after);
-            let render = |row: &&Sized, view| {
+            let render = |row: &&Row, view| {
                 let (view, bytes) = match view {
                     View::Full => (v1::RecordView::Full, row.full),
                     View::Basic => (v1::RecordView::Basic, row.basic),
@@ -347,8 +347,8 @@ mod tests {
         }
     }
 
-    fn small(id: u64) -> Sized {
-        Sized { id, matches: true, full: 100, basic: 50 }
+    fn small(id: u64) -> Row {
+        Row { id, matches: true, full: 100, basic: 50 }
     }
 
     fn ids(pages: &[Vec<(u64, v1::RecordView)>]) -> Vec<Vec<u64>> {
@@ -357,39 +357,39 @@ mod tests {
 
     #[test]
     fn a_page_ends_after_its_size_and_before_the_row_that_exceeds_its_bytes() {
-        let rows: Vec<Sized> = (1..=5).map(small).collect();
+        let rows: Vec<Row> = (1..=5).map(small).collect();
         assert_eq!(ids(&pages(&rows, 2).unwrap()), [vec![1, 2], vec![3, 4], vec![5]]);
-        let rows: Vec<Sized> = (1..=5).map(|id| Sized { full: 1 << 20, ..small(id) }).collect();
+        let rows: Vec<Row> = (1..=5).map(|id| Row { full: 1 << 20, ..small(id) }).collect();
         assert_eq!(ids(&pages(&rows, 100).unwrap()), [vec![1, 2], vec![3, 4], vec![5]]);
     }
 
     #[test]
     fn the_last_page_is_known_although_rows_that_do_not_match_follow_it() {
-        let mut rows: Vec<Sized> = (1..=2).map(small).collect();
-        rows.extend((3..1000).map(|id| Sized { matches: false, ..small(id) }));
+        let mut rows: Vec<Row> = (1..=2).map(small).collect();
+        rows.extend((3..1000).map(|id| Row { matches: false, ..small(id) }));
         assert_eq!(ids(&pages(&rows, 2).unwrap()), [vec![1, 2]]);
     }
 
     #[test]
     fn a_page_ends_after_so_many_rows_examined_and_may_be_empty() {
         let count = 2 * MAX_EXAMINED as u64 + 1;
-        let rows: Vec<Sized> = (1..=count).map(|id| Sized { matches: id == count, ..small(id) }).collect();
+        let rows: Vec<Row> = (1..=count).map(|id| Row { matches: id == count, ..small(id) }).collect();
         assert_eq!(ids(&pages(&rows, 2).unwrap()), [vec![], vec![], vec![count]]);
     }
 
     #[test]
     fn a_record_that_exceeds_a_page_by_itself_is_shown_in_its_basic_view() {
-        let rows = [small(1), Sized { full: PAGE_BYTES, ..small(2) }, small(3)];
+        let rows = [small(1), Row { full: PAGE_BYTES, ..small(2) }, small(3)];
         let (full, basic) = (v1::RecordView::Full, v1::RecordView::Basic);
         assert_eq!(pages(&rows, 100).unwrap(), [vec![(1, full), (2, basic), (3, full)]]);
         // It has a page of its own if it exceeds a page even so.
-        let rows = [small(1), Sized { full: PAGE_BYTES, basic: PAGE_BYTES, ..small(2) }, small(3)];
+        let rows = [small(1), Row { full: PAGE_BYTES, basic: PAGE_BYTES, ..small(2) }, small(3)];
         assert_eq!(pages(&rows, 100).unwrap(), [vec![(1, full)], vec![(2, basic)], vec![(3, full)]]);
     }
 
     #[test]
     fn a_record_that_exceeds_an_answer_is_an_error() {
-        let rows = [small(1), Sized { full: ANSWER_BYTES, basic: ANSWER_BYTES, ..small(2) }];
+        let rows = [small(1), Row { full: ANSWER_BYTES, basic: ANSWER_BYTES, ..small(2) }];
         let status = tonic::Status::from(pages(&rows, 100).unwrap_err());
         assert_eq!(status.code(), Code::ResourceExhausted);
         let answer = v1::Prefix { description: "x".repeat(ANSWER_BYTES), ..v1::Prefix::default() };
