@@ -20,5 +20,5 @@ mod routes;
 
 pub use calendar::Calendar;
 pub use connect::connect_router;
-pub use openapi::{document as openapi_document, openapi_router};
+pub use openapi::openapi_router;
 pub use routes::router;

@@ -33,7 +33,7 @@ pub fn openapi_router(pool: DescriptorPool) -> Router {
 }
 
 /// The OpenAPI description of all methods in the pool.
-pub fn document(pool: &DescriptorPool) -> Value {
+fn document(pool: &DescriptorPool) -> Value {
     let comments = Comments::of(pool);
     let mut schemas = Schemas::new(&comments);
     let mut paths = BTreeMap::new();

@@ -8,4 +8,4 @@ mod comments;
 mod document;
 mod schemas;
 
-pub use document::{document, openapi_router};
+pub use document::openapi_router;
