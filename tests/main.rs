@@ -17,6 +17,8 @@
 mod allocation;
 mod api_rules;
 mod architecture;
+mod cli;
+mod cli_end;
 mod contract;
 mod crash;
 mod dnsbl;

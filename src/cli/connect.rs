@@ -44,14 +44,18 @@ impl Interceptor for CallMetadata {
 /// The longest wait for a connection.
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
+/// How much longer than the command itself a call may take. So the command's own limit, which has begun earlier, always ends
+/// the wait, and there is one text for it.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Connects for calls that must be answered within `--timeout`.
 pub(crate) async fn connect(args: &ServerArgs) -> Result<Connection, CliFailure> {
-    connect_with(args, Some(args.timeout.unwrap_or(DEFAULT_TIMEOUT))).await
+    connect_with(args, Some(args.timeout.unwrap_or(DEFAULT_TIMEOUT) + GRACE)).await
 }
 
 /// Connects for calls that take as long as they take, unless `--timeout` is given.
 pub(crate) async fn connect_to_wait(args: &ServerArgs) -> Result<Connection, CliFailure> {
-    connect_with(args, args.timeout).await
+    connect_with(args, args.timeout.map(|timeout| timeout + GRACE)).await
 }
 
 /// Connects for a stream that has no end, and so no deadline.

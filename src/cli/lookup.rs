@@ -137,7 +137,10 @@ fn print(result: &v1::LookupAddressResponse) {
         outln!("  record   none");
     }
     for record in &result.records {
-        outln!("  record   {} {} {} {}", record.address, record.status, record.dns_name, record.description);
+        let texts = [&record.address, &record.status, &record.dns_name, &record.description];
+        let texts: Vec<&str> =
+            texts.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+        outln!("  record   {}", texts.join(" "));
     }
     if let Some(since) = &result.known_since_time {
         outln!("  known    since {}", values::instant(Some(since)));

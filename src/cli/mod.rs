@@ -38,7 +38,7 @@ mod options;
 mod output;
 mod pages;
 mod prefix;
-mod prefix_key;
+mod prefix_arg;
 mod preflight;
 mod progress;
 mod records;

@@ -8,7 +8,7 @@ use super::connect::{prefixes, refusal};
 use super::exit::CommandResult;
 use super::options::{ClientArgs, ScopeArgs};
 use super::pages::{Limit, read_pages};
-use super::prefix_key::PrefixKey;
+use super::prefix_arg::PrefixArg;
 use super::records::{print_cache_note, print_prefixes};
 use super::references::{parse_tenant, parse_vrf};
 use super::terminal::print_facts;
@@ -89,9 +89,9 @@ pub(crate) async fn run(args: PrefixArgs) -> CommandResult {
 async fn show(args: ShowPrefixArgs) -> CommandResult {
     use v1::get_prefix_request::Key;
     let request = v1::GetPrefixRequest {
-        key: Some(match PrefixKey::parse(&args.key)? {
-            PrefixKey::Id(id) => Key::PrefixId(id),
-            PrefixKey::Prefix(text) => Key::Prefix(text),
+        key: Some(match PrefixArg::parse(&args.key)? {
+            PrefixArg::Id(id) => Key::PrefixId(id),
+            PrefixArg::Prefix(text) => Key::Prefix(text),
         }),
         vrf: args.scope.vrf,
         view: v1::RecordView::Full.into(),

@@ -9,7 +9,7 @@ use super::exit::CommandResult;
 use super::json;
 use super::options::{ClientArgs, ScopeArgs};
 use super::output::OutputArgs;
-use super::prefix_key::PrefixKey;
+use super::prefix_arg::PrefixArg;
 use super::records::print_cache_note;
 use super::terminal::TextTable;
 use super::values;
@@ -28,13 +28,13 @@ pub(crate) struct UtilizationArgs {
 
 pub(crate) async fn run(args: UtilizationArgs) -> CommandResult {
     use v1::get_utilization_request::Key;
-    let keys = args.keys.iter().map(|key| PrefixKey::parse(key)).collect::<Result<Vec<_>, _>>()?;
+    let keys = args.keys.iter().map(|key| PrefixArg::parse(key)).collect::<Result<Vec<_>, _>>()?;
     let mut client = prefixes(&args.client).await?;
     let mut found = Vec::with_capacity(keys.len());
     for key in keys {
         let key = match key {
-            PrefixKey::Id(id) => Key::PrefixId(id),
-            PrefixKey::Prefix(text) => Key::Prefix(text),
+            PrefixArg::Id(id) => Key::PrefixId(id),
+            PrefixArg::Prefix(text) => Key::Prefix(text),
         };
         let request = v1::GetUtilizationRequest { key: Some(key), vrf: args.scope.vrf.clone() };
         let answer = client.get_utilization(request).await.map_err(|status| refusal(&status))?;

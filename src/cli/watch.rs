@@ -16,7 +16,7 @@ use super::references::{parse_tenant, parse_vrf};
 use super::terminal::errln;
 use super::watch_output::WatchOutputArgs;
 use super::watch_position::WatchPosition;
-use super::watch_stream::{StreamEnd, WatchItem, WatchRequest};
+use super::watch_stream::{StreamEnd, WatchRequest, WatchedItem};
 use crate::rpc::proto::v1;
 
 #[derive(Debug, Args)]
@@ -137,7 +137,7 @@ async fn follow(args: &FollowArgs, request: WatchRequest) -> CommandResult {
                             args.output.print(&message);
                             // Only after it was printed: if we are killed in between, it is printed twice but not missed.
                             position.advance(message.token)?;
-                            events += u64::from(matches!(message.item, WatchItem::Event(_)));
+                            events += u64::from(matches!(message.item, WatchedItem::Event(_)));
                             if args.count.is_some_and(|count| events >= count) {
                                 return Ok(ExitCode::SUCCESS);
                             }

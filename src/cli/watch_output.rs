@@ -6,7 +6,7 @@ use super::event_table::{describe, event_name, event_type};
 use super::output::OutputFormat;
 use super::terminal::{EMPTY_CELL, outln, print_json};
 use super::values;
-use super::watch_stream::{WatchItem, WatchMessage};
+use super::watch_stream::{WatchMessage, WatchedItem};
 use crate::rpc::proto::v1;
 
 /// The options of a command that prints a stream.
@@ -31,13 +31,15 @@ impl WatchOutputArgs {
     /// Prints a message. What only carries a position is left out; only JSON shows where the snapshot ends.
     pub(crate) fn print(self, message: &WatchMessage) {
         match (self.output, &message.item) {
-            (_, WatchItem::Bookmark) => {}
+            (_, WatchedItem::Bookmark) => {}
             (OutputFormat::Json, _) => print_json(&message.json.to_string()),
-            (OutputFormat::Table | OutputFormat::Name, WatchItem::Synced) => {}
-            (OutputFormat::Name, WatchItem::Lease(lease)) => outln!("{}", lease.prefix),
-            (OutputFormat::Name, WatchItem::Event(event)) => outln!("{}", event_name(event)),
-            (OutputFormat::Table, WatchItem::Lease(lease)) => print_columns("", "", "lease", &subject(lease)),
-            (OutputFormat::Table, WatchItem::Event(event)) => print_columns(
+            (OutputFormat::Table | OutputFormat::Name, WatchedItem::Synced) => {}
+            (OutputFormat::Name, WatchedItem::Lease(lease)) => outln!("{}", lease.prefix),
+            (OutputFormat::Name, WatchedItem::Event(event)) => outln!("{}", event_name(event)),
+            (OutputFormat::Table, WatchedItem::Lease(lease)) => {
+                print_columns("", "", "lease", &subject(lease))
+            }
+            (OutputFormat::Table, WatchedItem::Event(event)) => print_columns(
                 &values::id(event.sequence),
                 &values::instant(event.event_time.as_ref()),
                 &event_type(event),

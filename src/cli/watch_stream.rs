@@ -28,11 +28,11 @@ pub(crate) struct WatchMessage {
     pub(crate) json: serde_json::Value,
     /// The position after this message. It is empty within a snapshot, which cannot be resumed in the middle.
     pub(crate) token: String,
-    pub(crate) item: WatchItem,
+    pub(crate) item: WatchedItem,
 }
 
 /// What a message of a stream carries.
-pub(crate) enum WatchItem {
+pub(crate) enum WatchedItem {
     Lease(v1::Lease),
     Event(v1::Event),
     Synced,
@@ -81,10 +81,10 @@ impl WatchStream {
                     json: to_json("WatchEventsResponse", &message).map_err(StreamEnd::Fatal)?,
                     token: message.resume_token,
                     item: match message.item {
-                        Some(Item::Lease(lease)) => WatchItem::Lease(lease),
-                        Some(Item::Event(event)) => WatchItem::Event(event),
-                        Some(Item::Synced(_)) => WatchItem::Synced,
-                        Some(Item::Bookmark(_)) | None => WatchItem::Bookmark,
+                        Some(Item::Lease(lease)) => WatchedItem::Lease(lease),
+                        Some(Item::Event(event)) => WatchedItem::Event(event),
+                        Some(Item::Synced(_)) => WatchedItem::Synced,
+                        Some(Item::Bookmark(_)) | None => WatchedItem::Bookmark,
                     },
                 })
             }
@@ -95,10 +95,10 @@ impl WatchStream {
                     json: to_json("WatchExpiryResponse", &message).map_err(StreamEnd::Fatal)?,
                     token: message.resume_token,
                     item: match message.item {
-                        Some(Item::Lease(lease)) => WatchItem::Lease(lease),
-                        Some(Item::Event(event)) => WatchItem::Event(event),
-                        Some(Item::Synced(_)) => WatchItem::Synced,
-                        Some(Item::Bookmark(_)) | None => WatchItem::Bookmark,
+                        Some(Item::Lease(lease)) => WatchedItem::Lease(lease),
+                        Some(Item::Event(event)) => WatchedItem::Event(event),
+                        Some(Item::Synced(_)) => WatchedItem::Synced,
+                        Some(Item::Bookmark(_)) | None => WatchedItem::Bookmark,
                     },
                 })
             }

@@ -95,7 +95,7 @@ class Expiry(Stage):
             names = [record.get("dnsName") for record in found.get("records", [])]
             return names, found.get("lease", {}).get("owner")
 
-        check("a lookup as of a time before the prefix was recorded finds nothing", at("before", code=3) == ([], None))
+        check("a lookup as of a time before the prefix was recorded finds nothing", at("before", code=1) == ([], None))
         check("a lookup finds the first name as of its time", at("first") == (["a.example"], "OLD-LIR"), at("first"))
         check("a lookup finds the second name as of its time", at("renamed") == (["b.example"], "OLD-LIR"), at("renamed"))
         check("a lookup finds no record as of the deletion, and the new owner", at("deleted") == ([], "NEW-LIR"), at("deleted"))
@@ -106,7 +106,7 @@ class Expiry(Stage):
         until("the address is recorded again", lambda: "records" in self.looked_up(HOST))
         moments["again"] = now()
         made.delete()
-        until("and the address is deleted again", lambda: "records" not in self.looked_up(HOST))
+        until("and the address is deleted again", lambda: not self.looked_up(HOST).get("records"))
         check("a lookup finds the record as of a time when Leasehold ran", at("again") == (["c.example"], "NEW-LIR"), at("again"))
         check("the time before Leasehold is still known", at("renamed") == (["b.example"], "OLD-LIR"), at("renamed"))
 
@@ -162,7 +162,7 @@ class Expiry(Stage):
         check("expiring sorts by days left", list(rows.values()) == sorted(rows.values()), rows)
         self.leasehold("expiring", "--within", "60d", "--fail-within", "20d", code=3)
         table = self.leasehold("expiring", "--within", "60d", "--owner", "NEW-LIR", "--fail-within", "19d")
-        check("expiring prints a table", BLOCK in table and "20 days left" in table, table)
+        check("expiring prints a table", any(line.startswith(BLOCK) and "   20   " in line for line in table.splitlines()), table)
         check("expiring leaves out leases that end later", BLOCK not in json.dumps(self.json("expiring", "--within", "19d")))
         listed = self.json("events", "list", "--type", "lease_renewed", "--within", BLOCK)
         check("events are listed", [event["type"] for event in listed["events"]] == ["EVENT_TYPE_LEASE_RENEWED"], listed)

@@ -360,7 +360,7 @@ class Sinks(Stage):
         ids = {delivery["id"] for delivery in dead or []}
         until("a dead delivery is sent when replayed",
               lambda: ids <= {event["id"] for event in self.receiver.got["own"]})
-        check("no delivery is dead after the replay", "deliveries" not in self.json("notify", "deliveries", "--state", "dead"))
+        check("no delivery is dead after the replay", not self.json("notify", "deliveries", "--state", "dead")["deliveries"])
 
     def calendar(self):
         def get(path, **headers):

@@ -308,8 +308,9 @@ class Validation(Stage):
         check("one check does not change the verdict", self.field("reputation") == "clean", self.field("reputation"))
         self.run_job("validation.reputation")
         check("a second check does", self.field("reputation") == "listed", self.field("reputation"))
-        recorded = self.leasehold("reputation", BLOCK, "--recorded", *self.vrf, code=3)
-        check("the recorded listing is one since the lease began", "since the lease began" in recorded, recorded)
+        recorded = self.asked("reputation", BLOCK, "--recorded", code=3)
+        check("the recorded listing is one since the lease began",
+              all(listing["inherited"] is False for listing in recorded["listings"]), recorded)
         blocked = self.asked("preflight", BLOCK, code=3)
         check("a listing makes preflight BLOCKED", "REPUTATION_LISTED" in self.reasons(blocked), blocked)
         self.leasehold("allocate", "--prefix", BLOCK, "--request-id", f"listed-{self.id}", *self.vrf, code=1)

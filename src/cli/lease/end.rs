@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::connect::{leases, refusal};
 use crate::cli::exit::CommandResult;
 use crate::cli::options::{ClientArgs, ScopeArgs, WriteArgs};
-use crate::cli::prefix_key::PrefixKey;
+use crate::cli::prefix_arg::PrefixArg;
 use crate::cli::records::{lease_name, print_lease, print_write_note};
 use crate::cli::terminal::errln;
 use crate::rpc::proto::v1;
@@ -33,11 +33,10 @@ pub(crate) struct EndLeaseArgs {
 
 pub(crate) async fn run(args: EndLeaseArgs) -> CommandResult {
     use v1::end_lease_request::Key;
-    let mut client = leases(&args.client).await?;
     let request = v1::EndLeaseRequest {
-        key: Some(match PrefixKey::parse(&args.key)? {
-            PrefixKey::Id(id) => Key::PrefixId(id),
-            PrefixKey::Prefix(text) => Key::Prefix(text),
+        key: Some(match PrefixArg::parse(&args.key)? {
+            PrefixArg::Id(id) => Key::PrefixId(id),
+            PrefixArg::Prefix(text) => Key::Prefix(text),
         }),
         vrf: args.scope.vrf,
         allow_addresses_in_use: args.allow_in_use,
@@ -46,6 +45,7 @@ pub(crate) async fn run(args: EndLeaseArgs) -> CommandResult {
         validate_only: args.write.validate_only,
         ..v1::EndLeaseRequest::default()
     };
+    let mut client = leases(&args.client).await?;
     let answer = client.end_lease(request).await.map_err(|status| refusal(&status))?.into_inner();
     print_write_note(args.write.validate_only, false);
     errln!(

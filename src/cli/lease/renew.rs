@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use crate::cli::connect::{leases, refusal};
 use crate::cli::exit::CommandResult;
 use crate::cli::options::{ClientArgs, ScopeArgs, WriteArgs};
-use crate::cli::prefix_key::PrefixKey;
+use crate::cli::prefix_arg::PrefixArg;
 use crate::cli::records::{lease_name, print_lease, print_write_note};
 use crate::cli::terminal::errln;
 use crate::cli::values;
@@ -41,11 +41,10 @@ pub(crate) struct RenewLeaseArgs {
 
 pub(crate) async fn run(args: RenewLeaseArgs) -> CommandResult {
     use v1::renew_lease_request::Key;
-    let mut client = leases(&args.client).await?;
     let request = v1::RenewLeaseRequest {
-        key: Some(match PrefixKey::parse(&args.key)? {
-            PrefixKey::Id(id) => Key::PrefixId(id),
-            PrefixKey::Prefix(text) => Key::Prefix(text),
+        key: Some(match PrefixArg::parse(&args.key)? {
+            PrefixArg::Id(id) => Key::PrefixId(id),
+            PrefixArg::Prefix(text) => Key::Prefix(text),
         }),
         vrf: args.scope.vrf,
         expiry_date: Some(values::to_proto_date(args.expiry)),
@@ -56,6 +55,7 @@ pub(crate) async fn run(args: RenewLeaseArgs) -> CommandResult {
         validate_only: args.write.validate_only,
         ..v1::RenewLeaseRequest::default()
     };
+    let mut client = leases(&args.client).await?;
     let answer = client.renew_lease(request).await.map_err(|status| refusal(&status))?.into_inner();
     print_write_note(args.write.validate_only, false);
     let before = values::date(answer.previous_expiry_date.as_ref());

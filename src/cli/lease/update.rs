@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use crate::cli::connect::{leases, refusal};
 use crate::cli::exit::{CliFailure, CommandResult};
 use crate::cli::options::{ClientArgs, ScopeArgs, WriteArgs};
-use crate::cli::prefix_key::PrefixKey;
+use crate::cli::prefix_arg::PrefixArg;
 use crate::cli::records::{lease_name, print_lease, print_write_note};
 use crate::cli::references::parse_tenant;
 use crate::cli::values;
@@ -82,12 +82,12 @@ impl ClearableField {
 }
 
 pub(crate) async fn run(args: UpdateLeaseArgs) -> CommandResult {
-    let paths = args.paths()?;
+    let (key, paths) = (PrefixArg::parse(&args.key)?, args.paths()?);
     let (client, validate_only) = (&args.client, args.write.validate_only);
     let mut leases = leases(client).await?;
-    let prefix_id = match PrefixKey::parse(&args.key)? {
-        PrefixKey::Id(id) => id,
-        PrefixKey::Prefix(prefix) => {
+    let prefix_id = match key {
+        PrefixArg::Id(id) => id,
+        PrefixArg::Prefix(prefix) => {
             // The message Lease names a VRF by its id only, so the server resolves the prefix and its VRF first.
             let key = Some(v1::get_lease_request::Key::Prefix(prefix));
             let request = v1::GetLeaseRequest { key, vrf: args.scope.vrf.clone() };

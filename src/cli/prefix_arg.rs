@@ -26,12 +26,12 @@ impl LeaseKey {
 }
 
 /// A prefix that is recorded in NetBox. An address is no such key: several prefixes may contain it.
-pub(crate) enum PrefixKey {
+pub(crate) enum PrefixArg {
     Id(u64),
     Prefix(String),
 }
 
-impl PrefixKey {
+impl PrefixArg {
     pub(crate) fn parse(text: &str) -> Result<Self, CliFailure> {
         match LeaseKey::parse(text)? {
             LeaseKey::Id(id) => Ok(Self::Id(id)),
