@@ -7,8 +7,8 @@ use prost_reflect::{
 };
 use prost_types::field_descriptor_proto::Type;
 use prost_types::{
-    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorSet,
-    MethodDescriptorProto, SourceCodeInfo,
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
+    FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, SourceCodeInfo,
 };
 
 const PACKAGE: &str = "leasehold.v1";
@@ -229,15 +229,16 @@ fn each_rule_refuses_what_breaks_it() {
     file.enum_type.push(colour);
     refused(violations(&pool(&set)), "is not UNSPECIFIED");
     let mut set = descriptors();
-    let mut services = set.file.iter_mut().flat_map(|file| &mut file.service);
-    let service = services.find(|service| service.name() == "LeaseService").unwrap();
-    service.method.push(MethodDescriptorProto {
+    let has_leases =
+        |file: &&mut FileDescriptorProto| file.service.iter().any(|service| service.name() == "LeaseService");
+    let file = set.file.iter_mut().find(has_leases).unwrap();
+    file.service[0].method.push(MethodDescriptorProto {
         name: Some("GetOwner".to_owned()),
         input_type: Some(format!(".{PACKAGE}.GetLeaseRequest")),
         output_type: Some(format!(".{PACKAGE}.GetOwnerResponse")),
         ..Default::default()
     });
-    let answer = DescriptorProto { name: Some("GetOwnerResponse".to_owned()), ..Default::default() };
-    set.file.iter_mut().find(|file| file.package() == PACKAGE).unwrap().message_type.push(answer);
+    file.message_type
+        .push(DescriptorProto { name: Some("GetOwnerResponse".to_owned()), ..Default::default() });
     refused(violations(&pool(&set)), "GetOwner has a request of another name");
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use leasehold::rpc::proto::v1;
 use leasehold::rpc::proto::v1::allocate_addresses_request::Source;
+use leasehold::rpc::proto::v1::notification_service_client::NotificationServiceClient;
 use secrecy::SecretString;
 use serde_json::json;
 use tonic::Status;
@@ -84,6 +85,13 @@ async fn each_error_has_a_code_a_reason_and_a_text_that_helps() {
         "a prefix that two VRFs have and the global table has not",
         server.allocate(there).await.unwrap_err(),
     );
+    let in_vrf = |by| v1::AllocateAddressesRequest {
+        vrf: Some(v1::VrfRef { r#ref: by }),
+        ..addresses(0, "198.51.100.0/24", 1, "vrf")
+    };
+    let by_name = Some(v1::vrf_ref::Ref::Name("no such".to_owned()));
+    note("an unknown VRF", server.allocate(in_vrf(by_name)).await.unwrap_err());
+    note("a VRF that is not named", server.allocate(in_vrf(None)).await.unwrap_err());
     let by_id =
         v1::AllocateAddressesRequest { source: Some(Source::PrefixId(4711)), ..addresses(0, "", 1, "by-id") };
     note("an unknown prefix id", server.allocate(by_id).await.unwrap_err());
@@ -143,6 +151,10 @@ async fn each_error_has_a_code_a_reason_and_a_text_that_helps() {
     note("a prefix that the policy refuses", server.allocate(refused).await.unwrap_err());
     let job = v1::TriggerCheckRequest { job: "sync.ful".to_owned(), wait: false };
     note("an unknown job", server.admin.trigger_check(job).await.unwrap_err());
+    let sink = v1::TestSinkRequest { sink: "no-such".to_owned() };
+    let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.running.grpc)).unwrap();
+    let mut notifications = NotificationServiceClient::new(channel.connect().await.unwrap());
+    note("an unknown sink", notifications.test_sink(sink).await.unwrap_err());
     let page = v1::ListLeasesRequest {
         page_token: "x".to_owned(),
         page_size: -1,

@@ -26,6 +26,7 @@ mod edge;
 mod errors;
 mod events;
 mod expiry;
+mod failures;
 mod golden;
 mod history;
 mod irr;

@@ -375,7 +375,7 @@ async fn a_cache_that_violates_the_protocol_gives_no_verdict() {
         let reported = tokio::time::timeout(patience, async {
             loop {
                 let error = last_failure(&validator);
-                if error.starts_with("127.0.0.1") {
+                if error != "no VRPs were received yet" {
                     break error;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;

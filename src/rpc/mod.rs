@@ -32,6 +32,8 @@ mod page;
 mod parse;
 mod prefix;
 mod problem;
+#[cfg(test)]
+mod problem_table;
 pub mod proto;
 mod status;
 mod validation;

@@ -334,7 +334,7 @@ impl From<events::HistoryError> for Problem {
         use events::HistoryError as E;
         let message = error.to_string();
         match error {
-            E::Future { .. } => Self::invalid_field("as_of", message),
+            E::Future { .. } => Self::invalid_field("as_of_time", message),
             E::NotKept { known_since, .. } => {
                 Self::new(Code::OutOfRange, "HISTORY_NOT_KEPT", message).with("known_since", known_since)
             }

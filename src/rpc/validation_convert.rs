@@ -214,3 +214,81 @@ fn finding(found: PreflightFinding) -> v1::PreflightFinding {
         action: found.advice,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Asn, KnownListing, Listing, Reputation};
+    use prost::Message as _;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    /// The largest message that a gRPC client takes unless it is told otherwise.
+    const CLIENT_LIMIT: usize = 4 << 20;
+
+    #[test]
+    fn a_block_with_every_address_on_three_lists_fits_into_an_answer_and_the_worst_are_kept() {
+        let block: Network = "10.1.0.0/16".parse().unwrap();
+        let row = |class, nth: u32| AddressListing {
+            zone: "a-blocklist-with-a-long-name.example.org".to_owned(),
+            address: IpAddr::V4(Ipv4Addr::from(0x0a01_0000 + nth)),
+            known: KnownListing {
+                listing: Listing { class, codes: vec![[127, 0, 0, 2].into()], reason: "r".repeat(300) },
+                since: Timestamp::UNIX_EPOCH,
+                checked: Timestamp::UNIX_EPOCH,
+            },
+            inherited: Some(true),
+        };
+        let of_class = |class, count| (0..count).map(move |nth| row(class, nth));
+        let listed = of_class(ListingClass::Abuse, 1_000)
+            .chain(of_class(ListingClass::Policy, 65_536))
+            .chain(of_class(ListingClass::Informational, 65_536))
+            .collect();
+        let found = BlockReputation {
+            verdict: Ok(Reputation::Listed),
+            observed: None,
+            reason: "listed".to_owned(),
+            listed,
+            zones: Vec::new(),
+        };
+        let answer = reputation(block, found, Timestamp::UNIX_EPOCH);
+        assert_eq!(answer.listing_count, 132_072);
+        assert!(answer.listings.len() > 5_000, "{}", answer.listings.len());
+        assert!(answer.encoded_len() < CLIENT_LIMIT);
+        let abuse = answer.listings.iter().filter(|row| row.listing_class() == v1::ListingClass::Abuse);
+        assert_eq!(abuse.count(), 1_000);
+        assert!(answer.listings.iter().all(|row| row.listing_class() != v1::ListingClass::Informational));
+    }
+
+    #[test]
+    fn a_route_with_two_hundred_thousand_vrps_fits_into_an_answer() {
+        let route = Route { prefix: "203.0.113.0/24".parse().unwrap(), origin: Asn::try_from(1).unwrap() };
+        let vrp = |asn| Vrp::new(route.prefix, None, asn).unwrap();
+        let verdict = RouteVerdict::validate(route, (1..=200_000).map(vrp));
+        let observed = Observed { value: verdict, source: "test".to_owned(), time: Timestamp::UNIX_EPOCH };
+        let answer = super::route(route, Ok(observed));
+        assert_eq!((answer.matching_vrp_count, answer.failing_vrp_count), (1, 199_999));
+        assert_eq!(answer.matching_vrps.len(), 1);
+        assert!(answer.failing_vrps.len() > 10_000 && answer.encoded_len() < CLIENT_LIMIT);
+    }
+
+    #[test]
+    fn a_preflight_with_more_findings_than_fit_keeps_those_that_block() {
+        let finding = |severity, nth: usize| PreflightFinding {
+            aspect: PreflightAspect::Roa,
+            severity,
+            reason: "ROA_VALID",
+            message: format!("{nth} {}", "x".repeat(40_000)),
+            prefix: "203.0.113.0/24".parse().unwrap(),
+            source: String::new(),
+            observed: None,
+            actor: FindingActor::Nobody,
+            advice: String::new(),
+        };
+        let severity = |nth| if nth == 199 { FindingSeverity::Blocking } else { FindingSeverity::Pass };
+        let (kept, count) = findings((0..200).map(|nth| finding(severity(nth), nth)).collect());
+        assert_eq!(count, 200);
+        assert!(kept.len() < 100);
+        assert_eq!(kept.last().unwrap().severity(), v1::FindingSeverity::Blocking);
+        assert!(kept.iter().map(prost::Message::encoded_len).sum::<usize>() < CLIENT_LIMIT);
+    }
+}
