@@ -512,3 +512,49 @@ async fn the_answer_of_a_real_irrd_is_written_back() {
     let found = preflight(&server).await;
     assert_eq!(finding(&found, "IRR_REGISTERED").severity(), v1::FindingSeverity::Pass);
 }
+
+#[tokio::test]
+async fn the_vrf_of_a_route_serves_to_find_its_lease_and_is_ignored_with_an_origin() {
+    let netbox = NetBox::emulated().await;
+    let made = netbox.post("ipam/vrfs/", json!({ "name": "customers", "rd": "64500:7" })).await;
+    let fields = json!({ "lease_owner": "ACME-LIR", "lease_expiry": "2126-06-01", "origin_asn": 64500 });
+    let record = json!({ "prefix": BLOCK, "vrf": made["id"], "custom_fields": fields });
+    netbox.post("ipam/prefixes/", record).await;
+    let vrf = |by| Some(v1::VrfRef { r#ref: Some(by) });
+    let named = |name: &str| vrf(v1::vrf_ref::Ref::Name(name.to_owned()));
+    let route = |vrf, origin_asn| v1::ValidateRouteRequest { prefix: BLOCK.to_owned(), origin_asn, vrf };
+    let reason = |status: tonic::Status| status.get_error_details().error_info().unwrap().reason.clone();
+
+    // Without a cache, a request that names the origin needs none, whatever VRF it names.
+    let mut settings = checking(&netbox, Vec::new());
+    settings.netbox.url = "http://127.0.0.1:1".parse().unwrap();
+    let empty = Server::with(settings).await;
+    let answer = empty.validation.clone().validate_route(route(named("no such"), 64501)).await.unwrap();
+    assert_eq!(answer.into_inner().origin_asn, 64501);
+    let refused = empty.validation.clone().validate_route(route(named("customers"), 0)).await.unwrap_err();
+    assert_eq!(reason(refused), "CACHE_EMPTY");
+
+    let server = Server::with(checking(&netbox, Vec::new())).await;
+    server.live().await;
+    let by_rd = vrf(v1::vrf_ref::Ref::Rd("64500:7".to_owned()));
+    let by_id = vrf(v1::vrf_ref::Ref::Id(made["id"].as_u64().unwrap()));
+    for vrf in [named("customers"), by_rd, by_id] {
+        let answer = server.validation.clone().validate_route(route(vrf.clone(), 0)).await.unwrap();
+        assert_eq!(answer.into_inner().origin_asn, 64500, "the origin of the lease in {vrf:?}");
+        let request = v1::PreflightRequest { prefix: BLOCK.to_owned(), vrf, ..Default::default() };
+        let found = server.validation.clone().preflight(request).await.unwrap().into_inner();
+        assert_eq!(found.lease.unwrap().vrf.unwrap().name, "customers");
+    }
+    let refused = server.validation.clone().validate_route(route(None, 0)).await.unwrap_err();
+    assert_eq!(reason(refused), "ORIGIN_MISSING", "the global table has no lease");
+    let unknown = named("no such");
+    let refused = server.validation.clone().validate_route(route(unknown.clone(), 0)).await.unwrap_err();
+    assert_eq!(reason(refused), "VRF_NOT_FOUND");
+    let target = Some(v1::check_reputation_request::Target::Prefix(BLOCK.to_owned()));
+    let request = v1::CheckReputationRequest { target, vrf: unknown.clone(), recorded: true };
+    let refused = server.validation.clone().check_reputation(request).await.map(|_| ()).unwrap_err();
+    assert_eq!(reason(refused), "VRF_NOT_FOUND");
+    let request = v1::PreflightRequest { prefix: BLOCK.to_owned(), vrf: unknown, ..Default::default() };
+    let refused = server.validation.clone().preflight(request).await.unwrap_err();
+    assert_eq!(reason(refused), "VRF_NOT_FOUND");
+}

@@ -174,11 +174,14 @@ pub(super) fn address(index: &Index, address: &Address, view: View) -> v1::Addre
     }
 }
 
+/// The longest message of a failure, in characters. It may quote a peer, and an answer without pages shows many failures.
+const FAILURE_CHARS: usize = 2_000;
+
 /// A failure, as states show it.
 pub(super) fn failure(failure: Failure) -> v1::Failure {
     v1::Failure {
         reason: failure.reason.to_owned(),
-        message: failure.message,
+        message: failure.message.chars().take(FAILURE_CHARS).collect(),
         fail_time: failure.time.map(timestamp),
     }
 }
