@@ -75,24 +75,24 @@ mod tests {
         index
     }
 
-    fn resolve(key: VrfKey) -> Result<VrfScope, VrfError> {
-        index().resolve_vrf(&key)
+    fn resolve(key: &VrfKey) -> Result<VrfScope, VrfError> {
+        index().resolve_vrf(key)
     }
 
     #[test]
     fn a_vrf_is_named_by_id_name_or_route_distinguisher() {
         let customers = VrfScope::Vrf(VrfId(7));
-        assert_eq!(resolve(VrfKey::Scope(VrfScope::Global)), Ok(VrfScope::Global));
-        assert_eq!(resolve(VrfKey::Scope(customers)), Ok(customers));
-        assert_eq!(resolve(VrfKey::Name("customers".to_owned())), Ok(customers));
-        assert_eq!(resolve(VrfKey::Rd("64500:7".to_owned())), Ok(customers));
-        assert_eq!(resolve(VrfKey::Rd("64500:9".to_owned())), Ok(VrfScope::Vrf(VrfId(9))));
+        assert_eq!(resolve(&VrfKey::Scope(VrfScope::Global)), Ok(VrfScope::Global));
+        assert_eq!(resolve(&VrfKey::Scope(customers)), Ok(customers));
+        assert_eq!(resolve(&VrfKey::Name("customers".to_owned())), Ok(customers));
+        assert_eq!(resolve(&VrfKey::Rd("64500:7".to_owned())), Ok(customers));
+        assert_eq!(resolve(&VrfKey::Rd("64500:9".to_owned())), Ok(VrfScope::Vrf(VrfId(9))));
     }
 
     #[test]
     fn a_vrf_whose_records_came_first_is_known_by_its_id() {
         let unread = VrfScope::Vrf(VrfId(30));
-        assert_eq!(resolve(VrfKey::Scope(unread)), Ok(unread));
+        assert_eq!(resolve(&VrfKey::Scope(unread)), Ok(unread));
         // Once its last record has gone, nothing says that there is such a VRF.
         let mut emptied = index();
         emptied.apply(&Batch { deleted_prefixes: vec![1], ..Batch::default() });
@@ -116,12 +116,12 @@ mod tests {
     #[test]
     fn no_vrf_and_several_vrfs_are_errors() {
         let gone = VrfScope::Vrf(VrfId(31));
-        assert_eq!(resolve(VrfKey::Scope(gone)), Err(VrfError::IdNotFound { scope: gone }));
-        assert!(matches!(resolve(VrfKey::Name("Customers".to_owned())), Err(VrfError::NameNotFound { .. })));
-        assert!(matches!(resolve(VrfKey::Rd(String::new())), Err(VrfError::RdNotFound { .. })));
+        assert_eq!(resolve(&VrfKey::Scope(gone)), Err(VrfError::IdNotFound { scope: gone }));
+        assert!(matches!(resolve(&VrfKey::Name("Customers".to_owned())), Err(VrfError::NameNotFound { .. })));
+        assert!(matches!(resolve(&VrfKey::Rd(String::new())), Err(VrfError::RdNotFound { .. })));
         let ids = vec![VrfId(8), VrfId(9)];
         assert_eq!(
-            resolve(VrfKey::Name("lab".to_owned())),
+            resolve(&VrfKey::Name("lab".to_owned())),
             Err(VrfError::Ambiguous { name: "lab".to_owned(), ids })
         );
     }

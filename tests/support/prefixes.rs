@@ -43,7 +43,7 @@ fn prefix(nth: u32) -> Prefix {
         unreachable!("an object")
     };
     Prefix {
-        status: if nth % 7 == 0 { "reserved" } else { "active" }.to_owned(),
+        status: if nth.is_multiple_of(7) { "reserved" } else { "active" }.to_owned(),
         tenant: Some(named("tenant", nth % 5_000)),
         role: Some(named("role", nth % 10)),
         tags: vec![named("tag", nth % 20), named("tag", 20 + nth % 30)],
