@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
+use crate::config::{Environment as _, LogFormat, ProcessEnvironment};
 
 /// Starts logging to standard error. If the filter does not parse, the level is `info` and a warning says so.
 pub fn start_logging(level: &str, format: LogFormat) {
@@ -13,7 +13,8 @@ pub fn start_logging(level: &str, format: LogFormat) {
         Ok(filter) => (filter, false),
         Err(_) => (EnvFilter::new("info"), true),
     };
-    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let no_color = ProcessEnvironment.variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let color = !no_color && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color).with_writer(std::io::stderr);
     // Tests start several servers in one process; the first one decides.

@@ -77,6 +77,16 @@ async fn no_command_prints_a_control_character_of_a_text_in_netbox() {
         (&["allocate", "--prefix", HOSTILE], false),
         (&["lease", "show", HOSTILE], true),
         (&["status"], false),
+        (&["prefix", "show", "203.0.113.0/24"], true),
+        (&["prefix", "list"], true),
+        (&["utilization", "203.0.113.0/24"], false),
+        (&["lease", "update", "203.0.113.0/24", "--loa", "LOA-1", "--validate-only"], true),
+        (&["assign", "203.0.113.9", "--description", HOSTILE, "--validate-only"], false),
+        (&["prefix", "list", "--vrf", HOSTILE], false),
+        (&["admin", "trigger", HOSTILE], false),
+        (&["lookup", "203.0.113.1", "-o", "name"], false),
+        (&["lease", "list", "-o", "name"], false),
+        (&["watch", "events", "-o", "table", "--count", "0"], true),
     ] {
         let (out, err) = run(&server, arguments).await;
         let printed = format!("{out}{err}");

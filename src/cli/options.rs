@@ -37,7 +37,7 @@ impl SettingsArgs {
 }
 
 /// How long a command may take unless `--timeout` says something else.
-pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How a client command reaches the server.
 #[derive(Debug, Args)]

@@ -51,41 +51,41 @@ fn not_empty(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn vrf(named: vrf_ref::Ref) -> Result<v1::VrfRef, String> {
-        Ok(v1::VrfRef { r#ref: Some(named) })
+    fn vrf(text: &str) -> Option<vrf_ref::Ref> {
+        parse_vrf(text).unwrap().r#ref
     }
 
-    fn tenant(named: tenant_ref::Ref) -> Result<v1::TenantRef, String> {
-        Ok(v1::TenantRef { r#ref: Some(named) })
+    fn tenant(text: &str) -> Option<tenant_ref::Ref> {
+        parse_tenant(text).unwrap().r#ref
     }
 
     #[test]
     fn a_vrf_is_named_by_id_name_or_rd() {
         use vrf_ref::Ref;
-        assert_eq!(parse_vrf("7"), vrf(Ref::Id(7)));
-        assert_eq!(parse_vrf("0"), vrf(Ref::Id(0)));
-        assert_eq!(parse_vrf("customers"), vrf(Ref::Name("customers".to_owned())));
-        assert_eq!(parse_vrf("64500:7"), vrf(Ref::Rd("64500:7".to_owned())));
-        assert_eq!(parse_vrf("192.0.2.1:7"), vrf(Ref::Rd("192.0.2.1:7".to_owned())));
+        assert_eq!(vrf("7"), Some(Ref::Id(7)));
+        assert_eq!(vrf("0"), Some(Ref::Id(0)));
+        assert_eq!(vrf("customers"), Some(Ref::Name("customers".to_owned())));
+        assert_eq!(vrf("64500:7"), Some(Ref::Rd("64500:7".to_owned())));
+        assert_eq!(vrf("192.0.2.1:7"), Some(Ref::Rd("192.0.2.1:7".to_owned())));
     }
 
     #[test]
     fn an_odd_name_of_a_vrf_is_written_with_what_it_is() {
         use vrf_ref::Ref;
-        assert_eq!(parse_vrf("name:123"), vrf(Ref::Name("123".to_owned())));
-        assert_eq!(parse_vrf("name:a:b"), vrf(Ref::Name("a:b".to_owned())));
-        assert_eq!(parse_vrf("rd:123"), vrf(Ref::Rd("123".to_owned())));
-        assert_eq!(parse_vrf("id:7"), vrf(Ref::Id(7)));
+        assert_eq!(vrf("name:123"), Some(Ref::Name("123".to_owned())));
+        assert_eq!(vrf("name:a:b"), Some(Ref::Name("a:b".to_owned())));
+        assert_eq!(vrf("rd:123"), Some(Ref::Rd("123".to_owned())));
+        assert_eq!(vrf("id:7"), Some(Ref::Id(7)));
     }
 
     #[test]
     fn a_tenant_is_named_by_slug_id_or_name() {
         use tenant_ref::Ref;
-        assert_eq!(parse_tenant("example-hosting"), tenant(Ref::Slug("example-hosting".to_owned())));
-        assert_eq!(parse_tenant("12"), tenant(Ref::Slug("12".to_owned())));
-        assert_eq!(parse_tenant("slug:id"), tenant(Ref::Slug("id".to_owned())));
-        assert_eq!(parse_tenant("id:12"), tenant(Ref::Id(12)));
-        assert_eq!(parse_tenant("name:Example: Hosting"), tenant(Ref::Name("Example: Hosting".to_owned())));
+        assert_eq!(tenant("example-hosting"), Some(Ref::Slug("example-hosting".to_owned())));
+        assert_eq!(tenant("12"), Some(Ref::Slug("12".to_owned())));
+        assert_eq!(tenant("slug:id"), Some(Ref::Slug("id".to_owned())));
+        assert_eq!(tenant("id:12"), Some(Ref::Id(12)));
+        assert_eq!(tenant("name:Example: Hosting"), Some(Ref::Name("Example: Hosting".to_owned())));
     }
 
     #[test]

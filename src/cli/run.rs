@@ -27,7 +27,7 @@ pub async fn run() -> ExitCode {
         retry_line(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()), id.as_str())
     });
     let limit = limit(&command);
-    within(limit, dispatch(command)).await.unwrap_or_else(|failure| {
+    within(limit, Box::pin(dispatch(command))).await.unwrap_or_else(|failure| {
         failure.print();
         if let Some(line) = retry.filter(|_| failure.is_open()) {
             errln!("To repeat it, and to learn whether it was done: {line}");

@@ -73,7 +73,7 @@ fn print(output: OutputArgs, status: &v1::GetStatusResponse) {
     let netbox = status.netbox.clone().unwrap_or_default();
     let sync = status.sync.clone().unwrap_or_default();
     let cache = sync.cache.unwrap_or_default();
-    let ledger = status.ledger.clone().unwrap_or_default();
+    let ledger = status.ledger.unwrap_or_default();
     let reach = match (netbox.reachable, &netbox.last_failure) {
         (true, _) => "in reach".to_owned(),
         (false, None) => "not asked yet".to_owned(),

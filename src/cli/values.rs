@@ -22,9 +22,13 @@ pub(crate) fn to_proto_timestamp(at: jiff::Timestamp) -> prost_types::Timestamp 
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
 }
 
-/// A span as `42s`; nothing for none.
+/// A span as `42s`, or as `500ms` if it is shorter than a second; nothing for none.
 pub(crate) fn seconds(span: Option<&prost_types::Duration>) -> String {
-    span.map(|span| format!("{}s", span.seconds)).unwrap_or_default()
+    match span {
+        Some(span) if span.seconds == 0 && span.nanos > 0 => milliseconds(Some(span)),
+        Some(span) => format!("{}s", span.seconds),
+        None => String::new(),
+    }
 }
 
 /// A short span as `42ms`; nothing for none.
@@ -102,4 +106,24 @@ pub(crate) fn host(address: &v1::Address) -> String {
 /// A count, where it is known.
 pub(crate) fn count(count: Option<u64>) -> String {
     count.map(|count| count.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_whole_seconds_or_milliseconds() {
+        let span = |whole, nanos| seconds(Some(&prost_types::Duration { seconds: whole, nanos }));
+        assert_eq!([span(3600, 0), span(0, 500_000_000), span(0, 0)], ["3600s", "500ms", "0s"]);
+        assert_eq!(seconds(None), "");
+        let took = prost_types::Duration { seconds: 2, nanos: 1_000_000 };
+        assert_eq!(milliseconds(Some(&took)), "2001ms");
+    }
+
+    #[test]
+    fn an_enum_value_is_named_as_options_take_it() {
+        assert_eq!(enum_name("ROUTE_STATE_NOT_FOUND", "ROUTE_STATE_"), "not_found");
+        assert_eq!(enum_name("ROA_STATUS_UNSPECIFIED", "ROA_STATUS_"), "");
+    }
 }

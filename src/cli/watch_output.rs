@@ -31,13 +31,12 @@ impl WatchOutputArgs {
     /// Prints a message. What only carries a position is left out; only JSON shows where the snapshot ends.
     pub(crate) fn print(self, message: &WatchMessage) {
         match (self.output, &message.item) {
-            (_, WatchedItem::Bookmark) => {}
+            (_, WatchedItem::Bookmark) | (OutputFormat::Table | OutputFormat::Name, WatchedItem::Synced) => {}
             (OutputFormat::Json, _) => print_json(&message.json.to_string()),
-            (OutputFormat::Table | OutputFormat::Name, WatchedItem::Synced) => {}
             (OutputFormat::Name, WatchedItem::Lease(lease)) => outln!("{}", lease.prefix),
             (OutputFormat::Name, WatchedItem::Event(event)) => outln!("{}", event_name(event)),
             (OutputFormat::Table, WatchedItem::Lease(lease)) => {
-                print_columns("", "", "lease", &subject(lease))
+                print_columns("", "", "lease", &subject(lease));
             }
             (OutputFormat::Table, WatchedItem::Event(event)) => print_columns(
                 &values::id(event.sequence),

@@ -33,8 +33,8 @@ pub(crate) struct WatchMessage {
 
 /// What a message of a stream carries.
 pub(crate) enum WatchedItem {
-    Lease(v1::Lease),
-    Event(v1::Event),
+    Lease(Box<v1::Lease>),
+    Event(Box<v1::Event>),
     Synced,
     /// A new position and nothing else.
     Bookmark,
@@ -81,8 +81,8 @@ impl WatchStream {
                     json: to_json("WatchEventsResponse", &message).map_err(StreamEnd::Fatal)?,
                     token: message.resume_token,
                     item: match message.item {
-                        Some(Item::Lease(lease)) => WatchedItem::Lease(lease),
-                        Some(Item::Event(event)) => WatchedItem::Event(event),
+                        Some(Item::Lease(lease)) => WatchedItem::Lease(Box::new(lease)),
+                        Some(Item::Event(event)) => WatchedItem::Event(Box::new(event)),
                         Some(Item::Synced(_)) => WatchedItem::Synced,
                         Some(Item::Bookmark(_)) | None => WatchedItem::Bookmark,
                     },
@@ -95,8 +95,8 @@ impl WatchStream {
                     json: to_json("WatchExpiryResponse", &message).map_err(StreamEnd::Fatal)?,
                     token: message.resume_token,
                     item: match message.item {
-                        Some(Item::Lease(lease)) => WatchedItem::Lease(lease),
-                        Some(Item::Event(event)) => WatchedItem::Event(event),
+                        Some(Item::Lease(lease)) => WatchedItem::Lease(Box::new(lease)),
+                        Some(Item::Event(event)) => WatchedItem::Event(Box::new(event)),
                         Some(Item::Synced(_)) => WatchedItem::Synced,
                         Some(Item::Bookmark(_)) | None => WatchedItem::Bookmark,
                     },
