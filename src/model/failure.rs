@@ -22,6 +22,7 @@ impl Failure {
     }
 
     /// The same failure, at this time.
+    #[must_use]
     pub fn at(self, time: Timestamp) -> Self {
         Self { time: Some(time), ..self }
     }

@@ -178,10 +178,13 @@ pub(super) fn address(index: &Index, address: &Address, view: View) -> v1::Addre
 const FAILURE_CHARS: usize = 2_000;
 
 /// A failure, as states show it.
-pub(super) fn failure(failure: Failure) -> v1::Failure {
+pub(super) fn failure(mut failure: Failure) -> v1::Failure {
+    if let Some((end, _)) = failure.message.char_indices().nth(FAILURE_CHARS) {
+        failure.message.truncate(end);
+    }
     v1::Failure {
         reason: failure.reason.to_owned(),
-        message: failure.message.chars().take(FAILURE_CHARS).collect(),
+        message: failure.message,
         fail_time: failure.time.map(timestamp),
     }
 }

@@ -125,7 +125,9 @@ fn reason(client: &mut Client<AnswerTimeout, StoreTarget>, error: &io::Error) ->
     match error.kind() {
         io::ErrorKind::UnexpectedEof => SourceFault::Unreachable.failure("the cache closed the connection"),
         // The stream itself says for how long.
-        io::ErrorKind::TimedOut if error.get_ref().is_some_and(|inner| inner.is::<SilentCache>()) => {
+        io::ErrorKind::TimedOut
+            if error.get_ref().and_then(|inner| inner.downcast_ref::<SilentCache>()).is_some() =>
+        {
             SourceFault::TimedOut.failure(error.to_string())
         }
         _ => match ConnectionFault::of(error) {
