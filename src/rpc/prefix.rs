@@ -44,7 +44,7 @@ impl PrefixHandler {
         convert::cache_state(&self.cache, self.clock.now())
     }
 
-    /// The answer for now. Takes no lock and reads one snapshot.
+    /// The answer for now. Takes no lock.
     fn look_up(&self, address: &str, vrf: Option<&v1::VrfRef>, view: i32) -> Result<LookupAnswer, Problem> {
         let mut violations = Violations::default();
         let host = violations.host("address", address);
@@ -54,7 +54,7 @@ impl PrefixHandler {
         let index = self.cache.ready_read()?;
         let answer = self.encoded.answer(&index, scope, host, self.clock.today(), view);
         let answer = LookupAnswer { cache: Some(self.cache_state()), ..answer };
-        page::check_size(&answer, SMALLER_RECORD)?;
+        page::check_size(&answer, smaller(view))?;
         Ok(answer)
     }
 
@@ -83,7 +83,7 @@ impl PrefixHandler {
             known_since_time: Some(convert::timestamp(known_since)),
             ..LookupAnswer::of_the_past(&index, host, &found, self.clock.day_of(at), view)
         };
-        page::check_size(&answer, SMALLER_RECORD)?;
+        page::check_size(&answer, smaller(view))?;
         Ok(answer)
     }
 
@@ -146,7 +146,11 @@ impl PrefixHandler {
         let results =
             hosts.into_iter().map(|host| self.encoded.answer(&index, scope, host, today, view)).collect();
         let answer = BatchLookupAnswer { results, cache: Some(self.cache_state()) };
-        page::check_size(&answer, "ask for fewer addresses or for the BASIC view")?;
+        let advice = match view {
+            View::Full => "ask for fewer addresses or for the BASIC view",
+            View::Basic => "ask for fewer addresses",
+        };
+        page::check_size(&answer, advice)?;
         Ok(answer)
     }
 
@@ -171,11 +175,13 @@ impl PrefixHandler {
     }
 }
 
-/// How to get an answer about one prefix or address that is too large.
-const SMALLER_RECORD: &str = "ask for the BASIC view";
-
-/// What is left where the BASIC view is too large.
-const ONLY_IN_NETBOX: &str = "the record can only be read in NetBox";
+/// How to get an answer about one prefix or address that is too large in a view.
+fn smaller(view: View) -> &'static str {
+    match view {
+        View::Full => "ask for the BASIC view",
+        View::Basic => "the record can only be read in NetBox",
+    }
+}
 
 /// The filters as the text whose digest a page token carries. It never changes, so that tokens of an earlier version are
 /// still valid; tests/golden/tokens.json holds such tokens.
@@ -209,7 +215,7 @@ impl PrefixService for PrefixHandler {
             prefix: Some(convert::prefix(&index, found, self.clock.today(), view)),
             cache: Some(self.cache_state()),
         };
-        page::check_size(&answer, SMALLER_RECORD)?;
+        page::check_size(&answer, smaller(view))?;
         Ok(Response::new(answer))
     }
 
@@ -277,7 +283,7 @@ impl PrefixService for PrefixHandler {
             utilization: Some(convert::utilization(&used)),
             cache: Some(self.cache_state()),
         };
-        page::check_size(&answer, ONLY_IN_NETBOX)?;
+        page::check_size(&answer, smaller(View::Basic))?;
         Ok(Response::new(answer))
     }
 
