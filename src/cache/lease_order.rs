@@ -111,10 +111,10 @@ impl<V: Ord + Clone> Ordered<V> {
 /// The prefixes that carry a lease, in each order. All maps hold the same prefixes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LeaseOrders {
-    by_expiry: Ordered<Date>,
+    expiries: Ordered<Date>,
     /// The prefixes of one owner share its text.
-    by_owner: Ordered<Arc<str>>,
-    by_prefix: Ordered<(VrfScope, Network)>,
+    owners: Ordered<Arc<str>>,
+    prefixes: Ordered<(VrfScope, Network)>,
 }
 
 fn expiry_position(prefix: &Prefix) -> Position<Date> {
@@ -132,22 +132,22 @@ fn prefix_position(prefix: &Prefix) -> Position<(VrfScope, Network)> {
 impl LeaseOrders {
     /// Adds a prefix that carries a lease.
     pub(super) fn insert(&mut self, prefix: &Arc<Prefix>) {
-        self.by_expiry.0.insert(expiry_position(prefix), prefix.clone());
+        self.expiries.0.insert(expiry_position(prefix), prefix.clone());
         let owner = self.shared_owner(owner_position(prefix));
-        self.by_owner.0.insert(owner, prefix.clone());
-        self.by_prefix.0.insert(prefix_position(prefix), prefix.clone());
+        self.owners.0.insert(owner, prefix.clone());
+        self.prefixes.0.insert(prefix_position(prefix), prefix.clone());
     }
 
     /// Removes a prefix exactly as it was inserted.
     pub(super) fn remove(&mut self, prefix: &Prefix) {
-        self.by_expiry.0.remove(&expiry_position(prefix));
-        self.by_owner.0.remove(&owner_position(prefix));
-        self.by_prefix.0.remove(&prefix_position(prefix));
+        self.expiries.0.remove(&expiry_position(prefix));
+        self.owners.0.remove(&owner_position(prefix));
+        self.prefixes.0.remove(&prefix_position(prefix));
     }
 
     /// The same position with the text that other prefixes of the owner hold already.
     fn shared_owner(&self, (owner, id): Position<Arc<str>>) -> Position<Arc<str>> {
-        let first = self.by_owner.0.range((owner.clone(), PrefixId(0))..).next();
+        let first = self.owners.0.range((owner.clone(), PrefixId(0))..).next();
         let held = first.map(|((held, _), _)| held).filter(|held| **held == owner).cloned();
         (held.unwrap_or(owner), id)
     }
@@ -160,9 +160,9 @@ impl LeaseOrders {
     ) -> Box<dyn Iterator<Item = &'a Arc<Prefix>> + 'a> {
         let LeaseOrder { key, descending } = order;
         match key {
-            LeaseSortKey::Expiry => self.by_expiry.list(descending, after.map(expiry_position)),
-            LeaseSortKey::Owner => self.by_owner.list(descending, after.map(owner_position)),
-            LeaseSortKey::Prefix => self.by_prefix.list(descending, after.map(prefix_position)),
+            LeaseSortKey::Expiry => self.expiries.list(descending, after.map(expiry_position)),
+            LeaseSortKey::Owner => self.owners.list(descending, after.map(owner_position)),
+            LeaseSortKey::Prefix => self.prefixes.list(descending, after.map(prefix_position)),
         }
     }
 }
@@ -272,7 +272,7 @@ mod tests {
             orders.insert(&Arc::new(leased(id, owner)));
         }
         let mut texts: Vec<*const u8> = Vec::new();
-        for (place, _) in orders.by_owner.0.keys() {
+        for (place, _) in orders.owners.0.keys() {
             let Place::At(owner) = place else { panic!("every prefix has an owner") };
             texts.push(owner.as_ptr());
         }
