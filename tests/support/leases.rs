@@ -32,11 +32,14 @@ pub const IN_VRFS: u32 = 4;
 /// A leased /28.
 fn prefix(nth: u32) -> Prefix {
     let network = Ipv4Net::new(Ipv4Addr::from(0x0a00_0000 + nth * 16), 28).unwrap();
-    let scope =
-        if nth % IN_VRFS == 0 { VrfScope::Vrf(VrfId(u64::from(1 + nth % 50))) } else { VrfScope::Global };
+    let scope = if nth.is_multiple_of(IN_VRFS) {
+        VrfScope::Vrf(VrfId(u64::from(1 + nth % 50)))
+    } else {
+        VrfScope::Global
+    };
     // The expiry and the owner of neighbours differ, so that no order is that of the ids.
     let mixed = nth.wrapping_mul(2_654_435_761);
-    let expiry = (nth % ENDLESS != 0).then(|| date(2027, 1, 1) + i64::from(mixed % 3_650).days());
+    let expiry = (!nth.is_multiple_of(ENDLESS)).then(|| date(2027, 1, 1) + i64::from(mixed % 3_650).days());
     let lease = Lease {
         owner: Some(format!("LIR-{:03}", mixed % OWNERS)),
         term: Term { start: Some(date(2026, 6, 1)), expiry, notice: None },
@@ -79,5 +82,5 @@ pub async fn service(count: u32) -> (LeaseHandler, Duration) {
     // Nobody asks it anything.
     let nowhere = NetBoxSettings::new("http://127.0.0.1:9/".parse().unwrap(), SecretString::from("none"));
     let registrar = Registrar::new(Client::new(&nowhere).unwrap(), cache.clone());
-    (LeaseHandler::new(cache, Arc::new(registrar), clock, log, Duration::from_secs(60)), took)
+    (LeaseHandler::new(cache, Arc::new(registrar), clock, log, Duration::from_mins(1)), took)
 }
