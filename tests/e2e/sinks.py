@@ -356,7 +356,7 @@ class Sinks(Stage):
         self.receiver.broken = set()
         self.receiver.wrong = []
         replayed = self.json("notify", "replay", "--sink", "own")
-        check("every dead delivery is replayed", int(replayed["replayed"]) >= len(dead or []), replayed)
+        check("every dead delivery is replayed", int(replayed["replayedCount"]) >= len(dead or []), replayed)
         ids = {delivery["id"] for delivery in dead or []}
         until("a dead delivery is sent when replayed",
               lambda: ids <= {event["id"] for event in self.receiver.got["own"]})
