@@ -15,6 +15,7 @@
 )]
 
 mod allocation;
+mod api;
 mod api_rules;
 mod architecture;
 mod cli;
@@ -34,6 +35,7 @@ mod journal;
 mod json;
 mod leases;
 mod ledger;
+mod ledger_lists;
 mod lists;
 mod lookup;
 mod notify;

@@ -66,6 +66,17 @@ impl SqliteLedger {
     }
 }
 
+#[cfg(test)]
+impl SqliteLedger {
+    /// How SQLite carries a statement out, with as many parameters as it names.
+    pub(super) async fn plan(&self, sql: &str) -> String {
+        use sqlx::Row as _;
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await.unwrap();
+        rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+    }
+}
+
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal)
 }

@@ -154,3 +154,27 @@ macro_rules! impl_intent_store {
 
 impl_intent_store!(SqliteLedger, "sqlite");
 impl_intent_store!(PostgresLedger, "postgres");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_list_of_intents_is_one_walk_along_an_index() {
+        let ledger = SqliteLedger::temporary().await.unwrap();
+        for (selection, expected) in [
+            (IntentSelection::All, "intent_by_age ((created_at,request_id)<(?,?))"),
+            (
+                IntentSelection::State(IntentState::Done),
+                "intent_by_state (state=? AND (created_at,request_id)<(?,?))",
+            ),
+            (
+                IntentSelection::Parent(PrefixId(7)),
+                "intent_by_parent (parent=? AND (created_at,request_id)<(?,?))",
+            ),
+        ] {
+            let plan = ledger.plan(&list_sql(selection)).await;
+            assert_eq!(plan, format!("SEARCH intent USING INDEX {expected}"));
+        }
+    }
+}

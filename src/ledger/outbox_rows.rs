@@ -331,3 +331,45 @@ macro_rules! impl_outbox {
 
 impl_outbox!(SqliteLedger, Sqlite, "BEGIN IMMEDIATE");
 impl_outbox!(PostgresLedger, Postgres, "BEGIN");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_list_of_deliveries_is_one_walk_along_an_index() {
+        let ledger = SqliteLedger::temporary().await.unwrap();
+        for (state, sink, expected) in [
+            (None, "", "delivery_by_age ((created_at,id)<(?,?))"),
+            (Some(DeliveryState::Dead), "", "delivery_by_state (state=? AND (created_at,id)<(?,?))"),
+            (None, "ops", "delivery_by_sink (sink=? AND (created_at,id)<(?,?))"),
+            (
+                Some(DeliveryState::Dead),
+                "ops",
+                "delivery_by_sink_and_state (sink=? AND state=? AND (created_at,id)<(?,?))",
+            ),
+        ] {
+            let wanted = ListDeliveries { state, sink: sink.to_owned(), ..ListDeliveries::default() };
+            let plan = ledger.plan(&list_sql(&wanted)).await;
+            assert_eq!(plan, format!("SEARCH delivery USING INDEX {expected}"));
+        }
+    }
+
+    #[test]
+    fn of_an_older_failure_only_what_the_sink_said_is_shown() {
+        let read = |error, state| {
+            let failed = of_older_version(error, state);
+            (failed.refused, failed.message)
+        };
+        let unsaid = "the sink did not take the delivery".to_owned();
+        assert_eq!(read("410 Gone", DeliveryState::Dead), (true, "410 Gone".to_owned()));
+        let given_up = "given up after 90 attempts: 503 Service Unavailable";
+        assert_eq!(read(given_up, DeliveryState::Dead), (false, given_up.to_owned()));
+        let refused = "Connection refused (os error 111)";
+        assert_eq!(read(refused, DeliveryState::Waiting), (false, unsaid.clone()));
+        assert_eq!(
+            read(&format!("given up after 9 attempts: {refused}"), DeliveryState::Dead),
+            (false, unsaid)
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod leases;
+pub mod ledger_rows;
 pub mod peers;
 pub mod prefixes;
 pub mod process;
@@ -268,7 +269,8 @@ impl Server {
     }
 
     pub async fn lookup(&self, vrf_id: u64, address: &str) -> v1::LookupAddressResponse {
-        let request = v1::LookupAddressRequest { address: address.to_owned(), vrf: vrf(vrf_id), ..Default::default() };
+        let request =
+            v1::LookupAddressRequest { address: address.to_owned(), vrf: vrf(vrf_id), ..Default::default() };
         self.prefixes.clone().lookup_address(request).await.unwrap().into_inner()
     }
 
