@@ -336,7 +336,7 @@ impl From<events::HistoryError> for Problem {
         match error {
             E::Future { .. } => Self::invalid_field("as_of_time", message),
             E::NotKept { known_since, .. } => {
-                Self::new(Code::OutOfRange, "HISTORY_NOT_KEPT", message).with("known_since", known_since)
+                Self::new(Code::OutOfRange, "HISTORY_NOT_KEPT", message).with("known_since_time", known_since)
             }
             E::Ledger(error) => error.into(),
             E::Position(error) => events::Error::from(error).into(),

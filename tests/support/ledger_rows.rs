@@ -2,23 +2,26 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use leasehold::clock::{Clock as _, SystemClock};
 use leasehold::model::{DomainEvent, Event, Prefix, PrefixId, RecordChange, Revision, VrfScope};
 
 /// The network that every event is about.
 pub const NETWORK: &str = "203.0.113.0/24";
 
 /// Adds this many allocations, events and deliveries to a ledger that has none. Every hundredth delivery is dead and goes to the sink
-/// `pager`; the others were sent to `ops`. No allocation is released.
+/// `pager`; the others were sent to `ops`. No allocation is released. All are of this hour, so that the server that opens the
+/// ledger prunes none.
 pub async fn fill(file: &Path, rows: u32) {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
     let pool = sqlx::sqlite::SqlitePool::connect_with(options).await.unwrap();
+    let now = SystemClock::new(TimeZone::UTC).now();
     let bare = Prefix::bare(PrefixId(7), NETWORK.parse().unwrap(), VrfScope::Global);
-    let after = std::sync::Arc::new(Prefix { revision: Revision(Some(at(0))), ..bare });
-    let domain_event = DomainEvent::prefix(RecordChange { before: None, after: Some(after) }, None, at(0));
+    let after = std::sync::Arc::new(Prefix { revision: Revision(Some(now)), ..bare });
+    let domain_event = DomainEvent::prefix(RecordChange { before: None, after: Some(after) }, None, now);
     let body = serde_json::to_string(&domain_event).unwrap();
-    let event = serde_json::to_string(&Event { sequence: 1, recorded: at(0), domain_event }).unwrap();
-    let (begin, fingerprint) = (at(0).as_microsecond(), "0".repeat(64));
+    let event = serde_json::to_string(&Event { sequence: 1, recorded: now, domain_event }).unwrap();
+    let (begin, fingerprint) = (now.as_microsecond() - i64::from(rows), "0".repeat(64));
     let numbers =
         format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) ");
     let statements = [
@@ -47,8 +50,4 @@ pub async fn fill(file: &Path, rows: u32) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&pool).await.unwrap();
     }
     pool.close().await;
-}
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_700_000_000 + second).unwrap()
 }
