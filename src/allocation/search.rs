@@ -12,7 +12,7 @@ use crate::model::{Address, Prefix, PrefixId, RequestId};
 
 /// Intents that one page examines at most. It bounds the cost of a page whose filter matches few allocations; the page is then short,
 /// and its position is that of the last intent examined.
-const MAX_EXAMINED: usize = 20_000;
+const MAX_EXAMINED: usize = 5_000;
 /// Intents that are read from the ledger at once, where a filter has to examine them.
 const READ_AT_ONCE: usize = 1000;
 

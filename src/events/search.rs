@@ -8,7 +8,7 @@ use crate::model::Event;
 
 /// Events that one page examines at most. It bounds the cost of a page whose filter matches few events; the page is then short,
 /// and its token continues behind the events examined.
-const EXAMINED_PER_PAGE: usize = 20_000;
+const EXAMINED_PER_PAGE: usize = 5_000;
 /// Events that are read from the journal at once.
 const READ_AT_ONCE: u32 = 500;
 
