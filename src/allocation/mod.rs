@@ -32,6 +32,7 @@ mod fingerprint;
 mod intents;
 pub mod pick;
 pub mod policy;
+pub mod ports;
 mod prefixes;
 mod release;
 pub mod requirement;

@@ -9,7 +9,7 @@ use crate::model::{Address, IpRange, Network, Prefix, RequestId};
 impl Index {
     /// Applies a batch. A prefix or address with an earlier revision than the one in the index is ignored, because NetBox's answers may
     /// arrive in another order than the questions were asked.
-    pub(in crate::cache) fn apply(&mut self, batch: &Batch) {
+    pub fn apply(&mut self, batch: &Batch) {
         for vrf in &batch.vrfs {
             self.drop_vrf(vrf.id.0);
             self.vrf_names.insert(vrf);
