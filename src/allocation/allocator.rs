@@ -11,10 +11,10 @@ use tokio_util::task::TaskTracker;
 
 use super::commands::ParentSelector;
 use super::error::Error;
-use super::pick::{Limits, Quarantined};
-use super::policy::{Policy, Purpose};
-use super::requirement::{self, PolicyContext, SpaceNeeded};
-use super::utilization::{Utilization, utilization};
+use super::plan::policy::{Policy, Purpose};
+use super::plan::requirement::{self, PolicyContext, SpaceNeeded};
+use super::plan::{Limits, Quarantined};
+use super::plan::{Utilization, utilization};
 use crate::cache::{Batch, Cache, Index, PrefixKey};
 use crate::clock::Clock;
 use crate::ledger::{IntentStore, QuarantineStore};

@@ -10,7 +10,7 @@ use super::commands::AssignAddress;
 use super::error::Error;
 use super::fingerprint::Fingerprinted as _;
 use super::intents::Start;
-use super::pick;
+use super::plan as pick;
 use crate::cache::Index;
 use crate::ledger::{Detail, IntentKind};
 use crate::model::{Address, Network};

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::policy::Purpose;
-use super::requirement::Requirement;
+use super::plan::policy::Purpose;
+use super::plan::requirement::Requirement;
 use crate::model::{Network, PrefixId, RequestId, TenantKey, VrfScope};
 use crate::netbox::{AddressDraft, FieldChange, PrefixDraft};
 

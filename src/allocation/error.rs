@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::policy::Refused;
+use super::plan::policy::Refused;
 use crate::model::{Network, RequestId, VrfScope};
 use crate::{cache, ledger, netbox};
 

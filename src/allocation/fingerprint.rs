@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::commands::{
     AllocateAddresses, AllocatePrefix, AssignAddress, ParentSelector, RecordText, ReleaseAddresses,
 };
-use super::policy::Purpose;
-use super::requirement::Requirement;
+use super::plan::policy::Purpose;
+use super::plan::requirement::Requirement;
 use crate::ledger::Fingerprint;
 use crate::model::{Network, VrfScope};
 

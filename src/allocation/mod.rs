@@ -7,9 +7,7 @@
 //! none, and it refuses a write that arrives a second time.
 //!
 //! `allocator` holds what the commands share, `intents` the steps around a write; `addresses`, `prefixes`, `assign` and
-//! `release` each hold one command. Policy is pure and apart: [`pick`] computes which addresses and blocks of a prefix are free,
-//! [`policy`] which prefixes may be allocated from at all, [`requirement`] which prefix fits best where the caller names none,
-//! [`fn@utilization`] how the addresses of a prefix are used.
+//! `release` each hold one command. Policy is pure and apart, in [`plan`].
 //! `fingerprint` fixes the bytes by which a retry is recognised.
 //!
 //! NetBox's own `available-ips` allocates addresses inside child prefixes too, so it is used only for a prefix that has none
@@ -30,15 +28,12 @@ mod commands;
 mod error;
 mod fingerprint;
 mod intents;
-pub mod pick;
-pub mod policy;
+pub mod plan;
 pub mod ports;
 mod prefixes;
 mod release;
-pub mod requirement;
 mod search;
 mod settle;
-mod utilization;
 
 pub use addresses::Allocated;
 pub use allocator::Allocator;
@@ -47,10 +42,9 @@ pub use commands::{
     AllocateAddresses, AllocatePrefix, AssignAddress, ParentSelector, RecordText, ReleaseAddresses,
 };
 pub use error::Error;
-pub use policy::{Policy, Purpose};
+pub use plan::{Policy, Purpose, Utilization, utilization};
 pub use prefixes::AllocatedPrefix;
 pub use release::Released;
 pub use search::{
     Allocation, AllocationFilter, AllocationKind, AllocationPage, AllocationPosition, AllocationState,
 };
-pub use utilization::{Utilization, utilization};

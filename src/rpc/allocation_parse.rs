@@ -3,7 +3,7 @@
 use super::parse::{DESCRIPTION, Violations, given};
 use super::problem::Problem;
 use super::proto::v1;
-use crate::allocation::requirement::Requirement;
+use crate::allocation::plan::requirement::Requirement;
 use crate::allocation::{
     AllocateAddresses, AllocatePrefix, AllocationFilter, AllocationState, AssignAddress, ParentSelector,
     Purpose, RecordText, ReleaseAddresses,

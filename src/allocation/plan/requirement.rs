@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::civil::Date;
 
-use super::pick::{self, Limits};
+use super::free_space::{self, Limits};
 use super::policy::{Policy, Purpose, Refusal};
 use crate::cache::Index;
 use crate::model::{Lease, Network, Prefix, Reputation, VrfScope};
@@ -153,13 +153,13 @@ fn fitness(
         return Err(Unfit::Refused(refusal));
     }
     let taken = match needed {
-        SpaceNeeded::Addresses(_) => pick::taken_addresses(index, prefix, limits),
-        SpaceNeeded::Block(_) => pick::taken_blocks(index, prefix, limits),
+        SpaceNeeded::Addresses(_) => free_space::taken_addresses(index, prefix, limits),
+        SpaceNeeded::Block(_) => free_space::taken_blocks(index, prefix, limits),
     };
-    let free = pick::count_free(prefix, &taken);
+    let free = free_space::count_free(prefix, &taken);
     let enough = match needed {
         SpaceNeeded::Addresses(count) => free >= u128::from(count),
-        SpaceNeeded::Block(length) => pick::lowest_block(prefix, &taken, length).is_some(),
+        SpaceNeeded::Block(length) => free_space::lowest_block(prefix, &taken, length).is_some(),
     };
     if enough { Ok((days_left, free)) } else { Err(Unfit::Full) }
 }

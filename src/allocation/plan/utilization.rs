@@ -1,6 +1,6 @@
 //! How the addresses of a prefix are used, counted by the rules by which free ones are looked for. Pure.
 
-use super::pick::{self, Limits, Taken};
+use super::free_space::{self, Limits, Taken};
 use crate::cache::Index;
 use crate::model::Prefix;
 
@@ -30,7 +30,7 @@ pub struct Utilization {
 /// not a state of the prefix. Works on intervals: the time depends on the number of records and not of addresses.
 pub fn utilization(index: &Index, prefix: &Prefix, limits: Limits<'_>) -> Utilization {
     let limits = Limits { exclude: &[], include_children: false, ..limits };
-    let bounds = pick::span(prefix.network);
+    let bounds = free_space::span(prefix.network);
     let mut intervals: Vec<(u128, u128)> = Vec::new();
     let mut counted = 0;
     // What an earlier field has counted is part of the intervals already, so only what is new adds to their number.
@@ -42,12 +42,12 @@ pub fn utilization(index: &Index, prefix: &Prefix, limits: Limits<'_>) -> Utiliz
         intervals = taken.into_intervals();
         counted - before
     };
-    let recorded = count(&mut pick::recorded(index, prefix));
-    let in_ranges = count(&mut pick::ranges(index, prefix, limits.only_populated_ranges));
-    let in_child_prefixes = count(&mut pick::children(index, prefix));
-    let not_assignable = count(&mut pick::not_usable(prefix));
-    let quarantined = count(&mut pick::quarantined(limits.quarantined, prefix));
-    let blocks = pick::taken_blocks(index, prefix, limits);
+    let recorded = count(&mut free_space::recorded(index, prefix));
+    let in_ranges = count(&mut free_space::ranges(index, prefix, limits.only_populated_ranges));
+    let in_child_prefixes = count(&mut free_space::children(index, prefix));
+    let not_assignable = count(&mut free_space::not_usable(prefix));
+    let quarantined = count(&mut free_space::quarantined(limits.quarantined, prefix));
+    let blocks = free_space::taken_blocks(index, prefix, limits);
     Utilization {
         total: (bounds.1 - bounds.0).saturating_add(1),
         recorded,
@@ -55,8 +55,8 @@ pub fn utilization(index: &Index, prefix: &Prefix, limits: Limits<'_>) -> Utiliz
         in_child_prefixes,
         not_assignable,
         quarantined,
-        free: pick::count_free(prefix, &pick::taken_addresses(index, prefix, limits)),
-        largest_free_prefix_length: pick::largest_block(prefix, &blocks),
+        free: free_space::count_free(prefix, &free_space::taken_addresses(index, prefix, limits)),
+        largest_free_prefix_length: free_space::largest_block(prefix, &blocks),
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::allocation::pick::Quarantined;
+    use crate::allocation::plan::Quarantined;
     use crate::cache::{Batch, Cache};
     use crate::model::{
         Address, AddressId, IpRange, Network, PrefixId, RangeId, Revision, VrfScope, address_from_number,
@@ -170,8 +170,8 @@ mod tests {
             let mut handed_out: Vec<Network> = Vec::new();
             loop {
                 let limits = Limits { exclude: &handed_out, ..limits(&space.quarantined) };
-                let taken = pick::taken_addresses(&space.index, &space.parent, limits);
-                let Some(next) = pick::lowest_free(&space.parent, &taken, 1).first().copied() else { break };
+                let taken = free_space::taken_addresses(&space.index, &space.parent, limits);
+                let Some(next) = free_space::lowest_free(&space.parent, &taken, 1).first().copied() else { break };
                 handed_out.push(Network::host(next));
             }
             prop_assert_eq!(used.free, handed_out.len() as u128);
@@ -180,10 +180,10 @@ mod tests {
         #[test]
         fn the_largest_free_child_prefix_can_be_allocated_and_no_larger_one(space in space()) {
             let used = utilization(&space.index, &space.parent, limits(&space.quarantined));
-            let taken = pick::taken_blocks(&space.index, &space.parent, limits(&space.quarantined));
+            let taken = free_space::taken_blocks(&space.index, &space.parent, limits(&space.quarantined));
             let network = space.parent.network;
             let shortest = (network.length() + 1..=network.max_length())
-                .find(|length| pick::lowest_block(&space.parent, &taken, *length).is_some());
+                .find(|length| free_space::lowest_block(&space.parent, &taken, *length).is_some());
             prop_assert_eq!(used.largest_free_prefix_length, shortest);
         }
     }
