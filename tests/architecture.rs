@@ -22,13 +22,13 @@ const FLOORS: &[(&str, u8)] = &[
     ("rpc", 5),
     ("http", 5),
     ("validation", 4),
-    ("lease", 4),
     ("allocation", 4),
     ("sync", 4),
     ("expiry", 4),
     ("notify", 4),
-    // The event log is the one capability that the others build on.
+    // The capabilities that the others build on: the event log, and the rules of leases, which are pure.
     ("events", 3),
+    ("lease", 3),
     ("cache", 2),
     ("ledger", 2),
     ("netbox", 2),

@@ -222,6 +222,11 @@ async fn a_duplicate_is_recognised_in_a_german_netbox() {
     duplicates_and_missing_fields_are_errors_of_their_own(&netbox).await;
 }
 
+/// A note of a request that nobody else makes.
+fn note() -> leasehold::netbox::ChangeNote {
+    leasehold::netbox::ChangeNote::new("Test", &leasehold::model::RequestId::random(), "tests")
+}
+
 async fn duplicates_and_missing_fields_are_errors_of_their_own(netbox: &NetBox) {
     use leasehold::netbox::{AddressDraft, Error, FieldChange, FieldNames, NetBoxSettings, PrefixDraft};
     let vrf = netbox.vrf(true).await;
@@ -229,23 +234,23 @@ async fn duplicates_and_missing_fields_are_errors_of_their_own(netbox: &NetBox) 
     let client = netbox.client().await;
     let draft = AddressDraft { status: "active".to_owned(), ..AddressDraft::default() };
     let address = [("203.0.113.5/24".parse().unwrap(), draft)];
-    client.create_addresses(scope, &address).await.unwrap();
-    let again = client.create_addresses(scope, &address).await;
-    assert!(matches!(again, Err(Error::Duplicate { .. })), "{again:?}");
+    client.create_addresses(scope, &address, &note()).await.unwrap();
+    let again = client.create_addresses(scope, &address, &note()).await;
+    assert!(matches!(again, Err(Error::DuplicateAddress { .. })), "{again:?}");
     let prefix = "203.0.113.0/24".parse().unwrap();
-    client.create_prefix(prefix, scope, &PrefixDraft::default()).await.unwrap();
-    let again = client.create_prefix(prefix, scope, &PrefixDraft::default()).await;
-    assert!(matches!(again, Err(Error::Duplicate { .. })), "{again:?}");
+    client.create_prefix(prefix, scope, &PrefixDraft::default(), &note()).await.unwrap();
+    let again = client.create_prefix(prefix, scope, &PrefixDraft::default(), &note()).await;
+    assert!(matches!(again, Err(Error::DuplicatePrefix { .. })), "{again:?}");
 
     let draft = PrefixDraft { status: Some("nope".to_owned()), ..PrefixDraft::default() };
-    let invalid = client.create_prefix("198.51.100.0/24".parse().unwrap(), scope, &draft).await;
+    let invalid = client.create_prefix("198.51.100.0/24".parse().unwrap(), scope, &draft, &note()).await;
     assert!(matches!(invalid, Err(Error::Invalid { .. })), "{invalid:?}");
 
     let fields = FieldNames::from_pairs([("lease_owner", "no_such_field")]).unwrap();
     let other = leasehold::netbox::Client::new(&NetBoxSettings { fields, ..netbox.settings() }).unwrap();
     let owner = FieldChange::LeaseOwner(Some("ACME-LIR".to_owned()));
     let draft = PrefixDraft { fields: vec![owner], ..PrefixDraft::default() };
-    let unknown = other.create_prefix("192.0.2.0/24".parse().unwrap(), scope, &draft).await;
+    let unknown = other.create_prefix("192.0.2.0/24".parse().unwrap(), scope, &draft, &note()).await;
     assert!(matches!(unknown, Err(Error::UnknownCustomField { .. })), "{unknown:?}");
 }
 
@@ -341,9 +346,9 @@ async fn the_etag_follows_from_last_updated(netbox: &NetBox) {
     let scope = VrfScope::Vrf(VrfId(vrf));
     let found = client.prefixes_at(scope, "203.0.113.0/24".parse().unwrap()).await.unwrap();
     let draft = PrefixDraft { description: Some("held".to_owned()), ..PrefixDraft::default() };
-    let patched = client.patch_prefix(found[0].id, &found[0].revision, &draft).await.unwrap();
+    let patched = client.patch_prefix(found[0].id, &found[0].revision, &draft, Some(&note())).await.unwrap();
     assert_eq!(patched.description, "held");
-    let again = client.patch_prefix(found[0].id, &found[0].revision, &draft).await;
+    let again = client.patch_prefix(found[0].id, &found[0].revision, &draft, Some(&note())).await;
     assert!(matches!(again, Err(leasehold::netbox::Error::Changed)), "{again:?}");
 }
 
@@ -569,17 +574,17 @@ async fn a_tenant_is_named_by_id_slug_or_name_and_cleared_by_null(netbox: &NetBo
         netbox.post("tenancy/tenants/", json!({ "name": name, "slug": slug })).await["id"].as_u64().unwrap();
     let client = netbox.client().await;
     let network = "203.0.113.0/24".parse().unwrap();
-    let mut prefix = client.create_prefix(network, scope, &PrefixDraft::default()).await.unwrap();
+    let mut prefix = client.create_prefix(network, scope, &PrefixDraft::default(), &note()).await.unwrap();
     let keys = [TenantKey::Id(id), TenantKey::Slug(slug), TenantKey::Name(name)];
     for (host, key) in (1..).zip(keys) {
         let change = async |prefix: &leasehold::model::Prefix, tenant| {
             let draft = PrefixDraft { tenant, ..PrefixDraft::default() };
-            client.patch_prefix(prefix.id, &prefix.revision, &draft).await.unwrap()
+            client.patch_prefix(prefix.id, &prefix.revision, &draft, Some(&note())).await.unwrap()
         };
         prefix = change(&prefix, ValueChange::Set(key.clone())).await;
         assert_eq!(prefix.tenant.as_ref().map(|tenant| tenant.id), Some(id), "{key}");
         let draft = PrefixDraft { description: Some(key.to_string()), ..PrefixDraft::default() };
-        prefix = client.patch_prefix(prefix.id, &prefix.revision, &draft).await.unwrap();
+        prefix = client.patch_prefix(prefix.id, &prefix.revision, &draft, Some(&note())).await.unwrap();
         assert_eq!(
             prefix.tenant.as_ref().map(|tenant| tenant.id),
             Some(id),
@@ -593,14 +598,14 @@ async fn a_tenant_is_named_by_id_slug_or_name_and_cleared_by_null(netbox: &NetBo
             ..AddressDraft::default()
         };
         let address = (format!("203.0.113.{host}/24").parse().unwrap(), draft);
-        let made = client.create_addresses(scope, &[address]).await.unwrap();
+        let made = client.create_addresses(scope, &[address], &note()).await.unwrap();
         assert_eq!(made[0].tenant.as_ref().map(|tenant| tenant.id), Some(id), "{key}");
     }
     for key in
         [TenantKey::Id(999_999_999), TenantKey::Slug("nobody".into()), TenantKey::Name("Nobody".into())]
     {
         let draft = PrefixDraft { tenant: ValueChange::Set(key), ..PrefixDraft::default() };
-        let refused = client.patch_prefix(prefix.id, &prefix.revision, &draft).await;
+        let refused = client.patch_prefix(prefix.id, &prefix.revision, &draft, Some(&note())).await;
         let Err(Error::Invalid { problems }) = refused else { panic!("{refused:?}") };
         assert_eq!(problems[0].field, "tenant");
     }

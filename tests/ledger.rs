@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::ledger::{
-    self, Begun, Detail, Fingerprint, Intent, IntentKind, IntentSelection, IntentState, IntentStore,
-    LedgerHandles, LedgerSettings, ListIntents, Observation, ObservationKind, Observations, QuarantineStore,
+    self, Advanced, Begun, Claim, Detail, Fingerprint, Intent, IntentChange, IntentKind, IntentSelection,
+    IntentState, IntentStep, IntentStore, LedgerHandles, LedgerSettings, ListIntents, Observation,
+    ObservationKind, Observations, Owner, QuarantineStore, Reservation, ReservationChange, ReservationHold,
 };
 use leasehold::model::{PrefixId, VrfId, VrfScope};
 
@@ -17,9 +18,12 @@ fn intent(name: &str, nth: i64) -> Intent {
         request: format!("{name}-{nth}").parse().unwrap(),
         kind: IntentKind::Addresses,
         fingerprint: Fingerprint::version_1(nth.to_string().as_bytes()),
-        state: IntentState::Pending,
+        step: IntentStep::MaybeWritten,
+        claim: Claim { owner: Owner::named("first"), attempt: 1 },
         parent: Some(PrefixId(7)),
         detail: Detail { wanted: 3, ..Detail::default() },
+        unanswered: Some(at),
+        sweep: None,
         created: at,
         updated: at,
     }
@@ -29,32 +33,72 @@ async fn intent_suite(ledger: Arc<dyn IntentStore>) {
     let name = uuid::Uuid::new_v4().simple().to_string();
     let first = intent(&name, 0);
     assert_eq!(ledger.get(&first.request).await.unwrap(), None);
-    assert_eq!(ledger.begin(&first).await.unwrap(), Begun::New);
-    assert_eq!(ledger.begin(&first).await.unwrap(), Begun::Before(Box::new(first.clone())));
+    assert_eq!(ledger.begin(&first, &[]).await.unwrap(), Begun::New);
+    assert_eq!(ledger.begin(&first, &[]).await.unwrap(), Begun::Before(Box::new(first.clone())));
 
     // Of many that begin the same intent at once, one succeeds.
     let rival = intent(&name, 1);
-    let tries = (0..16).map(|_| ledger.begin(&rival));
+    let tries = (0..16).map(|_| ledger.begin(&rival, &[]));
     let begun = futures::future::join_all(tries).await;
     assert_eq!(begun.into_iter().filter(|begun| matches!(begun, Ok(Begun::New))).count(), 1);
 
-    let pending: Vec<String> =
-        ledger.pending().await.unwrap().iter().map(|intent| intent.request.to_string()).collect();
-    assert!(pending.contains(&first.request.to_string()));
-    let detail = Detail { wanted: 3, made: vec![4, 5, 6], ..Detail::default() };
+    let open = async || {
+        let open = ledger.open_intents(10_000).await.unwrap();
+        open.iter().any(|intent| intent.request == first.request)
+    };
+    assert!(open().await);
     let later = first.created + 1.minute();
-    ledger.set(&first.request, IntentState::Done, &detail, later).await.unwrap();
-    let done = ledger.get(&first.request).await.unwrap().unwrap();
-    assert_eq!((done.state, &done.detail, done.updated), (IntentState::Done, &detail, later));
-    let ours = |intent: &Intent| intent.request == first.request;
-    assert!(!ledger.pending().await.unwrap().iter().any(ours));
+    let done = IntentChange {
+        claim: first.claim.clone(),
+        step: IntentStep::Done,
+        parent: Some(PrefixId(8)),
+        detail: Detail { wanted: 3, made: vec![4, 5, 6], ..Detail::default() },
+        unanswered: None,
+        sweep: Some(later),
+        reservations: ReservationChange::Keep,
+    };
+    assert_eq!(ledger.advance(&first.request, &first.claim, &done, later).await.unwrap(), Advanced::Set);
+    let stored = ledger.get(&first.request).await.unwrap().unwrap();
+    let expected = Intent {
+        step: IntentStep::Done,
+        parent: Some(PrefixId(8)),
+        detail: done.detail.clone(),
+        unanswered: None,
+        sweep: Some(later),
+        updated: later,
+        ..first.clone()
+    };
+    assert_eq!(stored, expected);
+    assert!(!open().await);
+    let due = async |at| {
+        let due = ledger.due_sweeps(at, 10_000).await.unwrap();
+        due.iter().any(|intent| intent.request == first.request)
+    };
+    assert!(due(later).await && !due(later - 1.second()).await);
+
+    // Who has lost the claim stores nothing any more.
+    let second = Claim { owner: Owner::named("second"), attempt: 2 };
+    let taken = IntentChange { claim: second.clone(), sweep: None, ..done.clone() };
+    assert_eq!(ledger.advance(&first.request, &first.claim, &taken, later).await.unwrap(), Advanced::Set);
+    let failed = IntentChange { step: IntentStep::Refused, ..done.clone() };
+    let lost = ledger.advance(&first.request, &first.claim, &failed, later).await.unwrap();
+    let Advanced::Lost(held) = lost else { panic!("{lost:?}") };
+    assert_eq!((held.claim, held.step), (second.clone(), IntentStep::Done));
+    let tries = (0..16).map(|nth| {
+        let claim = Claim { owner: Owner::named(format!("racer-{nth}")), attempt: 3 };
+        let change = IntentChange { claim, ..taken.clone() };
+        let (ledger, request, second) = (ledger.clone(), first.request.clone(), second.clone());
+        async move { ledger.advance(&request, &second, &change, later).await.unwrap() }
+    });
+    let won = futures::future::join_all(tries).await;
+    assert_eq!(won.iter().filter(|advanced| **advanced == Advanced::Set).count(), 1);
 
     // Pages come with the newest first and filtered by state and by parent; releases are left out.
     for nth in 2..7 {
-        ledger.begin(&Intent { parent: Some(PrefixId(900)), ..intent(&name, nth) }).await.unwrap();
+        ledger.begin(&Intent { parent: Some(PrefixId(900)), ..intent(&name, nth) }, &[]).await.unwrap();
     }
     ledger
-        .begin(&Intent { kind: IntentKind::Release, parent: Some(PrefixId(900)), ..intent(&name, 7) })
+        .begin(&Intent { kind: IntentKind::Release, parent: Some(PrefixId(900)), ..intent(&name, 7) }, &[])
         .await
         .unwrap();
     let selection = IntentSelection::Parent(PrefixId(900));
@@ -74,7 +118,85 @@ async fn intent_suite(ledger: Arc<dyn IntentStore>) {
     assert_eq!(seen, expected);
     let selection = IntentSelection::State(IntentState::Done);
     let done = ListIntents { selection, after: None, limit: 1000 };
-    assert!(ledger.list(&done).await.unwrap().iter().all(|intent| intent.state == IntentState::Done));
+    assert!(ledger.list(&done).await.unwrap().iter().all(|intent| intent.step == IntentStep::Done));
+}
+
+/// An intent of a time of which no other test has one: tests share the PostgreSQL ledger, and upkeep deletes what is old.
+fn long_ago(intent: Intent) -> Intent {
+    let at = Timestamp::from_second(1_000_000_000).unwrap();
+    Intent { created: at, updated: at, unanswered: Some(at), ..intent }
+}
+
+/// Ranges that open writes hold.
+async fn reservation_suite(ledger: Arc<dyn IntentStore>) {
+    let name = uuid::Uuid::new_v4().simple().to_string();
+    let scope = VrfScope::Vrf(VrfId(u64::from(uuid::Uuid::new_v4().as_fields().0)));
+    let range = |first: u8, last: u8| Reservation {
+        scope,
+        first: std::net::IpAddr::from([203, 0, 113, first]),
+        last: std::net::IpAddr::from([203, 0, 113, last]),
+    };
+    let of_scope = async |at| {
+        let all = ledger.reservations(at).await.unwrap();
+        let ours = all.into_iter().filter(|reserved| reserved.range.scope == scope);
+        ours.map(|reserved| (reserved.range.first, reserved.hold)).collect::<Vec<_>>()
+    };
+    // Of many that reserve overlapping ranges at once, one succeeds; the others store no intent.
+    let intents: Vec<Intent> = (0..16).map(|nth| long_ago(intent(&name, nth))).collect();
+    let tries = intents.iter().map(|intent| {
+        let (ledger, reserve) = (ledger.clone(), [range(10, 20)]);
+        async move { ledger.begin(intent, &reserve).await.unwrap() }
+    });
+    let begun = futures::future::join_all(tries).await;
+    assert_eq!(begun.iter().filter(|begun| **begun == Begun::New).count(), 1);
+    assert_eq!(begun.iter().filter(|begun| **begun == Begun::Reserved).count(), 15);
+    let winner = &intents[begun.iter().position(|begun| *begun == Begun::New).unwrap()];
+    let loser = intents.iter().find(|intent| intent.request != winner.request).unwrap();
+    assert_eq!(ledger.get(&loser.request).await.unwrap(), None);
+    for (first, last, expected) in
+        [(5, 10, Begun::Reserved), (20, 25, Begun::Reserved), (12, 13, Begun::Reserved), (21, 25, Begun::New)]
+    {
+        let intent = long_ago(intent(&name, 100 + i64::from(first)));
+        assert_eq!(
+            ledger.begin(&intent, &[range(first, last)]).await.unwrap(),
+            expected,
+            "{first} to {last}"
+        );
+    }
+    let (settled, over) = (winner.created + 1.second(), winner.created + 61.seconds());
+    let change = |reservations| IntentChange {
+        claim: winner.claim.clone(),
+        step: IntentStep::Done,
+        parent: winner.parent,
+        detail: winner.detail.clone(),
+        unanswered: None,
+        sweep: None,
+        reservations,
+    };
+    let advance = async |change: &IntentChange| {
+        ledger.advance(&winner.request, &winner.claim, change, settled).await.unwrap()
+    };
+    // An open write may move to another range, unless that is held.
+    assert_eq!(advance(&change(ReservationChange::Replace(vec![range(15, 22)]))).await, Advanced::Reserved);
+    assert_eq!(ledger.get(&winner.request).await.unwrap().unwrap().step, IntentStep::MaybeWritten);
+    // A settled one counts as taken for a while and excludes nobody.
+    assert_eq!(advance(&change(ReservationChange::Settle { until: over })).await, Advanced::Set);
+    let host = |last: u8| std::net::IpAddr::from([203, 0, 113, last]);
+    assert_eq!(
+        of_scope(settled).await,
+        [(host(10), ReservationHold::Taken), (host(21), ReservationHold::Exclusive)]
+    );
+    assert_eq!(of_scope(over).await, [(host(21), ReservationHold::Exclusive)]);
+    assert_eq!(ledger.begin(loser, &[range(10, 20)]).await.unwrap(), Begun::New);
+    // Upkeep deletes what is settled and old, and nothing that is open or waits for a sweep.
+    let waits = IntentChange { sweep: Some(over), ..change(ReservationChange::Keep) };
+    assert_eq!(advance(&waits).await, Advanced::Set);
+    ledger.prune(over, over).await.unwrap();
+    assert!(ledger.get(&winner.request).await.unwrap().is_some());
+    assert_eq!(advance(&change(ReservationChange::Release)).await, Advanced::Set);
+    ledger.prune(over, over).await.unwrap();
+    assert_eq!(ledger.get(&winner.request).await.unwrap(), None);
+    assert!(ledger.get(&loser.request).await.unwrap().is_some());
 }
 
 /// Addresses that were released.
@@ -87,7 +209,8 @@ async fn quarantine_suite(quarantine: Arc<dyn QuarantineStore>) {
     quarantine.quarantine(scope, &[host(5), "2001:db8::1".parse().unwrap()], at(10)).await.unwrap();
     let of = async |since: i64| {
         let found = quarantine.quarantined(at(since)).await.unwrap();
-        let mut ours: Vec<_> = found.into_iter().filter(|row| row.0 == scope).map(|row| row.1).collect();
+        let mut ours: Vec<_> =
+            found.into_iter().filter(|row| row.scope == scope).map(|row| row.address).collect();
         ours.sort_unstable();
         ours
     };
@@ -99,6 +222,8 @@ async fn quarantine_suite(quarantine: Arc<dyn QuarantineStore>) {
     );
     quarantine.end_quarantine(at(0)).await.unwrap();
     assert_eq!(of(-1).await.len(), 2);
+    quarantine.lift(scope, &[host(5), host(6)]).await.unwrap();
+    assert_eq!(of(-1).await, ["2001:db8::1".parse::<std::net::IpAddr>().unwrap()]);
 }
 
 async fn observation_suite(observations: Arc<dyn Observations>) {
@@ -134,7 +259,8 @@ async fn observation_suite(observations: Arc<dyn Observations>) {
 }
 
 async fn all_suites(ledger: LedgerHandles) {
-    intent_suite(ledger.intents).await;
+    intent_suite(ledger.intents.clone()).await;
+    reservation_suite(ledger.intents).await;
     quarantine_suite(ledger.quarantine).await;
     observation_suite(ledger.observations).await;
 }
@@ -146,7 +272,7 @@ async fn sqlite_keeps_intents_quarantine_and_observations() {
     all_suites(ledger::open(&settings).await.unwrap()).await;
     // The next server finds what this one has stored.
     let again = ledger::open(&settings).await.unwrap();
-    assert!(!again.intents.pending().await.unwrap().is_empty());
+    assert!(!again.intents.open_intents(1).await.unwrap().is_empty());
 }
 
 #[tokio::test]

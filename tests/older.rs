@@ -51,6 +51,6 @@ async fn without_if_match_a_record_that_has_changed_is_not_overwritten() {
     let read: Vec<leasehold::model::Prefix> = client.by_ids(&[id.as_u64().unwrap()]).await.unwrap();
     netbox.rest("PATCH", &format!("ipam/prefixes/{id}/"), Some(json!({ "description": "by hand" }))).await;
     let draft = PrefixDraft { description: Some("ours".to_owned()), ..PrefixDraft::default() };
-    let refused = client.patch_prefix(read[0].id, &read[0].revision, &draft).await;
+    let refused = client.patch_prefix(read[0].id, &read[0].revision, &draft, None).await;
     assert!(matches!(refused, Err(Error::Changed)), "{refused:?}");
 }

@@ -1,197 +1,205 @@
-//! The allocator: what the commands share. Each command is a file of its own that adds methods to it.
+//! The allocator: what other rooms call. Each command is carried out by the executor; previews and reads are answered from the
+//! cache and the ledger.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
-use jiff::Timestamp;
-use tokio::sync::Mutex;
-use tokio_util::task::TaskTracker;
 
-use super::commands::ParentSelector;
+use super::commands::{
+    AllocateAddresses, AllocatePrefix, AssignAddress, LeaseCommand, ReleaseAddresses, ReleaseCommand,
+};
 use super::error::Error;
-use super::plan::policy::{Policy, Purpose};
-use super::plan::requirement::{self, PolicyContext, SpaceNeeded};
-use super::plan::{Limits, Quarantined};
-use super::plan::{Utilization, utilization};
-use crate::cache::{Batch, Cache, Index, PrefixKey};
-use crate::clock::Clock;
-use crate::ledger::{IntentStore, QuarantineStore};
-use crate::model::{Address, Network, Prefix, VrfScope};
-use crate::netbox::Client;
+use super::executor::Executor;
+use super::operation::{Preparation, Prepared};
+use super::operations::change_lease::current;
+use super::operations::register_lease::recorded;
+use super::operations::{
+    Allocated, AllocatedPrefix, Assigned, Ended, Registered, Released, Renewed, Updated,
+};
+use super::plan::release::selected;
+use super::plan::{Limits, Utilization, utilization};
+use super::ports::UniqueIds;
+use super::recovery::Recovered;
+use crate::cache::{Index, PrefixKey};
+use crate::lease::{EndLease, RegisterLease, RenewLease, UpdateLease};
+use crate::ledger::IntentStore;
+use crate::model::{Address, Network, Prefix, RequestId};
 
-/// How often a command chooses again after another writer took its choice, or sends a write again whose outcome is unknown.
-pub(super) const ATTEMPTS: u32 = 6;
-
-/// Allocates and releases addresses and child prefixes, one command at a time.
+/// Carries out every write to NetBox that a caller asks for, and says what would be written and what was.
 pub struct Allocator {
-    pub(super) client: Client,
-    pub(super) cache: Arc<Cache>,
-    pub(super) intents: Arc<dyn IntentStore>,
-    pub(super) quarantine: Arc<dyn QuarantineStore>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) policy: Policy,
-    /// Held while a command runs. NetBox serialises allocations itself, so parallel writes gain nothing, and two commands that
-    /// choose from one snapshot would choose the same addresses.
-    pub(super) one_at_a_time: Mutex<()>,
-    /// Set once the intents that an earlier server left pending are settled. No command is served before.
-    pub(super) settled: AtomicBool,
-    /// A command runs as a task of its own, so that a caller who hangs up does not cancel it between two writes.
-    tasks: TaskTracker,
+    executor: Arc<Executor>,
 }
 
 impl Allocator {
-    /// An allocator that refuses commands until [`Allocator::settle`] has run once.
-    pub fn new(
-        client: Client,
-        cache: Arc<Cache>,
-        intents: Arc<dyn IntentStore>,
-        quarantine: Arc<dyn QuarantineStore>,
-        clock: Arc<dyn Clock>,
-        policy: Policy,
-    ) -> Self {
-        Self {
-            client,
-            cache,
-            intents,
-            quarantine,
-            clock,
-            policy,
-            one_at_a_time: Mutex::new(()),
-            settled: AtomicBool::new(false),
-            tasks: TaskTracker::new(),
-        }
+    /// An allocator over an executor.
+    pub fn new(executor: Executor) -> Self {
+        Self { executor: Arc::new(executor) }
     }
 
-    /// The intents in the ledger, for methods that show them.
-    pub fn intents(&self) -> &Arc<dyn IntentStore> {
-        &self.intents
+    /// Allocates addresses, all of them or none. `caller` is who called, as far as it is known.
+    pub async fn allocate(&self, command: AllocateAddresses, caller: String) -> Result<Allocated, Error> {
+        self.executor.execute(command, caller).await
     }
 
-    /// Whether the intents that an earlier server left pending are settled.
-    pub fn is_settled(&self) -> bool {
-        self.settled.load(Ordering::Acquire)
+    /// Allocates a child prefix that overlaps no other child, no recorded address and no range.
+    pub async fn allocate_prefix(
+        &self,
+        command: AllocatePrefix,
+        caller: String,
+    ) -> Result<AllocatedPrefix, Error> {
+        self.executor.execute(command, caller).await
     }
 
-    /// Waits for the commands that are running. New commands are still accepted: stop the edge first.
-    pub async fn drain(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+    /// Records one address that the caller names.
+    pub async fn assign(&self, command: AssignAddress, caller: String) -> Result<Assigned, Error> {
+        self.executor.execute(command, caller).await
     }
 
-    /// The addresses in quarantine; none if the caller accepts quarantined addresses.
-    pub(super) async fn quarantined(&self, included: bool) -> Result<Quarantined, Error> {
-        if included || self.policy.quarantine.is_zero() {
-            return Ok(Quarantined::default());
-        }
-        Ok(self.quarantine.quarantined(self.quarantine_cutoff()).await?.into_iter().collect())
+    /// Releases addresses, all of them or none.
+    pub async fn release(&self, command: ReleaseCommand, caller: String) -> Result<Released, Error> {
+        self.executor.execute(command, caller).await
     }
 
-    /// The quarantine of an address is over if it was released by this instant.
-    fn quarantine_cutoff(&self) -> Timestamp {
-        self.clock.now().checked_sub(self.policy.quarantine).unwrap_or(Timestamp::MIN)
+    /// Registers the lease of a prefix, which is created if NetBox does not have it.
+    pub async fn register(&self, command: RegisterLease, caller: String) -> Result<Registered, Error> {
+        self.executor.execute(command, caller).await
+    }
+
+    /// Changes agreed values of a lease.
+    pub async fn update(&self, command: LeaseCommand<UpdateLease>, caller: String) -> Result<Updated, Error> {
+        self.executor.execute(command, caller).await
+    }
+
+    /// Moves the last day of a lease.
+    pub async fn renew(&self, command: LeaseCommand<RenewLease>, caller: String) -> Result<Renewed, Error> {
+        self.executor.execute(command, caller).await
+    }
+
+    /// Ends a lease.
+    pub async fn end_lease(&self, command: LeaseCommand<EndLease>, caller: String) -> Result<Ended, Error> {
+        self.executor.execute(command, caller).await
+    }
+
+    /// The addresses that [`Allocator::allocate`] would choose now. They are not reserved.
+    pub async fn preview(&self, command: &AllocateAddresses) -> Result<(Vec<IpNet>, Arc<Prefix>), Error> {
+        let (parent, chosen) =
+            self.executor.with_context(&Prepared::default(), |context| command.choose(context)).await?;
+        Ok((chosen, parent))
+    }
+
+    /// The network that [`Allocator::allocate_prefix`] would choose now. It is not reserved.
+    pub async fn preview_prefix(&self, command: &AllocatePrefix) -> Result<(Network, Arc<Prefix>), Error> {
+        let (parent, block) =
+            self.executor.with_context(&Prepared::default(), |context| command.choose(context)).await?;
+        Ok((block, parent))
+    }
+
+    /// The address and mask that [`Allocator::assign`] would record now.
+    pub fn preview_assign(&self, command: &AssignAddress) -> Result<IpNet, Error> {
+        Ok(command.choose(&*self.executor.cache.snapshot()?)?.1)
+    }
+
+    /// The records that [`Allocator::release`] would delete now.
+    pub async fn preview_release(&self, selection: &ReleaseAddresses) -> Result<Vec<Address>, Error> {
+        let prepared = match selection {
+            ReleaseAddresses::Allocation(target) => {
+                self.executor.prepare(Preparation::ReadAllocation(target)).await?
+            }
+            ReleaseAddresses::Addresses { .. } => Prepared::default(),
+        };
+        let index = self.executor.cache.snapshot()?;
+        selected(&index, selection, prepared.target.as_ref(), &prepared.target_records)
+    }
+
+    /// The lease that [`Allocator::register`] would record now.
+    pub fn preview_register(&self, command: &RegisterLease) -> Result<Registered, Error> {
+        let recorded = recorded(&*self.executor.cache.snapshot()?, command)?;
+        command.plan(recorded.as_deref())?;
+        let prefix = Arc::new(command.preview(recorded.as_deref()));
+        Ok(Registered { prefix, adopted: recorded.is_some() })
+    }
+
+    /// The lease that [`Allocator::update`] would record now.
+    pub fn preview_update(&self, command: &LeaseCommand<UpdateLease>) -> Result<Updated, Error> {
+        let index = self.executor.cache.snapshot()?;
+        let (prefix, lease) = current(&index, command)?;
+        command.change.draft(prefix, lease)?;
+        Ok(Updated { prefix: Arc::new(command.change.preview(prefix, lease)) })
+    }
+
+    /// The lease that [`Allocator::renew`] would record now.
+    pub fn preview_renew(&self, command: &LeaseCommand<RenewLease>) -> Result<Renewed, Error> {
+        let index = self.executor.cache.snapshot()?;
+        let (prefix, lease) = current(&index, command)?;
+        let after = Prefix { lease: Some(Box::new(command.change.apply(lease)?)), ..Prefix::clone(prefix) };
+        Ok(Renewed { prefix: Arc::new(after), previous_expiry: lease.term.expiry })
+    }
+
+    /// The lease that [`Allocator::end_lease`] would end now.
+    pub fn preview_end(&self, command: &LeaseCommand<EndLease>) -> Result<Ended, Error> {
+        let (before, addresses_in_use) = command.check(&*self.executor.cache.snapshot()?)?;
+        Ok(Ended { before, addresses_in_use })
     }
 
     /// How the addresses of a prefix are used, with the prefix and the snapshot that was counted. No policy is asked.
     pub async fn utilization(&self, key: PrefixKey) -> Result<(Arc<Prefix>, Utilization, Arc<Index>), Error> {
-        let quarantined = self.quarantined(false).await?;
-        let index = self.cache.ready_snapshot()?;
+        let index = self.executor.cache.snapshot()?;
         let prefix = index.resolve(key)?.clone();
-        let used = utilization(&index, &prefix, self.limits(&[], &quarantined, false));
+        let used = self
+            .executor
+            .with_context(&Prepared::default(), |context| {
+                let limits = Limits { reserved: &[], ..context.limits() };
+                Ok(utilization(&index, &prefix, limits))
+            })
+            .await?;
         Ok((prefix, used, index))
     }
 
-    /// Deletes the addresses from the ledger whose quarantine is over.
+    /// The intents in the ledger, for methods that show them.
+    pub fn intents(&self) -> &Arc<dyn IntentStore> {
+        &self.executor.intents
+    }
+
+    /// A snapshot of the cache, for methods that show records.
+    pub(super) fn snapshot(&self) -> Result<Arc<Index>, Error> {
+        Ok(self.executor.cache.snapshot()?)
+    }
+
+    /// The id of a request, for logs of this room.
+    pub(super) fn not_found(request: &RequestId) -> Error {
+        Error::AllocationNotFound { request: request.clone() }
+    }
+
+    /// Settles what servers that are gone left open. A job runs it.
+    pub async fn recover(&self) -> Result<Recovered, Error> {
+        self.executor.recover().await
+    }
+
+    /// Whether NetBox was found to refuse a second record with the same allocation id. Nothing is written before.
+    pub fn serves_writes(&self) -> bool {
+        self.executor.serves()
+    }
+
+    /// Asks NetBox whether it refuses a second record with the same allocation id; an error if it does not. A job runs it.
+    pub async fn check_served(&self) -> Result<(), Error> {
+        match self.executor.check_unique_ids().await? {
+            UniqueIds::Enforced => Ok(()),
+            found => Err(Error::IdsNotUnique { found }),
+        }
+    }
+
+    /// Why no write is served, if NetBox has been asked.
+    pub fn unserved(&self) -> Option<UniqueIds> {
+        self.executor.unserved()
+    }
+
+    /// Deletes the addresses from the ledger whose quarantine is over. A job runs it.
     pub async fn end_quarantine(&self) -> Result<(), Error> {
-        Ok(self.quarantine.end_quarantine(self.quarantine_cutoff()).await?)
+        Ok(self.executor.quarantine.end(self.executor.clock.now()).await?)
     }
 
-    /// Runs a command as a task that outlives its caller.
-    pub(super) async fn detached<T, F>(
-        self: &Arc<Self>,
-        work: impl FnOnce(Arc<Self>) -> F,
-    ) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        self.tasks.spawn(work(self.clone())).await.map_err(|_| Error::TaskLost)?
+    /// Waits for the commands that are queued or running. New ones are refused: stop the edge first.
+    pub async fn drain(&self) {
+        self.executor.drain().await;
     }
-
-    /// What must not be allocated, given a command and what this version of NetBox makes of IP ranges.
-    pub(super) fn limits<'a>(
-        &self,
-        exclude: &'a [Network],
-        quarantined: &'a Quarantined,
-        include_children: bool,
-    ) -> Limits<'a> {
-        let only_populated_ranges = self.client.capabilities().only_populated_ranges_count;
-        Limits { exclude, quarantined, include_children, only_populated_ranges }
-    }
-
-    /// The prefix that a command selects, if the policy allows to allocate from it.
-    pub(super) fn parent(
-        &self,
-        index: &Index,
-        selector: &ParentSelector,
-        needed: SpaceNeeded,
-        limits: Limits<'_>,
-        purpose: Purpose,
-    ) -> Result<Arc<Prefix>, Error> {
-        let context = PolicyContext { policy: &self.policy, purpose, today: self.clock.today() };
-        let key = match selector {
-            ParentSelector::Any(requirement) => {
-                return requirement::choose(index, requirement, needed, limits, context)
-                    .map_err(|why| Error::NothingFits { why });
-            }
-            ParentSelector::Id(id) => PrefixKey::Id(*id),
-            ParentSelector::Prefix(scope, network) => PrefixKey::Network(*scope, *network),
-        };
-        let parent = index.resolve(key)?.clone();
-        let refused = self.policy.refusals(index, &parent, purpose, context.today);
-        if refused.is_empty() { Ok(parent) } else { Err(Error::Refused { network: parent.network, refused }) }
-    }
-
-    /// Checks after a write, where NetBox does not enforce unique addresses, whether another writer recorded one of the same
-    /// addresses with a lower id. Then that writer was first: all our records are deleted and the answer is `None`.
-    pub(super) async fn yield_to_rivals(
-        &self,
-        scope: VrfScope,
-        records: Vec<Address>,
-    ) -> Result<Option<Vec<Address>>, Error> {
-        let enforced = scope
-            .vrf()
-            .and_then(|id| self.cache.read().vrf(id).map(|vrf| vrf.enforce_unique))
-            .unwrap_or(false);
-        if enforced {
-            return Ok(Some(records));
-        }
-        let hosts: Vec<IpAddr> = records.iter().map(Address::host).collect();
-        let recorded = self.client.addresses_at(scope, &hosts).await?;
-        let lost = recorded
-            .iter()
-            .any(|rival| records.iter().any(|ours| ours.host() == rival.host() && rival.id < ours.id));
-        if !lost {
-            return Ok(Some(records));
-        }
-        let ids: Vec<_> = records.iter().map(|record| record.id).collect();
-        self.client.delete_addresses(&ids).await?;
-        let rivals: Vec<Address> = recorded.into_iter().filter(|found| !ids.contains(&found.id)).collect();
-        self.cache.apply(Batch::from(rivals)).await?;
-        Ok(None)
-    }
-
-    /// Reads addresses from NetBox into the cache that the cache took to be free.
-    pub(super) async fn refresh(&self, scope: VrfScope, chosen: &[IpNet]) -> Result<(), Error> {
-        let hosts: Vec<IpAddr> = chosen.iter().map(IpNet::addr).collect();
-        let recorded = self.client.addresses_at(scope, &hosts).await?;
-        Ok(self.cache.apply(Batch::from(recorded)).await?)
-    }
-}
-
-/// An address with the mask of its prefix, as NetBox's `available-ips` gives it.
-pub(super) fn with_mask(address: IpAddr, network: Network) -> IpNet {
-    // The length belongs to a network of the same family, so it always fits.
-    IpNet::new(address, network.length()).unwrap_or_else(|_| IpNet::from(address))
 }

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::plan::policy::Purpose;
+use super::plan::Purpose;
 use super::plan::requirement::Requirement;
-use crate::model::{Network, PrefixId, RequestId, TenantKey, VrfScope};
+use crate::cache::PrefixKey;
+use crate::model::{Network, PrefixId, RequestId, Revision, TenantKey, VrfScope};
 use crate::netbox::{AddressDraft, FieldChange, PrefixDraft};
 
 /// Which prefix to allocate from.
@@ -116,4 +117,26 @@ pub enum ReleaseAddresses {
         /// Whether addresses that Leasehold did not allocate may be released too.
         allow_foreign: bool,
     },
+}
+
+/// A release, with the id of its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseCommand {
+    /// Which addresses to release.
+    pub selection: ReleaseAddresses,
+    /// Not part of the fingerprint.
+    pub request: RequestId,
+}
+
+/// A change of a lease: of which prefix, and what is to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseCommand<T> {
+    /// The prefix that carries the lease.
+    pub key: PrefixKey,
+    /// The change.
+    pub change: T,
+    /// The version of the record that the caller decided on, if it names one. Another version is an error.
+    pub read: Option<Revision>,
+    /// Not part of the fingerprint.
+    pub request: RequestId,
 }

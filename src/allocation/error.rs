@@ -1,10 +1,12 @@
 //! The error that every command of this room returns.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::plan::policy::Refused;
+use super::plan::Refused;
+use super::ports::UniqueIds;
 use crate::model::{Network, RequestId, VrfScope};
-use crate::{cache, ledger, netbox};
+use crate::{cache, lease, ledger, netbox};
 
 /// A command was not carried out.
 ///
@@ -23,13 +25,22 @@ pub enum Error {
     NotReady(#[from] cache::NotReady),
     #[error(transparent)]
     Prefix(#[from] cache::ResolveError),
-    /// Intents that an earlier server left open are settled before the first command.
+    #[error(transparent)]
+    Lease(#[from] lease::Error),
+    /// NetBox does not refuse a second record with the same allocation id, so that a retry could write twice.
+    #[error("no write is served: {}", explain(*found))]
+    IdsNotUnique { found: UniqueIds },
+    /// As many commands wait in the same scope as the server queues.
+    #[error("too many writes are waiting: try again shortly")]
+    Busy,
+    /// Another server, or an earlier call, carries out this very request.
     #[error(
-        "an earlier server left writes open; they are being settled with NetBox first: try again shortly"
+        "request {request} is being carried out by another server: repeat it shortly with the same request id"
     )]
-    Settling,
+    UnderWay { request: RequestId },
     #[error("it is not known whether NetBox wrote request {request}: repeat it with the same request id")]
     Unsettled { request: RequestId },
+    /// Request ids are one namespace: an id belongs to one command with one content.
     #[error("request id {request} was used before, with another request: use a new one")]
     RequestIdReused { request: RequestId },
     /// A newer version of Leasehold wrote the intent, in a form that this version cannot compare with.
@@ -67,6 +78,9 @@ pub enum Error {
         list(addresses)
     )]
     NotAllocatedHere { addresses: Vec<IpAddr> },
+    /// `records` are the ids of the records of each address.
+    #[error("recorded several times, by others: {}; delete the right record in NetBox", shared(records))]
+    SharedAddresses { records: BTreeMap<IpAddr, Vec<u64>> },
     #[error("no allocation with request id {request}")]
     AllocationNotFound { request: RequestId },
     #[error("other writers recorded every address that was chosen: try again")]
@@ -74,6 +88,32 @@ pub enum Error {
     /// The task that carried out the command panicked or was cancelled.
     #[error("the server lost the task of this request: repeat it with the same request id")]
     TaskLost,
+}
+
+impl Error {
+    /// Whether records of the same request could be what stands in the way.
+    pub(super) fn is_of_free_space(&self) -> bool {
+        matches!(
+            self,
+            Self::Full { .. }
+                | Self::NoBlock { .. }
+                | Self::NothingFits { .. }
+                | Self::AddressTaken { .. }
+                | Self::Refused { .. }
+                | Self::Lease(lease::Error::Exists { .. })
+        )
+    }
+}
+
+fn explain(found: UniqueIds) -> &'static str {
+    match found {
+        UniqueIds::Enforced => "NetBox has to be asked again whether allocation ids are unique",
+        UniqueIds::NotEnforced => {
+            "the custom field allocation_id is not unique in NetBox, so a repeated request could be written twice; \
+             run `leasehold setup`"
+        }
+        UniqueIds::Missing => "the custom field allocation_id is missing in NetBox; run `leasehold setup`",
+    }
 }
 
 fn reasons(refused: &[Refused]) -> String {
@@ -86,4 +126,12 @@ fn in_quarantine(count: usize) -> String {
 
 fn list(addresses: &[IpAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn shared(records: &BTreeMap<IpAddr, Vec<u64>>) -> String {
+    let one = |(address, ids): (&IpAddr, &Vec<u64>)| {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        format!("{address} (addresses {})", ids.join(", "))
+    };
+    records.iter().map(one).collect::<Vec<_>>().join("; ")
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::commands::{
     AllocateAddresses, AllocatePrefix, AssignAddress, ParentSelector, RecordText, ReleaseAddresses,
 };
-use super::plan::policy::Purpose;
+use super::plan::Purpose;
 use super::plan::requirement::Requirement;
 use crate::ledger::Fingerprint;
 use crate::model::{Network, VrfScope};
@@ -23,7 +23,8 @@ pub(super) trait Fingerprinted {
     /// The JSON that stands for the command, without its request id.
     fn body(&self) -> String;
 
-    fn fingerprint(&self) -> Fingerprint {
+    /// The digest of the body.
+    fn fingerprint_of_body(&self) -> Fingerprint {
         Fingerprint::version_1(self.body().as_bytes())
     }
 }
@@ -121,7 +122,7 @@ enum OriginV1<'a> {
 }
 
 #[derive(Serialize)]
-enum TableV1 {
+pub(super) enum TableV1 {
     Global,
     Vrf(u64),
 }
@@ -201,11 +202,11 @@ fn purpose(purpose: Purpose) -> Option<&'static str> {
     }
 }
 
-fn texts(networks: &[Network]) -> Vec<String> {
+pub(super) fn texts(networks: &[Network]) -> Vec<String> {
     networks.iter().map(ToString::to_string).collect()
 }
 
-fn json(body: &impl Serialize) -> String {
+pub(super) fn json(body: &impl Serialize) -> String {
     // Structs of strings, numbers and lists always serialise.
     serde_json::to_string(body).unwrap_or_default()
 }
@@ -221,7 +222,11 @@ mod tests {
     fn assert_golden(name: &str, command: &impl Fingerprinted) {
         let golden: Value = serde_json::from_str(GOLDEN).unwrap();
         assert_eq!(command.body(), golden[name]["body"].as_str().unwrap(), "{name}");
-        assert_eq!(command.fingerprint().stored(), golden[name]["sha256"].as_str().unwrap(), "{name}");
+        assert_eq!(
+            command.fingerprint_of_body().stored(),
+            golden[name]["sha256"].as_str().unwrap(),
+            "{name}"
+        );
     }
 
     fn network(text: &str) -> Network {

@@ -1,50 +1,55 @@
-//! Allocates and releases addresses and child prefixes. **Writing the record in NetBox is the allocation.**
+//! Every write to NetBox that a caller asks for: addresses and child prefixes are allocated, assigned and released, leases are
+//! registered, changed, renewed and ended. **Writing the record in NetBox is the allocation.**
 //!
-//! The [`Allocator`] carries out every command along the same steps: its intent is stored in the ledger; NetBox is asked to
-//! write records that carry the request id as their `allocation_id`, which is unique in NetBox; the records are put into the
-//! cache; the intent is settled; and only then the caller gets an answer. If a crash, a timeout or a broken connection leaves
-//! the outcome of a write open, NetBox's records decide (`settle`): NetBox either has records with that `allocation_id` or has
-//! none, and it refuses a write that arrives a second time.
+//! A command is a value (`commands`) with a fingerprint, by which a retry of its request id is told from another request.
+//! What it plans, and how its traces in NetBox are recognised, is in a file of its own under `operations`; what space is free
+//! and which prefix may be used is decided in [`plan`]. All of that is pure. [`protocol`] is the state machine that every write steps
+//! through, also pure. The [`Executor`] alone does I/O: it queues commands (`queue`), stores their intents and sends (`sending`),
+//! asks, verifies and stores the outcome (`settling`), and goes on with what a server that is gone left open (`recovery`). It
+//! knows NetBox and the cache by the traits in [`ports`], so that a simulation can stand in for both.
+//! [`Allocator`] is what other rooms call.
 //!
-//! `allocator` holds what the commands share, `intents` the steps around a write; `addresses`, `prefixes`, `assign` and
-//! `release` each hold one command. Policy is pure and apart, in [`plan`].
-//! `fingerprint` fixes the bytes by which a retry is recognised.
-//!
-//! NetBox's own `available-ips` allocates addresses inside child prefixes too, so it is used only for a prefix that has none
-//! and where nothing is excluded. Otherwise the addresses are chosen here, and a record that another writer made at the same
-//! moment is found by a read after the write; if it was first, our records are deleted again.
-//!
-//! Released addresses are in quarantine for a configured time before they are allocated again.
+//! Addresses and blocks are chosen here and not by NetBox's `available-ips`, which allocates inside child prefixes too. What NetBox
+//! does not check itself (a child prefix that appeared meanwhile, a second record of the same address) is verified after each
+//! write; anybody else's record wins, and ours are deleted again. Among the servers of one ledger a range is reserved there before
+//! it is written. Released addresses are in quarantine for a configured time.
 //!
 //! # Error handling
 //!
-//! After [`Error::Unsettled`] and [`Error::TaskLost`] NetBox may hold records of the command; repeating it with the same request
-//! id settles that. After every other error NetBox holds none.
+//! After [`Error::Unsettled`], [`Error::UnderWay`] and [`Error::TaskLost`] NetBox may hold records of the command; repeating it
+//! with the same request id settles that. After every other error NetBox holds none. docs/allocation.md explains the protocol.
 
-mod addresses;
+mod adapters;
 mod allocator;
-mod assign;
+mod catch_up;
 mod commands;
 mod error;
+mod executor;
 mod fingerprint;
-mod intents;
+mod lease_fingerprint;
+mod operation;
+mod operations;
 pub mod plan;
 pub mod ports;
-mod prefixes;
-mod release;
+pub mod protocol;
+mod queue;
+mod recovery;
+mod run;
 mod search;
-mod settle;
+mod sending;
+mod settling;
+mod traces;
 
-pub use addresses::Allocated;
 pub use allocator::Allocator;
-pub use assign::Assigned;
 pub use commands::{
-    AllocateAddresses, AllocatePrefix, AssignAddress, ParentSelector, RecordText, ReleaseAddresses,
+    AllocateAddresses, AllocatePrefix, AssignAddress, LeaseCommand, ParentSelector, RecordText,
+    ReleaseAddresses, ReleaseCommand,
 };
 pub use error::Error;
+pub use executor::{Executor, ExecutorParts, Jitter};
+pub use operations::{Allocated, AllocatedPrefix, Assigned, Ended, Registered, Released, Renewed, Updated};
 pub use plan::{Policy, Purpose, Utilization, utilization};
-pub use prefixes::AllocatedPrefix;
-pub use release::Released;
+pub use recovery::Recovered;
 pub use search::{
     Allocation, AllocationFilter, AllocationKind, AllocationPage, AllocationPosition, AllocationState,
 };

@@ -8,7 +8,7 @@ use super::allocator::Allocator;
 use super::error::Error;
 use crate::cache::Index;
 use crate::ledger::{Intent, IntentKind, IntentSelection, IntentState, ListIntents};
-use crate::model::{Address, Prefix, PrefixId, RequestId};
+use crate::model::{Address, AddressId, Prefix, PrefixId, RequestId};
 
 /// Intents that one page examines at most. It bounds the cost of a page whose filter matches few allocations; the page is then short,
 /// and its position is that of the last intent examined.
@@ -80,12 +80,12 @@ impl Allocator {
     /// The allocation of a request id, with the snapshot that its records come from. The ledger knows it, or, if another ledger
     /// began it, its records in NetBox do.
     pub async fn find(&self, request: &RequestId) -> Result<(Allocation, Arc<Index>), Error> {
-        let intent = self.intents.get(request).await?;
-        let index = self.cache.ready_snapshot()?;
+        let intent = self.intents().get(request).await?;
+        let index = self.snapshot()?;
         let begun = intent.and_then(|intent| of_intent(&index, &intent));
         match begun.or_else(|| of_records(&index, request)) {
             Some(allocation) => Ok((allocation, index)),
-            None => Err(Error::AllocationNotFound { request: request.clone() }),
+            None => Err(Self::not_found(request)),
         }
     }
 
@@ -102,8 +102,8 @@ impl Allocator {
             let limit = if filter.state.is_none() { size.saturating_add(1) } else { READ_AT_ONCE };
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
             let list = ListIntents { selection: filter.selection(), after: next.clone(), limit };
-            let intents = self.intents.list(&list).await?;
-            let index = self.cache.ready_snapshot()?;
+            let intents = self.intents().list(&list).await?;
+            let index = self.snapshot()?;
             let exhausted = intents.len() < usize::try_from(limit).unwrap_or(usize::MAX);
             for intent in intents {
                 if allocations.len() == size || examined == MAX_EXAMINED {
@@ -147,11 +147,15 @@ fn of_intent(index: &Index, intent: &Intent) -> Option<Allocation> {
         IntentKind::Addresses => AllocationKind::Addresses,
         IntentKind::Prefix => AllocationKind::Prefix,
         IntentKind::Assignment => AllocationKind::Assignment,
-        IntentKind::Release => return None,
+        IntentKind::Release
+        | IntentKind::RegisterLease
+        | IntentKind::UpdateLease
+        | IntentKind::RenewLease
+        | IntentKind::EndLease => return None,
     };
-    let (addresses, prefix) = index.allocated(&intent.request);
+    let (addresses, prefix) = records_of(index, intent);
     let recorded = addresses.len() + usize::from(prefix.is_some());
-    let state = match intent.state {
+    let state = match intent.step.state() {
         IntentState::Pending => AllocationState::Pending,
         // NetBox carried out a write that was given up: what NetBox records counts.
         IntentState::Failed if recorded > 0 => AllocationState::Done,
@@ -164,10 +168,25 @@ fn of_intent(index: &Index, intent: &Intent) -> Option<Allocation> {
         kind,
         state,
         parent: intent.parent,
-        addresses: addresses.into_iter().cloned().collect(),
-        prefix: prefix.cloned(),
+        addresses,
+        prefix,
         times: Some((intent.created, intent.updated)),
     })
+}
+
+/// The records of an allocation: those that the ledger knows by their ids, since people edit the rest of a record, and those that
+/// carry its allocation ids while the ledger does not know them yet.
+fn records_of(index: &Index, intent: &Intent) -> (Vec<Arc<Address>>, Option<Arc<Prefix>>) {
+    let made = &intent.detail.made;
+    if made.is_empty() {
+        let (addresses, prefix) = index.allocated(&intent.request);
+        return (addresses.into_iter().cloned().collect(), prefix.cloned());
+    }
+    if intent.kind == IntentKind::Prefix {
+        let prefix = made.first().and_then(|id| index.prefix(PrefixId(*id)));
+        return (Vec::new(), prefix.cloned());
+    }
+    (made.iter().filter_map(|id| index.address(AddressId(*id)).cloned()).collect(), None)
 }
 
 /// The allocation that only NetBox's records know of: of another ledger, or of one that was lost. Records do not say whether an

@@ -41,6 +41,12 @@ pub(crate) struct EmulateArgs {
     /// Percentage of answers that end in the middle
     #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     cut: u8,
+    /// Percentage of writes whose connection is cut at once, and that are committed later
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    late: u8,
+    /// How much later, in milliseconds
+    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    late_by_ms: u64,
 }
 
 pub(crate) async fn run(args: EmulateArgs, clock: Arc<dyn Clock>) -> CommandResult {
@@ -53,6 +59,8 @@ pub(crate) async fn run(args: EmulateArgs, clock: Arc<dyn Clock>) -> CommandResu
         throttle: args.throttle,
         drop_after_commit: args.drop_after_commit,
         cut: args.cut,
+        late: args.late,
+        late_by: Duration::from_millis(args.late_by_ms),
     });
     let listening = emulator.listen(args.listen).await?;
     let url = listening.url();

@@ -11,6 +11,7 @@ use crate::model::{Reputation, RoaStatus};
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AllocationSection {
     require_in_force: bool,
+    refuse_statuses: Vec<String>,
     min_days_left: i32,
     refuse_roa: Vec<String>,
     refuse_reputation: Vec<String>,
@@ -24,6 +25,7 @@ impl Default for AllocationSection {
         let policy = Policy::default();
         Self {
             require_in_force: policy.in_force,
+            refuse_statuses: policy.refuse_statuses.into_iter().collect(),
             min_days_left: policy.min_days_left,
             refuse_roa: policy.refuse_roa.iter().map(ToString::to_string).collect(),
             refuse_reputation: policy.refuse_reputation.iter().map(ToString::to_string).collect(),
@@ -38,6 +40,7 @@ impl AllocationSection {
     pub(super) fn check(&self, problems: &mut Problems) -> Policy {
         Policy {
             in_force: self.require_in_force,
+            refuse_statuses: self.refuse_statuses.iter().cloned().collect(),
             min_days_left: days_left("allocation.min_days_left", self.min_days_left, problems),
             refuse_roa: choices::<RoaStatus>("allocation.refuse_roa", &self.refuse_roa, problems),
             refuse_reputation: choices::<Reputation>(

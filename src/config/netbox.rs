@@ -20,6 +20,7 @@ pub(super) struct NetBoxSection {
     ca_file: Option<PathBuf>,
     read_timeout_seconds: u64,
     write_timeout_seconds: u64,
+    request_limit_seconds: u64,
     parallel_requests: usize,
     page_size: u32,
     /// The names of Leasehold's custom fields in this NetBox, by their default names.
@@ -35,6 +36,7 @@ impl Default for NetBoxSection {
             ca_file: None,
             read_timeout_seconds: 30,
             write_timeout_seconds: 60,
+            request_limit_seconds: 120,
             parallel_requests: 4,
             page_size: 1000,
             fields: BTreeMap::new(),
@@ -56,6 +58,8 @@ impl NetBoxSection {
             seconds("netbox.read_timeout_seconds", self.read_timeout_seconds, 1..=3600, problems);
         let write_timeout =
             seconds("netbox.write_timeout_seconds", self.write_timeout_seconds, 1..=3600, problems);
+        let request_limit =
+            seconds("netbox.request_limit_seconds", self.request_limit_seconds, 1..=3600, problems);
         let parallel = in_range("netbox.parallel_requests", self.parallel_requests, 1..=64, problems);
         let page_size = in_range("netbox.page_size", self.page_size, 1..=100_000, problems);
         let fields = self.field_names(problems);
@@ -63,6 +67,7 @@ impl NetBoxSection {
             ca_file: self.ca_file.clone(),
             read_timeout,
             write_timeout,
+            request_limit,
             parallel: NonZeroUsize::new(parallel)?,
             page_size: NonZeroU32::new(page_size)?,
             fields: fields?,

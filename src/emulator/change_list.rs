@@ -35,6 +35,8 @@ struct ChangeFilter<'a> {
     reprs: Vec<&'a str>,
     repr_starts: Vec<&'a str>,
     time_after: Option<Timestamp>,
+    /// Text that the name of the record or the message contains, in whatever case.
+    search: Option<&'a str>,
 }
 
 impl<'a> ChangeFilter<'a> {
@@ -51,6 +53,7 @@ impl<'a> ChangeFilter<'a> {
             reprs: every(query, "object_repr"),
             repr_starts: every(query, "object_repr__isw"),
             time_after,
+            search: first(query, "q"),
         })
     }
 
@@ -64,5 +67,9 @@ impl<'a> ChangeFilter<'a> {
             && any_of(&self.reprs, &|value| entry.object_repr == value)
             && any_of(&self.repr_starts, &|value| repr.starts_with(&value.to_lowercase()))
             && self.time_after.is_none_or(|after| entry.time >= after)
+            && self.search.is_none_or(|text| {
+                let text = text.to_lowercase();
+                repr.contains(&text) || entry.message.to_lowercase().contains(&text)
+            })
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct LoggedChange {
     pub(super) kind: RecordKind,
     pub(super) object_id: u64,
     pub(super) object_repr: String,
+    /// The `changelog_message` of the request; empty for none.
+    pub(super) message: String,
     /// The record before and after, in the change log's own format; null where there is none.
     pub(super) before: Value,
     pub(super) after: Value,

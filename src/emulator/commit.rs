@@ -104,6 +104,7 @@ fn log_change(
         kind,
         object_id,
         object_repr: repr.unwrap_or_default(),
+        message: state.message.clone(),
         before,
         after,
     });

@@ -15,6 +15,10 @@ pub struct Faults {
     pub drop_after_commit: u8,
     /// Answers whose body ends in the middle.
     pub cut: u8,
+    /// Writes whose connection is cut at once, and that are committed later, as a busy worker does whose client is gone.
+    pub late: u8,
+    /// How much later.
+    pub late_by: Duration,
 }
 
 /// The faults that one request meets.
@@ -25,12 +29,13 @@ pub(super) struct DrawnFaults {
     pub(super) throttle: bool,
     pub(super) drop_after_commit: bool,
     pub(super) cut: bool,
+    pub(super) late: Option<Duration>,
 }
 
 impl Faults {
     /// Decides at random which faults one request meets.
     pub(super) fn draw(&self) -> DrawnFaults {
-        // Each of the four draws uses 20 of the 128 random bits.
+        // Each of the five draws uses 20 of the 128 random bits.
         let mut random = uuid::Uuid::new_v4().as_u128();
         let mut hit = |percent: u8| {
             let drawn = random % 100;
@@ -43,6 +48,7 @@ impl Faults {
             throttle: hit(self.throttle),
             drop_after_commit: hit(self.drop_after_commit),
             cut: hit(self.cut),
+            late: hit(self.late).then_some(self.late_by),
         }
     }
 }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::answer::{RestAnswer, RestRequest};
+use super::faults::DrawnFaults;
 use super::language;
 use super::routes;
 use super::shared::SharedEmulator;
@@ -21,15 +22,41 @@ pub(super) fn router(shared: Arc<SharedEmulator>) -> Router {
     Router::new().fallback(serve).with_state(shared)
 }
 
+/// Carries a request out, whether or not its client waits for the answer: like gunicorn, which does not notice that a client is
+/// gone before it sends.
 async fn serve(
+    state: State<Arc<SharedEmulator>>,
+    method: Method,
+    uri: Uri,
+    query: Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let faults = state.draw_faults();
+    let writes = !matches!(method, Method::GET | Method::OPTIONS);
+    let late = faults.late.filter(|_| writes);
+    let carried_out = tokio::spawn(async move {
+        if let Some(late) = late {
+            tokio::time::sleep(late).await;
+        }
+        carry_out(state, faults, method, uri, query, headers, body).await
+    });
+    if late.is_some() {
+        return broken_off(StatusCode::CREATED, Bytes::new());
+    }
+    // A task ends without an answer only if it panics, which is a defect of the emulator.
+    carried_out.await.unwrap_or_else(|_| (StatusCode::BAD_GATEWAY, "the emulator failed").into_response())
+}
+
+async fn carry_out(
     State(shared): State<Arc<SharedEmulator>>,
+    faults: DrawnFaults,
     method: Method,
     uri: Uri,
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let faults = shared.draw_faults();
     if !faults.delay.is_zero() {
         tokio::time::sleep(faults.delay).await;
     }

@@ -137,7 +137,7 @@ pub(super) fn change(entry: &LoggedChange) -> Value {
         "id": entry.id, "time": instant(entry.time), "user_name": "emulator", "request_id": entry.request_id,
         "action": { "value": entry.action, "label": format!("{}d", label(entry.action)) },
         "changed_object_type": entry.kind.object_type(), "changed_object_id": entry.object_id,
-        "object_repr": entry.object_repr, "message": "", "prechange_data": data(&entry.before),
+        "object_repr": entry.object_repr, "message": entry.message, "prechange_data": data(&entry.before),
         "postchange_data": data(&entry.after),
     })
 }

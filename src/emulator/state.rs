@@ -23,6 +23,8 @@ pub(super) struct EmulatorState {
     /// The record that has a value of a unique custom field, by kind, field and value.
     unique: HashMap<(RecordKind, String, String), u64>,
     pub(super) change_log: ChangeLog,
+    /// The `changelog_message` of the request that is being carried out.
+    pub(super) message: String,
     clock: Arc<dyn Clock>,
     last_time: Option<Timestamp>,
     /// Behave as version 4.5 where that differs.
@@ -39,6 +41,7 @@ impl EmulatorState {
             by_net: HashMap::new(),
             unique: HashMap::new(),
             change_log: ChangeLog::default(),
+            message: String::new(),
             clock,
             last_time: None,
             older: false,

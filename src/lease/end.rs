@@ -1,7 +1,7 @@
 //! EndLease: whether it is allowed, and what to write. Pure.
 
 use super::error::Error;
-use crate::model::Network;
+use crate::model::{Network, Prefix};
 use crate::netbox::{FieldChange, PrefixDraft};
 
 /// End a lease: the prefix loses its lease and becomes deprecated, or is deleted.
@@ -23,6 +23,11 @@ impl EndLease {
             return Err(Error::HasChildren { network, count: children });
         }
         Ok(())
+    }
+
+    /// The record as it will be if the prefix is kept.
+    pub fn preview(self, prefix: &Prefix) -> Prefix {
+        Prefix { status: "deprecated".to_owned(), lease: None, ..prefix.clone() }
     }
 
     /// What is written if the prefix is kept: no lease, and the status `deprecated`, so that nobody announces it by mistake.

@@ -2,20 +2,14 @@
 
 use jiff::civil::Date;
 
+use crate::cache;
 use crate::model::{Network, TermError, VrfScope};
-use crate::{cache, netbox};
 
 /// A lease was not registered, found, changed, renewed or ended.
 ///
-/// After [`Error::Changed`] the caller reads the lease and decides again. After [`Error::NetBox`] with an unknown outcome, and
-/// after [`Error::Cache`], NetBox may have the change: the caller repeats the call, which writes nothing twice. After every other
-/// error nothing was written.
+/// After [`Error::Changed`] the caller reads the lease and decides again. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error(transparent)]
-    NetBox(#[from] netbox::Error),
-    #[error(transparent)]
-    Cache(#[from] cache::Error),
     #[error(transparent)]
     NotReady(#[from] cache::NotReady),
     #[error(transparent)]

@@ -1,9 +1,8 @@
 //! The ledger: what NetBox cannot hold. It is durable before an answer leaves the server.
 //!
-//! - [`IntentStore`] keeps the writes that were begun. An [`Intent`] is stored as *pending*, then NetBox is asked to write, then
-//!   the intent becomes *done* or *failed*. An intent that is pending when a server starts was begun by a server that died in
-//!   between; what NetBox holds decides how it ended. The caller's request id is the primary key, so that of two callers with
-//!   the same id only one begins.
+//! - [`IntentStore`] keeps the writes that were begun, with the step of the write protocol that each has reached and the space that
+//!   it has reserved. The caller's request id is the primary key, so that of two callers with the same id only one begins. Each
+//!   step is stored by compare-and-set on the [`Claim`]: who has taken an intent over is the only one who can store anything.
 //! - [`QuarantineStore`] keeps the addresses that were released, until they may be allocated again.
 //! - [`Journal`] keeps the event log, in one sequence without holes. A change that two replicas see, or that one server sees
 //!   twice, becomes one event.
@@ -47,10 +46,14 @@ mod sql_values;
 
 pub use error::Error;
 pub use fingerprint::Fingerprint;
-pub use intent::{Begun, Detail, Intent, IntentKind, IntentSelection, IntentState, IntentStore, ListIntents};
+pub use intent::{
+    Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentKind, IntentSelection, IntentState,
+    IntentStep, IntentStore, ListIntents, Owner, Reservation, ReservationChange, ReservationHold,
+    ReservedRange,
+};
 pub use journal::{Journal, LogExtent, LogWalk, Retention, TermMarkKey};
 pub use observation::{Observation, ObservationKind, Observations};
 pub use open::{LedgerHandles, open};
 pub use outbox::{Delivery, DeliveryOutcome, DeliveryState, FailedAttempt, ListDeliveries, Outbox};
-pub use quarantine::QuarantineStore;
+pub use quarantine::{QuarantineStore, QuarantinedAddress};
 pub use settings::LedgerSettings;

@@ -16,9 +16,14 @@ use super::request::ApiRequest;
 /// Parts of the texts of a 403 that blame the token itself.
 const TOKEN_REFUSED: [&str; 5] =
     ["invalid", "credentials", "token disabled", "token expired", "user inactive"];
-/// Parts of the texts of a 400 that say that a unique value exists already: "Duplicate IP address found in …",
-/// "Duplicate prefix found in …", "Custom field 'allocation_id' must have a unique value."
-const DUPLICATE: [&str; 2] = ["duplicate", "unique"];
+/// How NetBox begins the text of a 400 about an address or a prefix that its scope holds already. Texts of others' validators
+/// may speak of duplicates too, so the beginning counts, and not a word.
+const DUPLICATE_ADDRESS: &str = "Duplicate IP address found in ";
+const DUPLICATE_PREFIX: &str = "Duplicate prefix found in ";
+/// Part of the text of a 500 in maintenance mode.
+const MAINTENANCE: &str = "maintenance mode";
+/// The exception by which NetBox refuses a request that its API views do not turn into a 400.
+const ABORT_REQUEST: &str = "AbortRequest";
 /// Parts of the texts of a 400 that say that a custom field does not exist: "Custom field 'x' does not exist for this
 /// object type." (NetBox 4.7) and "Unknown field name 'x' in custom field data." (older).
 const CUSTOM_FIELD_UNKNOWN: [&str; 2] = ["does not exist for this object type", "unknown field name"];
@@ -30,9 +35,15 @@ pub(super) fn interpret(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
+    allocation_id_field: &str,
 ) -> NetBoxResult<Value> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let retry_after = || header(RETRY_AFTER)?.parse().ok().map(Duration::from_secs);
+    if status == StatusCode::INTERNAL_SERVER_ERROR
+        && let Some(error) = crashed(body)
+    {
+        return Err(error);
+    }
     if status.is_server_error() {
         return Err(Error::Failing { status: status.as_u16(), retry_after: retry_after() });
     }
@@ -68,7 +79,21 @@ pub(super) fn interpret(
         StatusCode::CONFLICT if request.method == Method::DELETE => Error::HasDependents { detail: detail() },
         StatusCode::CONFLICT => Error::InsufficientSpace { detail: detail() },
         StatusCode::PRECONDITION_FAILED => Error::Changed,
-        _ => refused(problems(&json)),
+        _ => refused(problems(&json), allocation_id_field),
+    })
+}
+
+/// The error of a 500 that NetBox's own code answered: a JSON object with the name of an exception. A proxy's 500 has none.
+fn crashed(body: &[u8]) -> Option<Error> {
+    let json: Value = serde_json::from_slice(body).ok()?;
+    let exception = json.get("exception")?.as_str()?.to_owned();
+    let detail = json.get("error").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(if exception == ABORT_REQUEST {
+        Error::Aborted { detail }
+    } else if contains_any(&detail, &[MAINTENANCE]) {
+        Error::Maintenance { detail }
+    } else {
+        Error::Crashed { exception, detail }
     })
 }
 
@@ -81,14 +106,18 @@ fn forbidden(request: &ApiRequest<'_>, detail: String) -> Error {
     }
 }
 
-/// The kind of a 400, from the texts of its field errors.
-fn refused(problems: Vec<FieldProblem>) -> Error {
-    let says = |signs: &[&str]| problems.iter().any(|problem| contains_any(&problem.message, signs));
-    // First, because this text quotes the name of the field, which may contain a sign of a duplicate.
-    if says(&CUSTOM_FIELD_UNKNOWN) {
+/// The kind of a 400, from NetBox's own texts. Everything else is somebody's refusal and reaches the caller in their words.
+fn refused(problems: Vec<FieldProblem>, allocation_id_field: &str) -> Error {
+    let begins = |text: &str| problems.iter().any(|problem| problem.message.starts_with(text));
+    let taken = format!("Custom field '{allocation_id_field}' must have a unique value.");
+    if problems.iter().any(|problem| contains_any(&problem.message, &CUSTOM_FIELD_UNKNOWN)) {
         Error::UnknownCustomField { problems }
-    } else if says(&DUPLICATE) {
-        Error::Duplicate { problems }
+    } else if begins(&taken) {
+        Error::AllocationIdTaken { problems }
+    } else if begins(DUPLICATE_ADDRESS) {
+        Error::DuplicateAddress { problems }
+    } else if begins(DUPLICATE_PREFIX) {
+        Error::DuplicatePrefix { problems }
     } else {
         Error::Invalid { problems }
     }
@@ -176,17 +205,38 @@ mod tests {
     }
 
     #[test]
-    fn a_400_becomes_a_duplicate_an_unknown_custom_field_or_an_invalid_value() {
-        let kind = |json: &Value| refused(problems(json));
+    fn a_400_is_told_by_netbox_s_own_texts_and_never_by_a_word() {
+        let kind = |json: &Value| refused(problems(json), "allocation_id");
         let taken = json!({"address": ["Duplicate IP address found in VRF blue: 203.0.113.5/24"]});
-        assert!(matches!(kind(&taken), Error::Duplicate { .. }));
+        assert!(matches!(kind(&taken), Error::DuplicateAddress { .. }));
+        let taken = json!({"prefix": ["Duplicate prefix found in global table: 203.0.113.0/24"]});
+        assert!(matches!(kind(&taken), Error::DuplicatePrefix { .. }));
         let taken = json!([{}, {"__all__": ["Custom field 'allocation_id' must have a unique value."]}]);
-        assert!(matches!(kind(&taken), Error::Duplicate { .. }));
+        assert!(matches!(kind(&taken), Error::AllocationIdTaken { .. }));
+        // Other people's rules, which speak of uniqueness too.
+        let other = json!({"__all__": ["Custom field 'server_id' must have a unique value."]});
+        assert!(matches!(kind(&other), Error::Invalid { .. }));
+        let other =
+            json!({"dns_name": ["House rule: a name must be unique, and another address bears web.example"]});
+        assert!(matches!(kind(&other), Error::Invalid { .. }));
         let unknown =
             json!({"custom_fields": {"nope": "Custom field 'nope' does not exist for this object type."}});
         assert!(matches!(kind(&unknown), Error::UnknownCustomField { .. }));
         let unknown = json!({"__all__": ["Unknown field name 'nope' in custom field data."]});
         assert!(matches!(kind(&unknown), Error::UnknownCustomField { .. }));
         assert!(matches!(kind(&json!({"status": ["x is not a valid choice."]})), Error::Invalid { .. }));
+    }
+
+    #[test]
+    fn a_500_of_netbox_itself_is_told_from_a_proxy_s() {
+        let of = |json: &Value| crashed(json.to_string().as_bytes());
+        let aborted = json!({"error": "Tag devices-only cannot be assigned to ipaddress objects.", "exception": "AbortRequest"});
+        assert!(matches!(of(&aborted), Some(Error::Aborted { .. })));
+        let maintenance = json!({"error": "NetBox is currently operating in maintenance mode and is unable to perform write operations.", "exception": "InternalError"});
+        assert!(matches!(of(&maintenance), Some(Error::Maintenance { .. })));
+        let crash = json!({"error": "\\u0000 cannot be converted to text.", "exception": "DataError"});
+        assert!(matches!(of(&crash), Some(Error::Crashed { .. })));
+        assert!(crashed(b"<html>502</html>").is_none());
+        assert!(of(&json!({"detail": "a proxy's own JSON"})).is_none());
     }
 }

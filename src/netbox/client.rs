@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde_json::Value;
 use url::Url;
@@ -20,6 +21,7 @@ pub struct Client {
     fields: FieldNames,
     page_size: NonZeroU32,
     parallel: NonZeroUsize,
+    request_limit: Duration,
     /// Written once, by the first [`Client::connect`] that succeeds; all clones see it.
     version: Arc<OnceLock<Version>>,
 }
@@ -32,6 +34,7 @@ impl Client {
             fields: settings.fields.clone(),
             page_size: settings.page_size,
             parallel: settings.parallel,
+            request_limit: settings.request_limit,
             version: Arc::default(),
         })
     }
@@ -71,6 +74,11 @@ impl Client {
     /// The names of Leasehold's custom fields in this NetBox.
     pub fn fields(&self) -> &FieldNames {
         &self.fields
+    }
+
+    /// How long NetBox may still work on a request whose client is gone.
+    pub fn request_limit(&self) -> Duration {
+        self.request_limit
     }
 
     /// How many pages a full pass requests at the same time.

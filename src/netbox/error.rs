@@ -14,6 +14,8 @@ pub type NetBoxResult<T> = Result<T, Error>;
 pub enum Certainty {
     /// NetBox refused the write, or never received it.
     NotDone,
+    /// NetBox itself answered that it failed: the request is over, and the record tells whether it was committed.
+    Ended,
     /// NetBox may have committed the write; only a later read of the record can tell.
     Unknown,
 }
@@ -51,6 +53,15 @@ pub enum Error {
     /// NetBox, or a proxy in front of it, answered 5xx.
     #[error("NetBox answered {status}")]
     Failing { status: u16, retry_after: Option<Duration> },
+    /// NetBox itself answered 500, with the name of an exception. Nothing of the request is under way any more.
+    #[error("NetBox failed: {detail}")]
+    Crashed { exception: String, detail: String },
+    /// 500 with an exception by which NetBox refuses a request (AbortRequest). It is rolled back, and will be refused again.
+    #[error("NetBox refused the record: {detail}")]
+    Aborted { detail: String },
+    /// 500: NetBox is in maintenance mode and refuses every write.
+    #[error("NetBox is in maintenance mode: {detail}")]
+    Maintenance { detail: String },
     /// NetBox, or a proxy in front of it, answered 429.
     #[error("NetBox asks for fewer requests")]
     Throttled { retry_after: Option<Duration> },
@@ -77,9 +88,15 @@ pub enum Error {
     /// 412, or the same found by comparing `last_updated`: somebody changed the record since it was read.
     #[error("the record changed in NetBox since it was read")]
     Changed,
-    /// 400: a value that must be unique exists already (an address, a prefix, or an `allocation_id`).
+    /// 400: the scope enforces unique addresses, and holds one of them already.
     #[error("NetBox refused the record: {}", join(.problems))]
-    Duplicate { problems: Vec<FieldProblem> },
+    DuplicateAddress { problems: Vec<FieldProblem> },
+    /// 400: the scope enforces unique prefixes, and holds this one already.
+    #[error("NetBox refused the record: {}", join(.problems))]
+    DuplicatePrefix { problems: Vec<FieldProblem> },
+    /// 400: a record with one of these allocation ids exists already.
+    #[error("NetBox refused the record: {}", join(.problems))]
+    AllocationIdTaken { problems: Vec<FieldProblem> },
     /// 400: a custom field of the request does not exist in this NetBox. `leasehold setup` creates it.
     #[error("NetBox refused the record: {}", join(.problems))]
     UnknownCustomField { problems: Vec<FieldProblem> },
@@ -106,6 +123,8 @@ impl Error {
             | Self::Interrupted { .. }
             | Self::TimedOut { .. }
             | Self::Failing { .. }
+            | Self::Crashed { .. }
+            | Self::Maintenance { .. }
             | Self::Throttled { .. } => true,
             Self::NotNetBox { .. }
             | Self::Unauthenticated { .. }
@@ -114,7 +133,10 @@ impl Error {
             | Self::InsufficientSpace { .. }
             | Self::HasDependents { .. }
             | Self::Changed
-            | Self::Duplicate { .. }
+            | Self::DuplicateAddress { .. }
+            | Self::DuplicatePrefix { .. }
+            | Self::AllocationIdTaken { .. }
+            | Self::Aborted { .. }
             | Self::UnknownCustomField { .. }
             | Self::Invalid { .. }
             | Self::UnsupportedVersion { .. }
@@ -129,6 +151,7 @@ impl Error {
             | Self::TimedOut { .. }
             | Self::Failing { .. }
             | Self::Malformed { .. } => Certainty::Unknown,
+            Self::Crashed { .. } => Certainty::Ended,
             Self::Unreachable { .. }
             | Self::Throttled { .. }
             | Self::NotNetBox { .. }
@@ -138,7 +161,11 @@ impl Error {
             | Self::InsufficientSpace { .. }
             | Self::HasDependents { .. }
             | Self::Changed
-            | Self::Duplicate { .. }
+            | Self::DuplicateAddress { .. }
+            | Self::DuplicatePrefix { .. }
+            | Self::AllocationIdTaken { .. }
+            | Self::Aborted { .. }
+            | Self::Maintenance { .. }
             | Self::UnknownCustomField { .. }
             | Self::Invalid { .. }
             | Self::UnsupportedVersion { .. } => Certainty::NotDone,
@@ -156,6 +183,14 @@ impl Error {
     /// Whether NetBox found fault with the content of the request (any 400). In a list request one record can be the
     /// cause, so the others may succeed when they are sent without it.
     pub fn is_content_refused(&self) -> bool {
-        matches!(self, Self::Duplicate { .. } | Self::UnknownCustomField { .. } | Self::Invalid { .. })
+        matches!(
+            self,
+            Self::DuplicateAddress { .. }
+                | Self::DuplicatePrefix { .. }
+                | Self::AllocationIdTaken { .. }
+                | Self::Aborted { .. }
+                | Self::UnknownCustomField { .. }
+                | Self::Invalid { .. }
+        )
     }
 }

@@ -128,6 +128,30 @@ impl Client {
         entries.into_iter().map(|(id, entry)| change_data(id, &entry, &mentioned, self.fields())).collect()
     }
 
+    /// The changes of prefixes and of addresses among the entries that a query finds and that `wanted` accepts.
+    pub(super) async fn changes_searched<P: NetBoxRecord, A: NetBoxRecord>(
+        &self,
+        query: &[QueryParameter<'_>],
+        wanted: impl Fn(&Value) -> bool,
+    ) -> NetBoxResult<(Vec<ObjectChangeData<P>>, Vec<ObjectChangeData<A>>)> {
+        const DATA: &str =
+            "id,time,message,changed_object_type,changed_object_id,prechange_data,postchange_data";
+        let mut rows = self.rows_with(PATH, DATA, query).await?;
+        rows.retain(|row| wanted(row));
+        let mentioned = self.mentioned(rows.iter()).await?;
+        let (mut prefixes, mut addresses) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let id = row.get("id").and_then(Value::as_u64);
+            let id = id.ok_or_else(|| malformed(PATH, "an entry has no id"))?;
+            match row.get("changed_object_type").and_then(Value::as_str) {
+                Some("ipam.prefix") => prefixes.push(change_data(id, row, &mentioned, self.fields())?),
+                Some("ipam.ipaddress") => addresses.push(change_data(id, row, &mentioned, self.fields())?),
+                _ => {}
+            }
+        }
+        Ok((prefixes, addresses))
+    }
+
     /// Entries of one object type with any of these values of a filter, by the id of the entry.
     async fn entries(
         &self,

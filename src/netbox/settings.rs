@@ -11,6 +11,8 @@ use super::fields::FieldNames;
 
 /// Enough to keep the three workers of a usual gunicorn busy.
 const DEFAULT_PARALLEL: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+/// The `timeout` of gunicorn in the configuration that NetBox ships.
+const DEFAULT_REQUEST_LIMIT: Duration = Duration::from_mins(2);
 /// NetBox's own MAX_PAGE_SIZE unless it is changed.
 const DEFAULT_PAGE_SIZE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
@@ -27,6 +29,8 @@ pub struct NetBoxSettings {
     pub read_timeout: Duration,
     /// The time limit of a write. NetBox needs about 9 s to create a list of 1000 addresses.
     pub write_timeout: Duration,
+    /// How long NetBox may still work on a request whose client is gone: the time limit of its own server.
+    pub request_limit: Duration,
     /// How many pages a full pass requests at the same time.
     pub parallel: NonZeroUsize,
     /// Rows per page. NetBox caps it at its MAX_PAGE_SIZE.
@@ -44,6 +48,7 @@ impl NetBoxSettings {
             ca_file: None,
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_mins(1),
+            request_limit: DEFAULT_REQUEST_LIMIT,
             parallel: DEFAULT_PARALLEL,
             page_size: DEFAULT_PAGE_SIZE,
             fields: FieldNames::default(),

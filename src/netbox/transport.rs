@@ -12,6 +12,7 @@ use url::Url;
 
 use super::answer::interpret;
 use super::error::{Error, NetBoxResult};
+use super::fields::Field;
 use super::request::ApiRequest;
 use super::settings::{NetBoxSettings, NetBoxSettingsError};
 use crate::web::ConnectionFault;
@@ -29,6 +30,8 @@ pub(super) struct Transport {
     /// worker process that accepted it, so parallel pages over kept connections could all wait for the same process.
     bulk: reqwest::Client,
     base: Url,
+    /// The name of the custom field `allocation_id` in this NetBox, which its refusals quote.
+    allocation_id_field: String,
     read_timeout: Duration,
     write_timeout: Duration,
 }
@@ -47,6 +50,7 @@ impl Transport {
             http,
             bulk,
             base,
+            allocation_id_field: settings.fields.name(Field::AllocationId).to_owned(),
             read_timeout: settings.read_timeout,
             write_timeout: settings.write_timeout,
         })
@@ -109,7 +113,7 @@ impl Transport {
             elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "netbox answered"
         );
-        interpret(&request, &url, status, &headers, &body)
+        interpret(&request, &url, status, &headers, &body, &self.allocation_id_field)
     }
 
     fn error_of(&self, error: &reqwest::Error, timeout: Duration) -> Error {

@@ -13,7 +13,7 @@ use super::error::{Error, NetBoxResult};
 use super::fields::FieldChange;
 use super::records::NetBoxRecord;
 use super::request::ApiRequest;
-use crate::model::{Address, AddressId, Network, Prefix, PrefixId, Revision, TenantKey, VrfScope};
+use crate::model::{Address, AddressId, Network, Prefix, PrefixId, RequestId, Revision, TenantKey, VrfScope};
 
 /// The content of an address to create; the address itself is chosen separately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,29 @@ pub struct AddressDraft {
     /// Slugs of the tags.
     pub tags: Vec<String>,
     pub fields: Vec<FieldChange>,
+}
+
+/// What NetBox's change log is told about a write: at most 200 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeNote(String);
+
+impl ChangeNote {
+    /// A note that names the method, the request id by which it is found again, and who called.
+    pub fn new(method: &str, request: &RequestId, caller: &str) -> Self {
+        let text = format!("Leasehold {method} request={request} caller={caller}");
+        Self(text.chars().take(200).collect())
+    }
+
+    /// A text that the notes of this request contain, and those of hardly another.
+    pub(super) fn search(request: &RequestId) -> String {
+        format!("request={request} caller=")
+    }
+
+    /// Whether a message of the change log is a note of this request.
+    pub(super) fn is_of(message: &str, request: &RequestId) -> bool {
+        message.starts_with("Leasehold ")
+            && message.split(' ').any(|word| word.strip_prefix("request=") == Some(request.as_str()))
+    }
 }
 
 /// What a write does to a value that a record need not have.
@@ -85,6 +108,13 @@ fn slugs(tags: &[String]) -> Value {
 }
 
 impl Client {
+    /// Adds the note to the body of a write, where this NetBox takes one.
+    fn noted(&self, body: &mut Map<String, Value>, note: &ChangeNote) {
+        if self.capabilities().changelog_message {
+            body.insert("changelog_message".into(), json!(note.0));
+        }
+    }
+
     fn address_body(&self, draft: &AddressDraft) -> Map<String, Value> {
         let mut body = Map::new();
         body.insert("status".into(), json!(draft.status));
@@ -129,27 +159,13 @@ impl Client {
         body
     }
 
-    /// Creates one address for each draft, all or none; NetBox chooses the lowest free addresses of the prefix (POST of
-    /// a list to /api/ipam/prefixes/ID/available-ips/).
-    ///
-    /// **NetBox chooses inside child prefixes too**, so call this only for a prefix without children.
-    /// [`Error::InsufficientSpace`] if too few addresses are free.
-    pub async fn allocate_available(
-        &self,
-        prefix: PrefixId,
-        drafts: &[AddressDraft],
-    ) -> NetBoxResult<Vec<Address>> {
-        let path = format!("ipam/prefixes/{prefix}/available-ips/");
-        let body: Vec<Value> = drafts.iter().map(|draft| self.address_body(draft).into()).collect();
-        self.create_list(&path, body).await
-    }
-
     /// Creates these addresses in one scope, all or none (POST of a list to /api/ipam/ip-addresses/).
-    /// [`Error::Duplicate`] if the scope enforces uniqueness and one of them exists.
+    /// [`Error::DuplicateAddress`] if the scope enforces uniqueness and one of them exists.
     pub async fn create_addresses(
         &self,
         scope: VrfScope,
         drafts: &[(IpNet, AddressDraft)],
+        note: &ChangeNote,
     ) -> NetBoxResult<Vec<Address>> {
         let body: Vec<Value> = drafts
             .iter()
@@ -159,6 +175,7 @@ impl Client {
                 if let Some(vrf) = scope.vrf() {
                     body.insert("vrf".into(), json!(vrf.0));
                 }
+                self.noted(&mut body, note);
                 body.into()
             })
             .collect();
@@ -177,15 +194,17 @@ impl Client {
         Ok(created)
     }
 
-    /// Creates a prefix (POST /api/ipam/prefixes/). [`Error::Duplicate`] if the scope enforces uniqueness
+    /// Creates a prefix (POST /api/ipam/prefixes/). [`Error::DuplicatePrefix`] if the scope enforces uniqueness
     /// and has the prefix already.
     pub async fn create_prefix(
         &self,
         network: Network,
         scope: VrfScope,
         draft: &PrefixDraft,
+        note: &ChangeNote,
     ) -> NetBoxResult<Prefix> {
         let mut body = self.prefix_body(draft);
+        self.noted(&mut body, note);
         body.insert("prefix".into(), json!(network.to_string()));
         if let Some(vrf) = scope.vrf() {
             body.insert("vrf".into(), json!(vrf.0));
@@ -202,10 +221,15 @@ impl Client {
         id: PrefixId,
         read: &Revision,
         draft: &PrefixDraft,
+        note: Option<&ChangeNote>,
     ) -> NetBoxResult<Prefix> {
         let path = format!("{}{id}/", Prefix::PATH);
         self.check_unchanged(&path, read).await?;
-        let body = Value::Object(self.prefix_body(draft));
+        let mut body = self.prefix_body(draft);
+        if let Some(note) = note {
+            self.noted(&mut body, note);
+        }
+        let body = Value::Object(body);
         let etag = etag(read);
         let mut request = ApiRequest::write(Method::PATCH, &path, &body);
         request.if_match = etag.as_deref().filter(|_| self.capabilities().if_match);
@@ -224,7 +248,7 @@ impl Client {
     ) -> NetBoxResult<Vec<Prefix>> {
         if let [(id, read, fields)] = changes {
             let draft = PrefixDraft { fields: fields.clone(), ..PrefixDraft::default() };
-            return match self.patch_prefix(*id, read, &draft).await {
+            return match self.patch_prefix(*id, read, &draft, None).await {
                 Ok(prefix) => Ok(vec![prefix]),
                 Err(Error::Changed | Error::NotFound { .. }) => Ok(Vec::new()),
                 Err(error) => Err(error),
@@ -255,13 +279,15 @@ impl Client {
 
     /// Deletes a prefix if it is still as it was read; [`Error::Changed`] if it is not (DELETE /api/ipam/prefixes/ID/ with
     /// If-Match, or a comparison before it, as in [`Client::patch_prefix`]).
-    pub async fn delete_prefix(&self, id: PrefixId, read: &Revision) -> NetBoxResult<()> {
+    pub async fn delete_prefix(&self, id: PrefixId, read: &Revision, note: &ChangeNote) -> NetBoxResult<()> {
         let path = format!("{}{id}/", Prefix::PATH);
         self.check_unchanged(&path, read).await?;
         let etag = etag(read);
-        let body = Value::Null;
+        let mut body = Map::new();
+        self.noted(&mut body, note);
+        let body = Value::Object(body);
         let mut request = ApiRequest::write(Method::DELETE, &path, &body);
-        request.body = None;
+        request.body = request.body.filter(|_| self.capabilities().changelog_message);
         request.if_match = etag.as_deref().filter(|_| self.capabilities().if_match);
         self.transport().write(request).await.map(drop)
     }
@@ -282,8 +308,14 @@ impl Client {
 
     /// Deletes addresses, all or none (DELETE of a list at /api/ipam/ip-addresses/). [`Error::Invalid`] if one of them does
     /// not exist; then none is deleted.
-    pub async fn delete_addresses(&self, ids: &[AddressId]) -> NetBoxResult<()> {
-        let body: Value = ids.iter().map(|id| json!({ "id": id.0 })).collect();
+    pub async fn delete_addresses(&self, ids: &[AddressId], note: &ChangeNote) -> NetBoxResult<()> {
+        let entry = |id: &AddressId| {
+            let mut entry = Map::new();
+            entry.insert("id".into(), json!(id.0));
+            self.noted(&mut entry, note);
+            Value::Object(entry)
+        };
+        let body: Value = ids.iter().map(entry).collect();
         self.transport().write(ApiRequest::write(Method::DELETE, Address::PATH, &body)).await.map(drop)
     }
 
@@ -306,6 +338,20 @@ fn etag(revision: &Revision) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_note_is_found_by_its_whole_request_id() {
+        let (short, long): (RequestId, RequestId) = ("order-4".parse().unwrap(), "order-47".parse().unwrap());
+        let note = ChangeNote::new("RenewLease", &long, "192.0.2.7");
+        assert!(ChangeNote::is_of(&note.0, &long));
+        assert!(!ChangeNote::is_of(&note.0, &short));
+        assert!(note.0.contains(&ChangeNote::search(&long)));
+        assert!(!note.0.contains(&ChangeNote::search(&short)));
+        let longest: RequestId = "x".repeat(64).parse().unwrap();
+        let note = ChangeNote::new("AllocateAddresses", &longest, &"caller".repeat(40));
+        assert_eq!(note.0.chars().count(), 200);
+        assert!(ChangeNote::is_of(&note.0, &longest) && note.0.contains(&ChangeNote::search(&longest)));
+    }
 
     #[test]
     fn an_etag_is_the_time_as_python_writes_it() {

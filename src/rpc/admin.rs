@@ -117,7 +117,7 @@ impl AdminService for AdminHandler {
         let state = self.syncer.state().await;
         let client = self.syncer.client();
         let intents = self.allocator.intents();
-        let pending = intents.pending().await.ok().map(|pending| pending.len() as u64);
+        let pending = intents.count_open().await.ok();
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             start_time: Some(convert::timestamp(self.started)),
@@ -137,7 +137,7 @@ impl AdminService for AdminHandler {
             }),
             sources: sources(&self.on_demand),
             jobs: self.scheduler.states().iter().map(|(name, state)| job_status(name, state)).collect(),
-            writes_served: self.allocator.is_settled() && state.reachable && self.cache.is_ready(),
+            writes_served: self.allocator.serves_writes() && state.reachable && self.cache.is_ready(),
         }))
     }
 

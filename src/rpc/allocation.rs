@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::caller::caller;
 use super::parse::{View, Violations};
 use super::problem::Problem;
 use super::proto::v1;
@@ -35,6 +36,7 @@ impl AllocationService for AllocationHandler {
         &self,
         request: Request<v1::AllocateAddressesRequest>,
     ) -> Result<Response<v1::AllocateAddressesResponse>, Status> {
+        let caller = caller(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
         let command = parse::allocate_addresses(&self.cache, request)?;
@@ -44,7 +46,7 @@ impl AllocationService for AllocationHandler {
             let unwritten = |at| Arc::new(render::unwritten_address(at, parent.scope, &command.text));
             (chosen.into_iter().map(unwritten).collect(), Some(parent), false)
         } else {
-            let done = self.allocator.allocate(command).await.map_err(Problem::from)?;
+            let done = self.allocator.allocate(command, caller).await.map_err(Problem::from)?;
             (done.addresses, done.parent, done.repeated)
         };
         let (index, today) = (self.cache.snapshot(), self.clock.today());
@@ -63,6 +65,7 @@ impl AllocationService for AllocationHandler {
         &self,
         request: Request<v1::AllocatePrefixRequest>,
     ) -> Result<Response<v1::AllocatePrefixResponse>, Status> {
+        let caller = caller(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
         let command = parse::allocate_prefix(&self.cache, request)?;
@@ -72,7 +75,7 @@ impl AllocationService for AllocationHandler {
             let unwritten = render::unwritten_prefix(block, &parent, &command.text);
             (Arc::new(unwritten), Some(parent), false)
         } else {
-            let done = self.allocator.allocate_prefix(command).await.map_err(Problem::from)?;
+            let done = self.allocator.allocate_prefix(command, caller).await.map_err(Problem::from)?;
             (done.prefix, done.parent, done.repeated)
         };
         let (index, today) = (self.cache.snapshot(), self.clock.today());
@@ -89,6 +92,7 @@ impl AllocationService for AllocationHandler {
         &self,
         request: Request<v1::AssignAddressRequest>,
     ) -> Result<Response<v1::AssignAddressResponse>, Status> {
+        let caller = caller(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
         let command = parse::assign_address(&self.cache, request)?;
@@ -97,7 +101,7 @@ impl AllocationService for AllocationHandler {
             let interface = self.allocator.preview_assign(&command).map_err(Problem::from)?;
             (Arc::new(render::unwritten_address(interface, command.scope, &command.text)), false)
         } else {
-            let done = self.allocator.assign(command).await.map_err(Problem::from)?;
+            let done = self.allocator.assign(command, caller).await.map_err(Problem::from)?;
             (done.address, done.repeated)
         };
         let (index, today) = (self.cache.snapshot(), self.clock.today());
@@ -113,13 +117,15 @@ impl AllocationService for AllocationHandler {
         &self,
         request: Request<v1::ReleaseAddressesRequest>,
     ) -> Result<Response<v1::ReleaseAddressesResponse>, Status> {
+        let caller = caller(&request);
         let request = request.into_inner();
-        let (command, id) = parse::release_addresses(&self.cache, &request)?;
-        let request_id = id.to_string();
+        let command = parse::release_addresses(&self.cache, &request)?;
+        let request_id = command.request.to_string();
         let addresses = if request.validate_only {
-            self.allocator.preview_release(&command).map_err(Problem::from)?
+            let found = self.allocator.preview_release(&command.selection).await.map_err(Problem::from)?;
+            found.into_iter().map(Arc::new).collect()
         } else {
-            self.allocator.release(command, id).await.map_err(Problem::from)?.addresses
+            self.allocator.release(command, caller).await.map_err(Problem::from)?.addresses
         };
         let index = self.cache.snapshot();
         Ok(Response::new(page::fit(|view| v1::ReleaseAddressesResponse {

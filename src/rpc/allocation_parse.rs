@@ -6,10 +6,10 @@ use super::proto::v1;
 use crate::allocation::plan::requirement::Requirement;
 use crate::allocation::{
     AllocateAddresses, AllocatePrefix, AllocationFilter, AllocationState, AssignAddress, ParentSelector,
-    Purpose, RecordText, ReleaseAddresses,
+    Purpose, RecordText, ReleaseAddresses, ReleaseCommand,
 };
 use crate::cache::Cache;
-use crate::model::{PrefixId, RequestId};
+use crate::model::PrefixId;
 
 /// The oneof `source`, which is the same in two messages.
 enum Source {
@@ -144,7 +144,7 @@ pub(super) fn assign_address(
 pub(super) fn release_addresses(
     cache: &Cache,
     request: &v1::ReleaseAddressesRequest,
-) -> Result<(ReleaseAddresses, RequestId), Problem> {
+) -> Result<ReleaseCommand, Problem> {
     let mut violations = Violations::default();
     let by_request = !request.allocation_request_id.is_empty();
     let by_address = !request.addresses.is_empty();
@@ -155,7 +155,7 @@ pub(super) fn release_addresses(
     if request.addresses.len() > 1000 {
         violations.add("addresses", format!("{} given, at most 1000 are allowed", request.addresses.len()));
     }
-    let command = if by_request {
+    let selection = if by_request {
         violations
             .required_request_id("allocation_request_id", &request.allocation_request_id)
             .map(ReleaseAddresses::Allocation)
@@ -171,7 +171,8 @@ pub(super) fn release_addresses(
         })
     };
     let id = violations.request_id("request_id", &request.request_id);
-    violations.finish_with(command.zip(id))
+    let (selection, request) = violations.finish_with(selection.zip(id))?;
+    Ok(ReleaseCommand { selection, request })
 }
 
 /// Parses the filters of ListAllocationsRequest.

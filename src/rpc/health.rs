@@ -48,13 +48,13 @@ impl HealthReport {
     }
 
     /// Reports what has changed since the last call. Services that read the cache serve once there is a generation to serve.
-    /// Allocations serve while NetBox can be followed as well, and once the writes that an earlier server left open are settled.
+    /// Allocations serve while NetBox can be followed as well, and once it is known that NetBox refuses a second record with the same allocation id.
     /// The services that show the state of the server always serve. The server as a whole (the empty name) serves as soon as it
     /// can read.
     pub async fn update(&self) {
         let mut reported = self.reported.lock().await;
         let reads = self.cache.is_ready();
-        let writes = reads && self.cache.freshness().is_live() && self.allocator.is_settled();
+        let writes = reads && self.cache.freshness().is_live() && self.allocator.serves_writes();
         let before = reported.replace(Health { reads, writes });
         if before.is_none() {
             self.set(name::<NotificationServiceServer<NotificationHandler>>(), true).await;

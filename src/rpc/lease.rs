@@ -7,18 +7,20 @@ use std::time::Duration;
 use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
+use super::caller::caller;
 use super::page::{self, SortKey};
-use super::parse::{DESCRIPTION, View, Violations};
+use super::parse::{View, Violations};
 use super::problem::Problem;
 use super::proto::v1;
 use super::proto::v1::lease_service_server::LeaseService;
 use super::watch::{self, EventFilterFields, StreamItem, StreamOpener};
 use super::{convert, lease_parse as parse};
+use crate::allocation::Allocator;
 use crate::cache::{Cache, PrefixKey};
 use crate::clock::Clock;
 use crate::events::{EventFilter, EventLog};
 use crate::lease::lookup::{covering, leased};
-use crate::lease::{EndLease, Registrar, RenewLease, search};
+use crate::lease::search;
 use crate::model::{EventKind, Network, Prefix, PrefixId, VrfScope};
 
 /// The horizon of WatchExpiry in days, unless the request sets another.
@@ -36,11 +38,11 @@ const TERM_EVENTS: [EventKind; 8] = [
     EventKind::NoticePassed,
 ];
 
-/// Handles LeaseService. Writes go through the registrar; reads come from the cache.
+/// Handles LeaseService. Writes go through the allocator; reads come from the cache.
 #[derive(Clone)]
 pub struct LeaseHandler {
     cache: Arc<Cache>,
-    registrar: Arc<Registrar>,
+    allocator: Arc<Allocator>,
     clock: Arc<dyn Clock>,
     log: Arc<EventLog>,
     bookmarks: Duration,
@@ -53,15 +55,15 @@ enum Place {
 }
 
 impl LeaseHandler {
-    /// A handler over this registrar and its cache. A quiet stream of WatchExpiry sends a bookmark after each `bookmarks`.
+    /// A handler over this allocator and its cache. A quiet stream of WatchExpiry sends a bookmark after each `bookmarks`.
     pub fn new(
         cache: Arc<Cache>,
-        registrar: Arc<Registrar>,
+        allocator: Arc<Allocator>,
         clock: Arc<dyn Clock>,
         log: Arc<EventLog>,
         bookmarks: Duration,
     ) -> Self {
-        Self { cache, registrar, clock, log, bookmarks }
+        Self { cache, allocator, clock, log, bookmarks }
     }
 
     fn cache_state(&self) -> v1::CacheState {
@@ -79,14 +81,21 @@ impl LeaseService for LeaseHandler {
         &self,
         request: Request<v1::RegisterLeaseRequest>,
     ) -> Result<Response<v1::RegisterLeaseResponse>, Status> {
+        let caller = caller(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
         let command = parse::register_lease(&self.cache, request)?;
-        let done = self.registrar.register(&command, validate_only).await.map_err(Problem::from)?;
+        let request_id = command.request.to_string();
+        let done = if validate_only {
+            self.allocator.preview_register(&command)
+        } else {
+            self.allocator.register(command, caller).await
+        };
+        let done = done.map_err(Problem::from)?;
         Ok(Response::new(v1::RegisterLeaseResponse {
             lease: self.render(&done.prefix),
             adopted: done.adopted,
-            request_id: command.request.to_string(),
+            request_id,
         }))
     }
 
@@ -193,35 +202,33 @@ impl LeaseService for LeaseHandler {
         &self,
         request: Request<v1::UpdateLeaseRequest>,
     ) -> Result<Response<v1::UpdateLeaseResponse>, Status> {
+        let caller = caller(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let (key, command, read) = parse::update_lease(&self.cache, request)?;
-        let updating = self.registrar.update(key, &command, read.as_ref(), validate_only);
-        let prefix = updating.await.map_err(Problem::from)?;
-        Ok(Response::new(v1::UpdateLeaseResponse { lease: self.render(&prefix) }))
+        let command = parse::update_lease(&self.cache, request)?;
+        let done = if validate_only {
+            self.allocator.preview_update(&command)
+        } else {
+            self.allocator.update(command, caller).await
+        };
+        let done = done.map_err(Problem::from)?;
+        Ok(Response::new(v1::UpdateLeaseResponse { lease: self.render(&done.prefix) }))
     }
 
     async fn renew_lease(
         &self,
         request: Request<v1::RenewLeaseRequest>,
     ) -> Result<Response<v1::RenewLeaseResponse>, Status> {
+        let caller = caller(&request);
         let request = request.into_inner();
-        let mut violations = Violations::default();
-        let key = violations.prefix_key(&self.cache, request.key.map(parse::renew_key), request.vrf.as_ref());
-        let expiry = violations.required_date("expiry_date", request.expiry_date);
-        let notice = violations.date("notice_date", request.notice_date);
-        let loa = violations.text("loa_reference", request.loa_reference, DESCRIPTION);
-        let read = violations.take("etag", convert::revision(&request.etag)).flatten();
-        violations.request_id("request_id", &request.request_id);
-        let (key, expiry) = violations.finish_with(key.zip(expiry))?;
-        let command = RenewLease {
-            expiry,
-            notice,
-            loa_reference: (!loa.is_empty()).then_some(loa),
-            allow_earlier: request.allow_earlier_expiry,
+        let validate_only = request.validate_only;
+        let command = parse::renew_lease(&self.cache, request)?;
+        let done = if validate_only {
+            self.allocator.preview_renew(&command)
+        } else {
+            self.allocator.renew(command, caller).await
         };
-        let renewing = self.registrar.renew(key, &command, read.as_ref(), request.validate_only);
-        let done = renewing.await.map_err(Problem::from)?;
+        let done = done.map_err(Problem::from)?;
         Ok(Response::new(v1::RenewLeaseResponse {
             lease: self.render(&done.prefix),
             previous_expiry_date: done.previous_expiry.map(convert::date),
@@ -232,16 +239,16 @@ impl LeaseService for LeaseHandler {
         &self,
         request: Request<v1::EndLeaseRequest>,
     ) -> Result<Response<v1::EndLeaseResponse>, Status> {
+        let caller = caller(&request);
         let request = request.into_inner();
-        let mut violations = Violations::default();
-        let key = violations.prefix_key(&self.cache, request.key.map(parse::end_key), request.vrf.as_ref());
-        let read = violations.take("etag", convert::revision(&request.etag)).flatten();
-        violations.request_id("request_id", &request.request_id);
-        let key = violations.finish_with(key)?;
-        let command =
-            EndLease { allow_in_use: request.allow_addresses_in_use, delete_prefix: request.delete_prefix };
-        let ending = self.registrar.end(key, command, read.as_ref(), request.validate_only);
-        let done = ending.await.map_err(Problem::from)?;
+        let validate_only = request.validate_only;
+        let command = parse::end_lease(&self.cache, &request)?;
+        let done = if validate_only {
+            self.allocator.preview_end(&command)
+        } else {
+            self.allocator.end_lease(command, caller).await
+        };
+        let done = done.map_err(Problem::from)?;
         Ok(Response::new(v1::EndLeaseResponse {
             lease: self.render(&done.before),
             address_in_use_count: done.addresses_in_use,

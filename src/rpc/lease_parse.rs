@@ -4,10 +4,11 @@ use super::convert;
 use super::parse::{DESCRIPTION, NamedPrefix, Violations, given};
 use super::problem::Problem;
 use super::proto::v1;
+use crate::allocation::LeaseCommand;
 use crate::cache::{Cache, LeaseOrder, LeaseSortKey, PrefixKey};
 use crate::lease::search::LeaseFilter;
-use crate::lease::{RegisterLease, UpdateLease};
-use crate::model::{Asn, PrefixId, Reputation, Revision, RoaStatus, TenantKey, Term, VrfScope};
+use crate::lease::{EndLease, RegisterLease, RenewLease, UpdateLease};
+use crate::model::{Asn, PrefixId, Reputation, RoaStatus, TenantKey, Term, VrfScope};
 use crate::netbox::ValueChange;
 
 /// Parses RegisterLeaseRequest and checks that the dates of the term are in order.
@@ -55,10 +56,10 @@ pub(super) fn register_lease(
 pub(super) fn update_lease(
     cache: &Cache,
     request: v1::UpdateLeaseRequest,
-) -> Result<(PrefixKey, UpdateLease, Option<Revision>), Problem> {
+) -> Result<LeaseCommand<UpdateLease>, Problem> {
     let mut violations = Violations::default();
     let paths = request.update_mask.unwrap_or_default().paths;
-    violations.request_id("request_id", &request.request_id);
+    let id = violations.request_id("request_id", &request.request_id);
     let Some(lease) = request.lease else {
         violations.add("lease", "is required");
         check_mask(&mut violations, &paths);
@@ -100,8 +101,45 @@ pub(super) fn update_lease(
             }
         }
     }
-    let key = violations.finish_with(key)?;
-    Ok((key, command, read))
+    let (key, request) = violations.finish_with(key.zip(id))?;
+    Ok(LeaseCommand { key, change: command, read, request })
+}
+
+/// Parses RenewLeaseRequest.
+pub(super) fn renew_lease(
+    cache: &Cache,
+    request: v1::RenewLeaseRequest,
+) -> Result<LeaseCommand<RenewLease>, Problem> {
+    let mut violations = Violations::default();
+    let key = violations.prefix_key(cache, request.key.map(renew_key), request.vrf.as_ref());
+    let expiry = violations.required_date("expiry_date", request.expiry_date);
+    let notice = violations.date("notice_date", request.notice_date);
+    let loa = violations.text("loa_reference", request.loa_reference, DESCRIPTION);
+    let read = violations.take("etag", convert::revision(&request.etag)).flatten();
+    let id = violations.request_id("request_id", &request.request_id);
+    let ((key, expiry), id) = violations.finish_with(key.zip(expiry).zip(id))?;
+    let change = RenewLease {
+        expiry,
+        notice,
+        loa_reference: given(&loa),
+        allow_earlier: request.allow_earlier_expiry,
+    };
+    Ok(LeaseCommand { key, change, read, request: id })
+}
+
+/// Parses EndLeaseRequest.
+pub(super) fn end_lease(
+    cache: &Cache,
+    request: &v1::EndLeaseRequest,
+) -> Result<LeaseCommand<EndLease>, Problem> {
+    let mut violations = Violations::default();
+    let key = violations.prefix_key(cache, request.key.clone().map(end_key), request.vrf.as_ref());
+    let read = violations.take("etag", convert::revision(&request.etag)).flatten();
+    let id = violations.request_id("request_id", &request.request_id);
+    let (key, id) = violations.finish_with(key.zip(id))?;
+    let change =
+        EndLease { allow_in_use: request.allow_addresses_in_use, delete_prefix: request.delete_prefix };
+    Ok(LeaseCommand { key, change, read, request: id })
 }
 
 /// The fields of a lease that UpdateLease changes.

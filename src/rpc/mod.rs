@@ -19,6 +19,7 @@ mod allocation_convert;
 mod allocation_parse;
 mod answer;
 mod bounded;
+mod caller;
 mod convert;
 mod encoded_cache;
 mod event;

@@ -57,7 +57,12 @@ fn of_netbox() -> Vec<Problem> {
         E::InsufficientSpace { detail: detail.clone() },
         E::HasDependents { detail },
         E::Changed,
-        E::Duplicate { problems: problems() },
+        E::DuplicateAddress { problems: problems() },
+        E::DuplicatePrefix { problems: problems() },
+        E::AllocationIdTaken { problems: problems() },
+        E::Aborted { detail: "Tag x cannot be assigned to ipaddress objects.".to_owned() },
+        E::Maintenance { detail: "NetBox is currently operating in maintenance mode".to_owned() },
+        E::Crashed { exception: "DataError".to_owned(), detail: "a value cannot be stored".to_owned() },
         E::UnknownCustomField { problems: problems() },
         E::Invalid { problems: problems() },
         E::UnsupportedVersion { found: "4.1.0".to_owned(), supported: "4.2 to 4.7".to_owned() },
@@ -90,7 +95,10 @@ fn of_allocation() -> Vec<Problem> {
     use allocation::Error as E;
     let (network, scope, address) = (block(), VrfScope::Global, "203.0.113.5".parse().unwrap());
     let all = vec![
-        E::Settling,
+        E::IdsNotUnique { found: allocation::ports::UniqueIds::NotEnforced },
+        E::IdsNotUnique { found: allocation::ports::UniqueIds::Missing },
+        E::Busy,
+        E::UnderWay { request: request() },
         E::Unsettled { request: request() },
         E::TaskLost,
         E::Contended,
@@ -107,6 +115,7 @@ fn of_allocation() -> Vec<Problem> {
         E::NotAssignable { address, network },
         E::AddressesNotFound { addresses: vec![address], scope },
         E::NotAllocatedHere { addresses: vec![address] },
+        E::SharedAddresses { records: [(address, vec![7, 8])].into() },
         E::AllocationNotFound { request: request() },
     ];
     all.into_iter().map(Problem::from).collect()

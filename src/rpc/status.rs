@@ -126,8 +126,19 @@ impl From<netbox::Error> for Problem {
                 Self::new(Code::FailedPrecondition, "RECORD_HAS_DEPENDENTS", message).precondition("netbox")
             }
             E::Changed => Self::new(Code::Aborted, "RECORD_CHANGED", message),
-            E::Duplicate { problems } | E::Invalid { problems } => {
+            E::DuplicateAddress { problems }
+            | E::DuplicatePrefix { problems }
+            | E::AllocationIdTaken { problems }
+            | E::Invalid { problems } => {
                 Self::new(Code::InvalidArgument, "NETBOX_REFUSED", message).violated(violations(problems))
+            }
+            E::Aborted { detail } => Self::new(Code::InvalidArgument, "NETBOX_REFUSED", message)
+                .violated(vec![("__all__".to_owned(), detail)]),
+            E::Maintenance { .. } => {
+                Self::new(Code::Unavailable, "NETBOX_UNAVAILABLE", message).retry_in(Duration::from_secs(30))
+            }
+            E::Crashed { .. } => {
+                Self::new(Code::FailedPrecondition, "NETBOX_FAILED", message).precondition("netbox")
             }
             E::UnknownCustomField { problems } => {
                 let message = "NetBox lacks a custom field of Leasehold: run `leasehold setup`";
@@ -162,7 +173,17 @@ impl From<allocation::Error> for Problem {
             E::Cache(error) => (&error).into(),
             E::NotReady(error) => error.into(),
             E::Prefix(error) => error.into(),
-            E::Settling => Self::new(Code::Unavailable, "SETTLING", message).retry_in(Duration::from_secs(2)),
+            E::Lease(error) => error.into(),
+            E::IdsNotUnique { .. } => {
+                Self::new(Code::FailedPrecondition, "ALLOCATION_IDS_NOT_UNIQUE", message)
+                    .precondition("netbox")
+            }
+            E::Busy => {
+                Self::new(Code::ResourceExhausted, "WRITES_BUSY", message).retry_in(Duration::from_secs(2))
+            }
+            E::UnderWay { request } => Self::new(Code::Unavailable, "REQUEST_UNDER_WAY", message)
+                .with("request_id", request)
+                .retry_in(Duration::from_secs(5)),
             E::Unsettled { request } => Self::new(Code::Unavailable, "OUTCOME_UNKNOWN", message)
                 .with("request_id", request)
                 .retry_in(Duration::from_secs(2)),
@@ -225,6 +246,10 @@ impl From<allocation::Error> for Problem {
                 Self::new(Code::FailedPrecondition, "NOT_ALLOCATED_HERE", message)
                     .precondition(list(&addresses))
             }
+            E::SharedAddresses { records } => {
+                let addresses: Vec<_> = records.keys().copied().collect();
+                Self::new(Code::FailedPrecondition, "ADDRESS_SHARED", message).precondition(list(&addresses))
+            }
             E::AllocationNotFound { request } => {
                 Self::new(Code::NotFound, "ALLOCATION_NOT_FOUND", message).with("request_id", request)
             }
@@ -237,8 +262,6 @@ impl From<lease::Error> for Problem {
         use lease::Error as E;
         let message = error.to_string();
         match error {
-            E::NetBox(error) => error.into(),
-            E::Cache(error) => (&error).into(),
             E::NotReady(error) => error.into(),
             E::Prefix(error) => error.into(),
             E::Term(TermError::EndsBeforeItStarts { .. }) => Self::invalid_field("expiry_date", message),

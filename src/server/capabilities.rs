@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::error::Error;
 use super::sources;
 use super::stores::Stores;
-use crate::allocation::Allocator;
+use crate::allocation::{Allocator, Executor, ExecutorParts, Jitter};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::events::{EventLog, Historian};
 use crate::expiry::ExpiryEngine;
-use crate::lease::Registrar;
+use crate::ledger::Owner;
 use crate::netbox::Client;
 use crate::notify::Notifier;
 use crate::rpki::Validator;
@@ -27,7 +27,6 @@ pub(super) struct Components {
     pub(super) log: Arc<EventLog>,
     pub(super) syncer: Arc<Syncer>,
     pub(super) allocator: Arc<Allocator>,
-    pub(super) registrar: Arc<Registrar>,
     pub(super) historian: Arc<Historian>,
     pub(super) engine: Arc<ExpiryEngine>,
     pub(super) notifier: Arc<Notifier>,
@@ -47,15 +46,16 @@ pub(super) async fn build(
     let validation = &settings.checks.validation;
     Ok(Components {
         syncer: Arc::new(Syncer::new(client.clone(), cache.clone(), clock.clone()).await),
-        allocator: Arc::new(Allocator::new(
-            client.clone(),
-            cache.clone(),
-            ledger.intents,
-            ledger.quarantine,
-            clock.clone(),
-            settings.allocation.clone(),
-        )),
-        registrar: Arc::new(Registrar::new(client.clone(), cache.clone())),
+        allocator: Arc::new(Allocator::new(Executor::new(ExecutorParts {
+            netbox: Arc::new(client.clone()),
+            cache: cache.clone(),
+            intents: ledger.intents,
+            quarantine: ledger.quarantine,
+            clock: clock.clone(),
+            policy: settings.allocation.clone(),
+            owner: Owner::random(),
+            jitter: Jitter::random(),
+        }))),
         historian: Arc::new(Historian::new(client.clone(), cache.clone(), log.clone())),
         engine: Arc::new(ExpiryEngine::new(
             cache.clone(),

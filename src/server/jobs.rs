@@ -27,6 +27,8 @@ use crate::validation::{BlockSelection, CheckRounds};
 
 /// Intents whose outcome is unknown are settled.
 const SETTLE_EVERY: Duration = Duration::from_secs(10);
+/// NetBox is asked whether allocation ids are unique there. Without that no write is served.
+const FIELDS_EVERY: Duration = Duration::from_secs(30);
 /// The states of grpc.health.v1 are reported.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
 /// The samples of histograms are drained. Until then they take memory, whether or not anybody scrapes the metrics.
@@ -105,8 +107,10 @@ fn sync_jobs(scheduler: &Scheduler, settings: &Settings, components: &Components
         async move { if at_start { Ok(()) } else { syncer.full_pass("on its timer, or asked for").await } }
     };
     scheduler.add("sync.full", settings.full_pass, work(&components.syncer, full));
-    let settle = |allocator: Arc<Allocator>| async move { allocator.settle().await };
+    let settle = |allocator: Arc<Allocator>| async move { allocator.recover().await };
     scheduler.add("allocation.settle", SETTLE_EVERY, work(&components.allocator, settle));
+    let check_fields = |allocator: Arc<Allocator>| async move { allocator.check_served().await };
+    scheduler.add("allocation.check-fields", FIELDS_EVERY, work(&components.allocator, check_fields));
     let end_quarantine = |allocator: Arc<Allocator>| async move { allocator.end_quarantine().await };
     scheduler.add("allocation.end-quarantine", PRUNE_EVERY, work(&components.allocator, end_quarantine));
 }

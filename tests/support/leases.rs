@@ -8,11 +8,11 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 use jiff::ToSpan as _;
 use jiff::civil::date;
+use leasehold::allocation::{Allocator, Executor, ExecutorParts, Jitter, Policy};
 use leasehold::cache::{Batch, Cache, Position};
 use leasehold::clock::{Clock, SystemClock};
 use leasehold::events::EventLog;
-use leasehold::lease::Registrar;
-use leasehold::ledger::{self, LedgerSettings};
+use leasehold::ledger::{self, LedgerHandles, LedgerSettings, Owner};
 use leasehold::model::{
     Asn, Lease, NamedRef, Prefix, PrefixId, Reputation, RoaStatus, Term, VrfId, VrfScope,
 };
@@ -78,9 +78,29 @@ pub async fn service(count: u32) -> (LeaseHandler, Duration) {
     assert_eq!(cache.counts().leases, u64::from(count));
 
     let ledger = ledger::open(&LedgerSettings::Temporary).await.unwrap();
-    let log = EventLog::open(ledger.journal, clock.clone()).await.unwrap();
+    let log = EventLog::open(ledger.journal.clone(), clock.clone()).await.unwrap();
+    let (_, allocator) = unused_allocator(&cache, &ledger, &clock);
+    (LeaseHandler::new(cache, allocator, clock, log, Duration::from_mins(1)), took)
+}
+
+/// An allocator for a handler of which only reads are called, and the client that it has.
+pub fn unused_allocator(
+    cache: &Arc<Cache>,
+    ledger: &LedgerHandles,
+    clock: &Arc<dyn Clock>,
+) -> (Client, Arc<Allocator>) {
     // Nobody asks it anything.
     let nowhere = NetBoxSettings::new("http://127.0.0.1:9/".parse().unwrap(), SecretString::from("none"));
-    let registrar = Registrar::new(Client::new(&nowhere).unwrap(), cache.clone());
-    (LeaseHandler::new(cache, Arc::new(registrar), clock, log, Duration::from_mins(1)), took)
+    let client = Client::new(&nowhere).unwrap();
+    let executor = Executor::new(ExecutorParts {
+        netbox: Arc::new(client.clone()),
+        cache: cache.clone(),
+        intents: ledger.intents.clone(),
+        quarantine: ledger.quarantine.clone(),
+        clock: clock.clone(),
+        policy: Policy::default(),
+        owner: Owner::named("tests"),
+        jitter: Jitter::random(),
+    });
+    (client, Arc::new(Allocator::new(executor)))
 }

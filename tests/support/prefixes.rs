@@ -5,15 +5,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
-use leasehold::allocation::{Allocator, Policy};
 use leasehold::cache::{Batch, Cache, Position};
 use leasehold::clock::{Clock, SystemClock};
 use leasehold::events::{EventLog, Historian};
 use leasehold::ledger::{self, LedgerSettings};
 use leasehold::model::{Lease, NamedRef, Prefix, PrefixId, Revision, Vrf, VrfId, VrfScope};
-use leasehold::netbox::{Client, NetBoxSettings};
 use leasehold::rpc::PrefixHandler;
-use secrecy::SecretString;
 use serde_json::json;
 
 /// Every so many prefixes, one carries a lease.
@@ -76,18 +73,8 @@ pub async fn service(count: u32) -> PrefixHandler {
     assert_eq!(cache.counts().prefixes, u64::from(count));
 
     let ledger = ledger::open(&LedgerSettings::Temporary).await.unwrap();
-    let log = EventLog::open(ledger.journal, clock.clone()).await.unwrap();
-    // Nobody asks it anything.
-    let nowhere = NetBoxSettings::new("http://127.0.0.1:9/".parse().unwrap(), SecretString::from("none"));
-    let client = Client::new(&nowhere).unwrap();
-    let historian = Arc::new(Historian::new(client.clone(), cache.clone(), log));
-    let allocator = Allocator::new(
-        client,
-        cache.clone(),
-        ledger.intents,
-        ledger.quarantine,
-        clock.clone(),
-        Policy::default(),
-    );
-    PrefixHandler::new(cache, clock, historian, Arc::new(allocator))
+    let log = EventLog::open(ledger.journal.clone(), clock.clone()).await.unwrap();
+    let (client, allocator) = super::leases::unused_allocator(&cache, &ledger, &clock);
+    let historian = Arc::new(Historian::new(client, cache.clone(), log));
+    PrefixHandler::new(cache, clock, historian, allocator)
 }

@@ -3,12 +3,13 @@
 //! Addresses are numbers here, IPv4 and IPv6 alike. What is taken is a list of merged intervals in ascending order; what is free
 //! are the gaps between them.
 
-use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::quarantine::Quarantined;
 use crate::cache::Index;
+use crate::ledger::ReservedRange;
 use crate::model::{Network, Prefix, VrfScope, address_from_number, address_number};
 
 /// What must not be allocated although no record has it, and what counts as taken.
@@ -17,33 +18,12 @@ pub struct Limits<'a> {
     /// Networks that the caller excluded.
     pub exclude: &'a [Network],
     pub quarantined: &'a Quarantined,
+    /// Ranges that other writes have reserved in the ledger.
+    pub reserved: &'a [ReservedRange],
     /// Whether addresses inside child prefixes may be allocated.
     pub include_children: bool,
     /// Whether only ranges that are marked as populated take their addresses (NetBox 4.3 and later), or every range does.
     pub only_populated_ranges: bool,
-}
-
-/// The addresses in quarantine, by scope.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Quarantined(HashMap<VrfScope, BTreeSet<IpAddr>>);
-
-impl Quarantined {
-    /// Those inside a prefix, in ascending order.
-    pub fn within(&self, parent: &Prefix) -> impl Iterator<Item = IpAddr> + '_ {
-        let (first, last) = (parent.network.first(), parent.network.last());
-        let of_scope = self.0.get(&parent.scope).into_iter();
-        of_scope.flat_map(move |addresses| addresses.range(first..=last)).copied()
-    }
-}
-
-impl FromIterator<(VrfScope, IpAddr)> for Quarantined {
-    fn from_iter<I: IntoIterator<Item = (VrfScope, IpAddr)>>(addresses: I) -> Self {
-        let mut by_scope: HashMap<VrfScope, BTreeSet<IpAddr>> = HashMap::new();
-        for (scope, address) in addresses {
-            by_scope.entry(scope).or_default().insert(address);
-        }
-        Self(by_scope)
-    }
 }
 
 /// Intervals of addresses with both ends included, merged and in ascending order.
@@ -130,6 +110,7 @@ pub fn taken_addresses(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Ta
     taken.extend(ranges(index, parent, limits.only_populated_ranges));
     taken.extend(excluded(limits.exclude, parent.network));
     taken.extend(quarantined(limits.quarantined, parent));
+    taken.extend(reserved(limits.reserved, parent));
     if !limits.include_children {
         taken.extend(children(index, parent));
     }
@@ -143,6 +124,7 @@ pub fn taken_blocks(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Taken
     taken.extend(ranges(index, parent, false));
     taken.extend(excluded(limits.exclude, parent.network));
     taken.extend(quarantined(limits.quarantined, parent));
+    taken.extend(reserved(limits.reserved, parent));
     taken.extend(children(index, parent));
     Taken::new(taken)
 }
@@ -152,9 +134,37 @@ pub fn has_children(index: &Index, parent: &Prefix) -> bool {
     children(index, parent).next().is_some()
 }
 
+/// The scopes whose records stand in a prefix: its own, and for a container of the global table every VRF too. NetBox says the
+/// same of such a container (`get_child_prefixes` and `get_child_ips` of its Prefix model): public space exists once.
+pub(super) fn scopes_inside(index: &Index, parent: &Prefix) -> Vec<VrfScope> {
+    if parent.scope == VrfScope::Global && parent.status == "container" {
+        index.scopes().collect()
+    } else {
+        vec![parent.scope]
+    }
+}
+
 /// The addresses of a prefix that NetBox records, as intervals.
 pub(super) fn recorded<'a>(index: &'a Index, parent: &'a Prefix) -> impl Iterator<Item = (u128, u128)> + 'a {
-    index.addresses_within(parent.scope, parent.network).map(|address| one(address.host()))
+    scopes_inside(index, parent)
+        .into_iter()
+        .flat_map(move |scope| index.addresses_within(scope, parent.network))
+        .map(|address| one(address.host()))
+}
+
+/// The ranges that other writes have reserved in the scopes of a prefix, as intervals.
+fn reserved<'a>(ranges: &'a [ReservedRange], parent: &'a Prefix) -> impl Iterator<Item = (u128, u128)> + 'a {
+    let everywhere = parent.scope == VrfScope::Global && parent.status == "container";
+    ranges
+        .iter()
+        .map(|reserved| reserved.range)
+        .filter(move |range| {
+            (everywhere || range.scope == parent.scope)
+                && range.first.is_ipv4() == parent.network.is_ipv4()
+                && range.first <= parent.network.last()
+                && range.last >= parent.network.first()
+        })
+        .map(|range| (address_number(range.first), address_number(range.last)))
 }
 
 /// The addresses of a prefix that are in quarantine, as intervals.
@@ -175,8 +185,9 @@ pub(super) fn not_usable(parent: &Prefix) -> impl Iterator<Item = (u128, u128)> 
 
 /// Child prefixes as intervals. Duplicates of the parent are skipped: they are the same space under another id.
 pub(super) fn children<'a>(index: &'a Index, parent: &'a Prefix) -> impl Iterator<Item = (u128, u128)> + 'a {
-    index
-        .prefixes_within(parent.scope, parent.network)
+    scopes_inside(index, parent)
+        .into_iter()
+        .flat_map(move |scope| index.prefixes_within(scope, parent.network))
         .filter(|child| child.network != parent.network)
         .map(|child| span(child.network))
 }
@@ -266,6 +277,7 @@ mod tests {
     use super::*;
     use crate::model::PrefixId;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn parent(network: &str, is_pool: bool) -> Prefix {
         Prefix { is_pool, ..Prefix::bare(PrefixId(1), network.parse().unwrap(), VrfScope::Global) }
@@ -293,6 +305,7 @@ mod tests {
         let limits = Limits {
             exclude: &exclude,
             quarantined: &quarantined,
+            reserved: &[],
             include_children: false,
             only_populated_ranges: true,
         };

@@ -26,6 +26,8 @@ pub enum Purpose {
 pub struct Policy {
     /// Whether a lease that is not in force refuses.
     pub in_force: bool,
+    /// The statuses of NetBox that refuse: of the prefix itself, or of one that contains it.
+    pub refuse_statuses: BTreeSet<String>,
     /// The days that a lease must have left; 0 allows its last day.
     pub min_days_left: i32,
     /// The recorded verdicts of route origin validation that refuse.
@@ -44,6 +46,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             in_force: true,
+            refuse_statuses: ["deprecated".to_owned(), "reserved".to_owned()].into(),
             min_days_left: 7,
             refuse_roa: [RoaStatus::Invalid].into(),
             refuse_reputation: [Reputation::Listed].into(),
@@ -62,6 +65,8 @@ pub enum Refusal {
     EndsTooSoon,
     Roa,
     Reputation,
+    /// The prefix, or one that contains it, has a status that the policy refuses.
+    Status,
     /// The prefix is reserved for mail, and the purpose is another.
     MailSpace,
     /// The purpose is mail, and the prefix is not reserved for it.
@@ -78,6 +83,7 @@ impl Refusal {
             Self::EndsTooSoon => "LEASE_ENDS_SOON",
             Self::Roa => "ROA_REFUSED",
             Self::Reputation => "REPUTATION_REFUSED",
+            Self::Status => "STATUS_REFUSED",
             Self::MailSpace => "MAIL_SPACE",
             Self::NotMailSpace => "NOT_MAIL_SPACE",
             Self::Warming => "MAIL_SPACE_WARMING",
@@ -92,6 +98,7 @@ impl Refusal {
             Self::EndsTooSoon => "too close to their last day",
             Self::Roa => "with a ROA status that the policy refuses",
             Self::Reputation => "with a reputation that the policy refuses",
+            Self::Status => "with a status that the policy refuses",
             Self::MailSpace => "reserved for mail",
             Self::NotMailSpace => "not reserved for mail",
             Self::Warming => "not warmed up for mail yet",
@@ -111,8 +118,31 @@ impl Policy {
     pub fn refusals(&self, index: &Index, prefix: &Prefix, purpose: Purpose, today: Date) -> Vec<Refused> {
         let covering = index.covering_lease(prefix.scope, prefix.network);
         let mut refused = covering.map(|(_, lease)| self.of_lease(lease, today)).unwrap_or_default();
+        refused.extend(self.of_status(index, prefix));
         refused.extend(self.of_mail(index, prefix, purpose));
         refused
+    }
+
+    /// Why nothing may stand in a prefix that was allowed a moment ago: its lease has ended, or its status says so. What only a
+    /// choice between prefixes looks at is left out.
+    pub fn ended(&self, index: &Index, prefix: &Prefix, today: Date) -> Vec<String> {
+        let covering = index.covering_lease(prefix.scope, prefix.network);
+        let refused = covering.map(|(_, lease)| self.of_lease(lease, today)).unwrap_or_default();
+        let expired = refused.into_iter().filter(|refused| refused.refusal == Refusal::Expired);
+        expired.chain(self.of_status(index, prefix)).map(|refused| refused.reason).collect()
+    }
+
+    /// A block that was given back, or is kept for something else, hands out nothing; nor does what stands inside it.
+    fn of_status(&self, index: &Index, prefix: &Prefix) -> Option<Refused> {
+        let around = index.chain(prefix.scope, prefix.network).map(|around| &**around);
+        let refusing = around.chain([prefix]).find(|found| self.refuse_statuses.contains(&found.status))?;
+        let subject = if refusing.network == prefix.network {
+            "its status".to_owned()
+        } else {
+            format!("the status of {}, which contains it,", refusing.network)
+        };
+        let reason = format!("{subject} is {}: change it in NetBox to allocate from it", refusing.status);
+        Some(Refused { refusal: Refusal::Status, reason })
     }
 
     fn of_lease(&self, lease: &Lease, today: Date) -> Vec<Refused> {

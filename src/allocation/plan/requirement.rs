@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use super::free_space::{self, Limits};
 use super::policy::{Policy, Purpose, Refusal};
 use crate::cache::Index;
-use crate::model::{Lease, Network, Prefix, Reputation, VrfScope};
+use crate::model::{Lease, Network, Prefix, PrefixId, Reputation, VrfScope};
 
 /// What the parent must be. Every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +44,10 @@ enum Unfit {
     Refused(Refusal),
     ExpiresTooSoon,
     NotClean,
+    /// Its owner says that it is full.
+    MarkedUtilized,
+    /// Other writers are taking its addresses.
+    Contended,
     Full,
 }
 
@@ -54,6 +58,8 @@ impl Unfit {
             Self::Refused(refusal) => refusal.after_count(),
             Self::ExpiresTooSoon => "with too few days left",
             Self::NotClean => "not recorded as clean",
+            Self::MarkedUtilized => "marked as fully used",
+            Self::Contended => "contended by other writers",
             Self::Full => "without enough free space",
         }
     }
@@ -71,13 +77,14 @@ pub struct PolicyContext<'a> {
 type Rank = (i64, u128, u64);
 
 /// The prefix that fits best: the one with the most days left, and of several the one with the least free space that is enough.
-/// The error says, for people, how many prefixes were considered and why they do not fit.
+/// `exhausted` are prefixes of which the caller has lost races. The error says, for people, how many prefixes were considered and why they do not fit.
 pub fn choose(
     index: &Index,
     wanted: &Requirement,
     needed: SpaceNeeded,
     limits: Limits<'_>,
     context: PolicyContext<'_>,
+    exhausted: &[PrefixId],
 ) -> Result<Arc<Prefix>, String> {
     let mut unfit: BTreeMap<Unfit, usize> = BTreeMap::new();
     let mut best: Option<(Rank, &Arc<Prefix>)> = None;
@@ -86,6 +93,14 @@ pub fn choose(
     let family = Network::containing(family);
     for prefix in scopes.into_iter().flat_map(|scope| index.prefixes_within(scope, family)) {
         if !is_candidate(index, prefix, wanted) {
+            continue;
+        }
+        if exhausted.contains(&prefix.id) {
+            *unfit.entry(Unfit::Contended).or_default() += 1;
+            continue;
+        }
+        if prefix.mark_utilized {
+            *unfit.entry(Unfit::MarkedUtilized).or_default() += 1;
             continue;
         }
         let lease = index.covering_lease(prefix.scope, prefix.network).map(|(_, lease)| lease);

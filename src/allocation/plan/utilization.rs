@@ -104,7 +104,13 @@ mod tests {
     }
 
     fn limits(quarantined: &Quarantined) -> Limits<'_> {
-        Limits { exclude: &[], quarantined, include_children: false, only_populated_ranges: true }
+        Limits {
+            exclude: &[],
+            quarantined,
+            reserved: &[],
+            include_children: false,
+            only_populated_ranges: true,
+        }
     }
 
     /// A parent of 16 to 1024 addresses, with records at offsets from its first address.

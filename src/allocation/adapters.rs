@@ -1,0 +1,164 @@
+//! The ports of the executor on the NetBox client and on the cache.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::ports::{
+    ChangedRecords, ChangesWanted, LoggedWrite, NetBoxPort, RecordCache, UniqueIds, Write, WriteOrigin,
+    WrittenRecords,
+};
+use crate::cache::{self, Batch, Cache, Index, NotReady};
+use crate::model::{Address, IpRange, Network, Prefix, RequestId, VrfScope};
+use crate::netbox::{
+    AllocationIdField, ChangeNote, Client, NetBoxRecord, NetBoxResult, NotedRecord, ObjectKind,
+};
+
+#[async_trait]
+impl NetBoxPort for Client {
+    async fn send(&self, write: &Write, origin: &WriteOrigin) -> NetBoxResult<WrittenRecords> {
+        let note = ChangeNote::new(origin.method, &origin.request, &origin.caller);
+        match write {
+            Write::CreateAddresses { scope, list } => {
+                self.create_addresses(*scope, list, &note).await.map(WrittenRecords::Addresses)
+            }
+            Write::CreatePrefix { scope, network, draft } => {
+                let made = self.create_prefix(*network, *scope, draft, &note).await?;
+                Ok(WrittenRecords::Prefix(Box::new(made)))
+            }
+            Write::PatchPrefix { id, read, draft } => {
+                let changed = self.patch_prefix(*id, read, draft, Some(&note)).await?;
+                Ok(WrittenRecords::Prefix(Box::new(changed)))
+            }
+            Write::DeletePrefix { id, read } => {
+                self.delete_prefix(*id, read, &note).await.map(|()| WrittenRecords::Deleted)
+            }
+            Write::DeleteAddresses { ids } => {
+                self.delete_addresses(ids, &note).await.map(|()| WrittenRecords::Deleted)
+            }
+        }
+    }
+
+    async fn addresses_of(&self, request: &RequestId, count: u32) -> NetBoxResult<Vec<Address>> {
+        self.addresses_by_allocation(request, count).await
+    }
+
+    async fn prefix_of(&self, request: &RequestId) -> NetBoxResult<Option<Prefix>> {
+        self.prefix_by_allocation(request).await
+    }
+
+    async fn addresses_by_id(&self, ids: &[u64]) -> NetBoxResult<Vec<Address>> {
+        self.by_ids(ids).await
+    }
+
+    async fn prefixes_by_id(&self, ids: &[u64]) -> NetBoxResult<Vec<Prefix>> {
+        self.by_ids(ids).await
+    }
+
+    async fn addresses_at(&self, scope: VrfScope, hosts: &[IpAddr]) -> NetBoxResult<Vec<Address>> {
+        Self::addresses_at(self, scope, hosts).await
+    }
+
+    async fn prefixes_at(&self, scope: VrfScope, network: Network) -> NetBoxResult<Vec<Prefix>> {
+        Self::prefixes_at(self, scope, network).await
+    }
+
+    async fn logged(&self, request: &RequestId) -> NetBoxResult<Option<LoggedWrite>> {
+        if !self.capabilities().changelog_message {
+            return Ok(None);
+        }
+        let mut logged = LoggedWrite::default();
+        for change in self.noted_changes(request).await? {
+            match change.record {
+                NotedRecord::Prefix { before, after } => logged.prefixes.push((before, after)),
+                NotedRecord::Address { before, after } => logged.addresses.push((before, after)),
+            }
+        }
+        Ok(Some(logged))
+    }
+
+    async fn changed(&self, wanted: ChangesWanted<'_>) -> NetBoxResult<ChangedRecords> {
+        let mut changed = ChangedRecords::default();
+        let (mut prefixes, mut addresses, mut ranges) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut from = wanted.from;
+        loop {
+            let entries = self.object_changes_from(from).await?;
+            let Some(last) = entries.last().map(|entry| entry.id) else { break };
+            changed.latest = changed.latest.max(last);
+            for entry in entries {
+                let Some(kind) = entry.kind.filter(|kind| wanted.kinds.contains(kind)) else { continue };
+                if wanted.covered.contains(&entry.id) {
+                    continue;
+                }
+                changed.entries.insert(entry.id);
+                if wanted.own.contains(&(kind, entry.object)) {
+                    continue;
+                }
+                match kind {
+                    ObjectKind::Prefix => prefixes.insert(entry.object),
+                    ObjectKind::Address => addresses.insert(entry.object),
+                    ObjectKind::IpRange => ranges.insert(entry.object),
+                    ObjectKind::Vrf | ObjectKind::Tenant | ObjectKind::Role | ObjectKind::Tag => false,
+                };
+            }
+            from = last.saturating_add(1);
+        }
+        let batch = &mut changed.batch;
+        (batch.prefixes, batch.deleted_prefixes) = read_again::<Prefix>(self, &prefixes).await?;
+        (batch.addresses, batch.deleted_addresses) = read_again::<Address>(self, &addresses).await?;
+        (batch.ranges, batch.deleted_ranges) = read_again::<IpRange>(self, &ranges).await?;
+        Ok(changed)
+    }
+
+    async fn unique_ids(&self) -> NetBoxResult<UniqueIds> {
+        Ok(match self.allocation_ids_unique().await? {
+            AllocationIdField::Unique => UniqueIds::Enforced,
+            AllocationIdField::NotUnique => UniqueIds::NotEnforced,
+            AllocationIdField::Missing => UniqueIds::Missing,
+        })
+    }
+
+    fn refuses_stale_changes(&self) -> bool {
+        self.capabilities().if_match
+    }
+
+    fn only_populated_ranges(&self) -> bool {
+        self.capabilities().only_populated_ranges_count
+    }
+
+    fn request_limit(&self) -> Duration {
+        Self::request_limit(self)
+    }
+}
+
+/// The records that exist, and the ids of those that do not.
+async fn read_again<R: NetBoxRecord>(
+    client: &Client,
+    ids: &BTreeSet<u64>,
+) -> NetBoxResult<(Vec<R>, Vec<u64>)> {
+    if ids.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let wanted: Vec<u64> = ids.iter().copied().collect();
+    let found: Vec<R> = client.by_ids(&wanted).await?;
+    let existing: BTreeSet<u64> = found.iter().map(NetBoxRecord::id).collect();
+    Ok((found, wanted.into_iter().filter(|id| !existing.contains(id)).collect()))
+}
+
+#[async_trait]
+impl RecordCache for Cache {
+    fn snapshot(&self) -> Result<Arc<Index>, NotReady> {
+        self.ready_snapshot()
+    }
+
+    async fn position(&self) -> u64 {
+        Self::position(self).await.1.map_or(0, |position| position.id)
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<(), cache::Error> {
+        Self::apply(self, batch).await
+    }
+}

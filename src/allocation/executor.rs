@@ -1,0 +1,256 @@
+//! The executor: carries commands out by the write protocol. It observes (ledger, NetBox, cache, clock) and does what the state
+//! of the protocol asks for; which state follows is decided in `protocol`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::catch_up::CatchUp;
+use super::error::Error;
+use super::operation::{Operation, repetition_of};
+use super::plan::{Policy, QuarantineView};
+use super::ports::{NetBoxPort, RecordCache, UniqueIds, WriteOrigin};
+use super::protocol::{AfterVerification, AfterWithdrawal, Deletion, MaybeWritten, NotSent};
+use super::queue::{Caller, Queue};
+use super::run::{Phase, Planning, Run, TakenUp};
+use crate::clock::Clock;
+use crate::ledger::{IntentStep, IntentStore, Owner, QuarantineStore};
+use crate::model::RequestId;
+
+/// Carries out commands and settles what earlier servers left open.
+pub struct Executor {
+    pub(super) netbox: Arc<dyn NetBoxPort>,
+    pub(super) cache: Arc<dyn RecordCache>,
+    pub(super) intents: Arc<dyn IntentStore>,
+    pub(super) quarantine: QuarantineView,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) policy: Policy,
+    /// This process: intents that it carries out are claimed in its name.
+    pub(super) owner: Owner,
+    pub(super) jitter: Jitter,
+    pub(super) catch_up: CatchUp,
+    queue: Queue,
+    /// A lock for each request that is being carried out, so that a retry waits for the first call.
+    requests: Mutex<BTreeMap<RequestId, Weak<tokio::sync::Mutex<()>>>>,
+    /// What NetBox said last of its custom field, and when.
+    unique_ids: Mutex<Option<UniqueIds>>,
+}
+
+/// What an executor is made of.
+pub struct ExecutorParts {
+    pub netbox: Arc<dyn NetBoxPort>,
+    pub cache: Arc<dyn RecordCache>,
+    pub intents: Arc<dyn IntentStore>,
+    pub quarantine: Arc<dyn QuarantineStore>,
+    pub clock: Arc<dyn Clock>,
+    pub policy: Policy,
+    /// A name that no other process has had.
+    pub owner: Owner,
+    /// Spreads the attempts of writers that met.
+    pub jitter: Jitter,
+}
+
+/// Gives numbers from 0 to 1, at random.
+#[derive(Clone)]
+pub struct Jitter(Arc<dyn Fn() -> f64 + Send + Sync>);
+
+impl Jitter {
+    /// Numbers from this source.
+    pub fn new(source: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(source))
+    }
+
+    /// Numbers that nobody can foretell.
+    pub fn random() -> Self {
+        Self::new(|| {
+            let drawn = uuid::Uuid::new_v4().as_u128() % 1000;
+            f64::from(u16::try_from(drawn).unwrap_or(0)) / 1000.0
+        })
+    }
+
+    pub(super) fn fraction(&self) -> f64 {
+        (self.0)()
+    }
+}
+
+impl Executor {
+    /// An executor that has carried out nothing yet.
+    pub fn new(parts: ExecutorParts) -> Self {
+        let ExecutorParts { netbox, cache, intents, quarantine, clock, policy, owner, jitter } = parts;
+        Self {
+            netbox,
+            cache,
+            intents,
+            quarantine: QuarantineView::new(quarantine, policy.quarantine),
+            clock,
+            policy,
+            owner,
+            jitter,
+            catch_up: CatchUp::default(),
+            queue: Queue::new(),
+            requests: Mutex::default(),
+            unique_ids: Mutex::default(),
+        }
+    }
+
+    /// Carries a command out as soon as its lane is free. `caller` is who called, as far as it is known.
+    pub(super) async fn execute<O: Operation>(
+        self: &Arc<Self>,
+        operation: O,
+        caller: String,
+    ) -> Result<O::Done, Error> {
+        let lane = operation.lane(&*self.cache.snapshot()?);
+        let this = self.clone();
+        let work = move |waiting: Arc<Caller<()>>| async move {
+            let origin =
+                WriteOrigin { method: operation.method(), request: operation.request().clone(), caller };
+            this.carry_out(&operation, origin, &waiting).await
+        };
+        self.queue.run(lane, work).await
+    }
+
+    /// Waits for the commands that are queued or running. New ones are refused.
+    pub async fn drain(&self) {
+        self.queue.drain().await;
+    }
+
+    /// Why no write is served: NetBox does not refuse a second record with the same allocation id, or has not been asked yet.
+    pub fn unserved(&self) -> Option<UniqueIds> {
+        let known = *self.unique_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        known.filter(|ids| *ids != UniqueIds::Enforced)
+    }
+
+    /// Whether NetBox was found to refuse a second record with the same allocation id.
+    pub fn serves(&self) -> bool {
+        *self.unique_ids.lock().unwrap_or_else(PoisonError::into_inner) == Some(UniqueIds::Enforced)
+    }
+
+    /// Asks NetBox whether it refuses a second record with the same allocation id.
+    pub(super) async fn check_unique_ids(&self) -> Result<UniqueIds, Error> {
+        let found = self.netbox.unique_ids().await?;
+        *self.unique_ids.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        Ok(found)
+    }
+
+    async fn require_unique_ids(&self) -> Result<(), Error> {
+        if self.serves() {
+            return Ok(());
+        }
+        match self.check_unique_ids().await? {
+            UniqueIds::Enforced => Ok(()),
+            found => Err(Error::IdsNotUnique { found }),
+        }
+    }
+
+    /// Holds the request id: of two calls with the same one, the second waits.
+    pub(super) async fn hold(&self, request: &RequestId) -> OwnedMutexGuard<()> {
+        self.lock_of(request).lock_owned().await
+    }
+
+    /// Holds the request id, unless somebody else does.
+    pub(super) fn try_hold(&self, request: &RequestId) -> Option<OwnedMutexGuard<()>> {
+        self.lock_of(request).try_lock_owned().ok()
+    }
+
+    fn lock_of(&self, request: &RequestId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.retain(|_, lock| lock.strong_count() > 0);
+        let held = requests.get(request).and_then(Weak::upgrade);
+        held.unwrap_or_else(|| {
+            let lock = Arc::new(tokio::sync::Mutex::new(()));
+            requests.insert(request.clone(), Arc::downgrade(&lock));
+            lock
+        })
+    }
+
+    async fn carry_out<O: Operation>(
+        &self,
+        operation: &O,
+        origin: WriteOrigin,
+        caller: &Caller<()>,
+    ) -> Result<O::Done, Error> {
+        self.require_unique_ids().await?;
+        let _held = self.hold(operation.request()).await;
+        let (phase, intent) = match self.look_up(operation).await? {
+            TakenUp::Done(intent) => return self.repeat(operation, *intent).await,
+            TakenUp::New => (Phase::Plan(NotSent::new()), None),
+            TakenUp::Resumed(intent) => {
+                let stale = self.netbox.refuses_stale_changes();
+                let repetition = repetition_of(intent.kind, &intent.detail, stale);
+                (Phase::Ask(MaybeWritten::resumed(intent.unanswered), repetition), Some(*intent))
+            }
+        };
+        let repeated = intent.is_some();
+        let run = Run {
+            operation,
+            origin,
+            caller,
+            intent,
+            exhausted: Vec::new(),
+            races: Vec::new(),
+            last: None,
+            reservation_tries: 0,
+            caught_up: false,
+            repeated,
+        };
+        self.drive(run, phase).await
+    }
+
+    /// What the ledger knows of the request id. An open intent is taken over by compare-and-set.
+    async fn look_up<O: Operation>(&self, operation: &O) -> Result<TakenUp, Error> {
+        let Some(intent) = self.intents.get(operation.request()).await? else { return Ok(TakenUp::New) };
+        let fingerprint = operation.fingerprint();
+        let version = intent.fingerprint.version();
+        if intent.kind == operation.kind() && version != fingerprint.version() {
+            return Err(Error::FingerprintVersion { request: intent.request, version });
+        }
+        if intent.kind != operation.kind() || intent.fingerprint != fingerprint {
+            return Err(Error::RequestIdReused { request: intent.request });
+        }
+        if intent.step == IntentStep::Done {
+            return Ok(TakenUp::Done(Box::new(intent)));
+        }
+        Ok(TakenUp::Resumed(Box::new(self.take_over(intent).await?)))
+    }
+
+    /// Drives a run from state to state until its end.
+    async fn drive<O: Operation>(&self, mut run: Run<'_, O>, mut phase: Phase) -> Result<O::Done, Error> {
+        loop {
+            phase = match phase {
+                Phase::Plan(state) => match self.plan(&mut run, state).await? {
+                    Planning::Next(next) => next,
+                    Planning::Done(finished) => {
+                        return run.operation.outcome(&*self.cache.snapshot()?, *finished);
+                    }
+                },
+                Phase::Ask(state, repetition) => self.ask_and_decide(&mut run, state, repetition).await,
+                Phase::Verify(state, records) => match self.verdict(&mut run, state, &records).await {
+                    AfterVerification::Record(state) => Phase::Record(state, records),
+                    AfterVerification::Withdraw(state) => Phase::Withdraw(state, records),
+                    AfterVerification::End(end) => Phase::End(end),
+                },
+                Phase::Withdraw(state, records) => {
+                    let (intent, origin) = (run.intent.as_mut(), &run.origin);
+                    let deletion = match intent {
+                        Some(intent) => self.withdraw(intent, state, &records, origin).await,
+                        None => Deletion::Unproven,
+                    };
+                    match state.deleted(deletion) {
+                        AfterWithdrawal::PlanAnew(state) => {
+                            run.last = Some(Error::Contended);
+                            self.pause(state.progress().sent).await;
+                            Phase::Plan(state)
+                        }
+                        AfterWithdrawal::End(end) => Phase::End(end),
+                    }
+                }
+                Phase::Record(state, records) => match self.record(&mut run, state, &records).await {
+                    Ok(finished) => return run.operation.outcome(&*self.cache.snapshot()?, *finished),
+                    Err(end) => Phase::End(end),
+                },
+                Phase::End(end) => return Err(self.end(run, end).await),
+            };
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! From a plan to a request: the plan is made, its intent and its reservation are stored, and the write is sent.
+
+use std::net::IpAddr;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::error::Error;
+use super::executor::Executor;
+use super::operation::{Finished, Operation, Plan, PlanContext, Planned, Preparation, Prepared, repetition};
+use super::plan::Quarantined;
+use super::ports::{Write, WrittenRecords};
+use super::protocol::{AfterAnswer, End, NetBoxReply, NotSent};
+use super::run::{Phase, Planning, Run, Stored};
+use super::traces::Prospect;
+use crate::cache::Batch;
+use crate::ledger::{
+    Advanced, Begun, Claim, Intent, IntentChange, IntentKind, IntentStep, ReservationChange, ReservedRange,
+};
+use crate::model::{PrefixId, RequestId};
+use crate::netbox::{self, Certainty, ObjectKind};
+
+/// How often a range is chosen anew because another writer of the ledger has reserved it.
+const RESERVATION_TRIES: u32 = 40;
+/// After so many lost races a parent that the command does not name is left to the others.
+const RACES_PER_PARENT: usize = 2;
+
+/// The kinds of records that take space.
+const ALL_KINDS: [ObjectKind; 3] = [ObjectKind::Prefix, ObjectKind::Address, ObjectKind::IpRange];
+
+impl Executor {
+    /// Plans, stores the intent with its reservation, and sends. An error ends the run: nothing of it is stored or sent.
+    pub(super) async fn plan<O: Operation>(
+        &self,
+        run: &mut Run<'_, O>,
+        state: NotSent,
+    ) -> Result<Planning, Error> {
+        let (planned, write) = match self.planned(run).await {
+            Ok(Prospect::Plan(Plan::Write(planned, write))) => (planned, write),
+            Ok(Prospect::Plan(Plan::Nothing(planned))) => {
+                return self.nothing_to_do(run, state, *planned).await;
+            }
+            Ok(Prospect::Found(planned, records)) => return self.found(run, state, *planned, records).await,
+            // The cache may be behind: what others have freed, or taken from another block, counts.
+            Err(error) if error.is_of_free_space() && !run.caught_up => {
+                run.caught_up = true;
+                self.catch_up.run(&*self.netbox, &*self.cache, &ALL_KINDS, &[]).await?;
+                return Ok(Planning::Next(Phase::Plan(state)));
+            }
+            Err(error) => return self.plan_refused(run, state, error).await,
+        };
+        // The last moment at which a caller can still withdraw.
+        if run.intent.is_none() && run.caller.is_gone() {
+            return Err(Error::TaskLost);
+        }
+        let before = state.progress().unanswered;
+        let sent = state.sent(self.clock.now());
+        let unanswered = sent.progress().unanswered;
+        match self.store(run, &planned, IntentStep::MaybeWritten, unanswered).await {
+            Ok(Stored::Yes) => {}
+            Ok(Stored::Reserved) => return self.reserved(run, state).await,
+            Ok(Stored::HeldByAnother) => return Err(run.under_way()),
+            Err(error) if run.intent.is_none() => return Err(error),
+            Err(error) => {
+                run.last = Some(error);
+                return Ok(Planning::Next(Phase::End(End::Unsettled(state.progress()))));
+            }
+        }
+        if let Some(intent) = &run.intent
+            && intent.kind == IntentKind::Release
+            // Before the records are deleted: were it after, a crash in between would leave free addresses without quarantine.
+            && let Err(error) = self.quarantine.put(&intent.detail.released, self.clock.now()).await
+        {
+            run.last = Some(error.into());
+            return Ok(Planning::Next(Phase::End(state.refused())));
+        }
+        let repetition = repetition(&write, self.netbox.refuses_stale_changes());
+        let (answer, records) = match self.netbox.send(&write, &run.origin).await {
+            Ok(records) => (NetBoxReply::Created, Some(records)),
+            Err(error) => {
+                let answer = classify(&error);
+                tracing::info!(request = %run.origin.request, method = run.origin.method, %error, ?answer,
+                    "a write to NetBox was not answered with its records");
+                run.last = Some(error.into());
+                (answer, None)
+            }
+        };
+        Ok(Planning::Next(match (sent.answered(answer, before), records) {
+            (AfterAnswer::Verify(state), Some(records)) => Phase::Verify(state, records),
+            // `Created` comes with records.
+            (AfterAnswer::Verify(state), None) => Phase::End(End::Unsettled(state.progress())),
+            (AfterAnswer::Ask(state), _) => Phase::Ask(state, repetition),
+            (AfterAnswer::PlanAnew(state), _) => {
+                self.refresh(&write).await;
+                run.lost_race(planned.parent);
+                self.pause(state.progress().sent).await;
+                Phase::Plan(state)
+            }
+            (AfterAnswer::End(end), _) => Phase::End(end),
+        }))
+    }
+
+    /// Prepares and plans; before that, looks for traces of a command that the ledger does not know.
+    async fn planned<O: Operation>(&self, run: &mut Run<'_, O>) -> Result<Prospect, Error> {
+        if run.intent.is_none()
+            && let Some(found) = self.traces_at_once(run).await?
+        {
+            return self.adopt(run, found);
+        }
+        let stored = run.intent.as_ref().filter(|intent| intent.kind == IntentKind::Release);
+        let prepared = match stored {
+            Some(intent) => self.read_released(intent).await?,
+            None => self.prepare(run.operation.preparation()).await?,
+        };
+        let reserved = self.reserved_by_others(Some(run.operation.request())).await?;
+        let (index, quarantined) = (self.cache.snapshot()?, self.quarantined().await?);
+        let context = PlanContext {
+            index: &index,
+            quarantined: &quarantined,
+            reserved: &reserved,
+            policy: &self.policy,
+            today: self.clock.today(),
+            only_populated_ranges: self.netbox.only_populated_ranges(),
+            stored: stored.map(|intent| &intent.detail),
+            exhausted: &run.exhausted,
+            prepared: &prepared,
+        };
+        run.operation.plan(&context).map(Prospect::Plan)
+    }
+
+    /// Reads something of what a plan would be made from now, for calls that only look.
+    pub(super) async fn with_context<T>(
+        &self,
+        prepared: &Prepared,
+        read: impl FnOnce(&PlanContext<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let reserved = self.reserved_by_others(None).await?;
+        let (index, quarantined) = (self.cache.snapshot()?, self.quarantined().await?);
+        read(&PlanContext {
+            index: &index,
+            quarantined: &quarantined,
+            reserved: &reserved,
+            policy: &self.policy,
+            today: self.clock.today(),
+            only_populated_ranges: self.netbox.only_populated_ranges(),
+            stored: None,
+            exhausted: &[],
+            prepared,
+        })
+    }
+
+    async fn quarantined(&self) -> Result<Quarantined, Error> {
+        Ok(self.quarantine.at(self.clock.now()).await?)
+    }
+
+    async fn reserved_by_others(&self, own: Option<&RequestId>) -> Result<Vec<ReservedRange>, Error> {
+        let mut reserved = self.intents.reservations(self.clock.now()).await?;
+        reserved.retain(|range| Some(&range.request) != own);
+        Ok(reserved)
+    }
+
+    /// Reads which addresses a release that was begun before has still to delete.
+    async fn read_released(&self, intent: &Intent) -> Result<Prepared, Error> {
+        let ids: Vec<u64> = intent.detail.released.iter().map(|record| record.id.0).collect();
+        let target_records = self.netbox.addresses_by_id(&ids).await?;
+        Ok(Prepared { target: None, target_records })
+    }
+
+    pub(super) async fn prepare(&self, preparation: Preparation<'_>) -> Result<Prepared, Error> {
+        match preparation {
+            Preparation::None => Ok(Prepared::default()),
+            Preparation::CatchUp => {
+                self.catch_up.run(&*self.netbox, &*self.cache, &ALL_KINDS, &[]).await?;
+                Ok(Prepared::default())
+            }
+            Preparation::ReadNetwork(scope, network) => {
+                self.catch_up.run(&*self.netbox, &*self.cache, &ALL_KINDS, &[]).await?;
+                let found = self.netbox.prefixes_at(scope, network).await?;
+                self.cache.apply(Batch::from(found)).await?;
+                Ok(Prepared::default())
+            }
+            Preparation::ReadAddresses(scope, hosts) => {
+                let found = self.netbox.addresses_at(scope, hosts).await?;
+                self.cache.apply(Batch::from(found)).await?;
+                Ok(Prepared::default())
+            }
+            Preparation::ReadAllocation(target) => self.read_allocation(target).await,
+        }
+    }
+
+    async fn read_allocation(&self, target: &RequestId) -> Result<Prepared, Error> {
+        let intent = self.intents.get(target).await?;
+        if intent.as_ref().is_some_and(|intent| !intent.step.is_final()) {
+            return Err(Error::Unsettled { request: target.clone() });
+        }
+        let index = self.cache.snapshot()?;
+        let mut ids: Vec<u64> = index.allocated(target).0.into_iter().map(|address| address.id.0).collect();
+        let made = intent.iter().flat_map(|intent| intent.detail.made.iter().copied());
+        ids.extend(made);
+        ids.sort_unstable();
+        ids.dedup();
+        let target_records =
+            if ids.is_empty() { Vec::new() } else { self.netbox.addresses_by_id(&ids).await? };
+        Ok(Prepared { target: intent, target_records })
+    }
+
+    /// A plan of which nothing has to be written: the record is as the command wants it.
+    async fn nothing_to_do<O: Operation>(
+        &self,
+        run: &mut Run<'_, O>,
+        state: NotSent,
+        planned: Planned,
+    ) -> Result<Planning, Error> {
+        // An earlier request that is unanswered could still change the record.
+        if state.progress().unanswered.is_some() {
+            return Ok(Planning::Next(Phase::End(End::Unsettled(state.progress()))));
+        }
+        match self.store(run, &planned, IntentStep::Done, None).await? {
+            Stored::Yes => Ok(Planning::Done(Box::new(Finished {
+                parent: planned.parent,
+                detail: planned.detail,
+                records: WrittenRecords::Deleted,
+                repeated: run.repeated,
+            }))),
+            Stored::Reserved | Stored::HeldByAnother => Err(run.under_way()),
+        }
+    }
+
+    /// Records of this request stand although the ledger did not know it.
+    async fn found<O: Operation>(
+        &self,
+        run: &mut Run<'_, O>,
+        state: NotSent,
+        planned: Planned,
+        records: WrittenRecords,
+    ) -> Result<Planning, Error> {
+        match self.store(run, &planned, IntentStep::Verified, None).await? {
+            Stored::Yes => {
+                run.repeated = true;
+                Ok(Planning::Next(Phase::Record(state.found(), records)))
+            }
+            Stored::Reserved | Stored::HeldByAnother => Err(run.under_way()),
+        }
+    }
+
+    /// The plan was refused. Of a request that the ledger does not know, NetBox is asked first: its own record may be what
+    /// stands in the way.
+    async fn plan_refused<O: Operation>(
+        &self,
+        run: &mut Run<'_, O>,
+        state: NotSent,
+        error: Error,
+    ) -> Result<Planning, Error> {
+        if run.intent.is_none() {
+            if error.is_of_free_space()
+                && let Some(traces) = self.traces_in_netbox(run).await?
+                && let Prospect::Found(planned, records) = self.adopt(run, traces)?
+            {
+                return self.found(run, state, *planned, records).await;
+            }
+            return Err(error);
+        }
+        run.last = Some(error);
+        Ok(Planning::Next(Phase::End(state.refused())))
+    }
+
+    async fn reserved<O: Operation>(&self, run: &mut Run<'_, O>, state: NotSent) -> Result<Planning, Error> {
+        run.reservation_tries += 1;
+        run.last = Some(Error::Contended);
+        if run.reservation_tries < RESERVATION_TRIES {
+            self.pause(run.reservation_tries.min(4)).await;
+            return Ok(Planning::Next(Phase::Plan(state)));
+        }
+        if run.intent.is_none() {
+            Err(Error::Contended)
+        } else {
+            Ok(Planning::Next(Phase::End(state.refused())))
+        }
+    }
+
+    /// Stores the intent of a plan: a new one, or the next step of the one that is held.
+    async fn store<O: Operation>(
+        &self,
+        run: &mut Run<'_, O>,
+        planned: &Planned,
+        step: IntentStep,
+        unanswered: Option<Timestamp>,
+    ) -> Result<Stored, Error> {
+        let now = self.clock.now();
+        let mut detail = planned.detail.clone();
+        detail.wanted = run.operation.count();
+        match &run.intent {
+            None => {
+                let intent = Intent {
+                    request: run.operation.request().clone(),
+                    kind: run.operation.kind(),
+                    fingerprint: run.operation.fingerprint(),
+                    step,
+                    claim: Claim { owner: self.owner.clone(), attempt: 1 },
+                    parent: planned.parent,
+                    detail,
+                    unanswered,
+                    sweep: None,
+                    created: now,
+                    updated: now,
+                };
+                let reserve = if step.is_final() { &[][..] } else { &planned.reserve };
+                match self.intents.begin(&intent, reserve).await? {
+                    Begun::New => {
+                        run.intent = Some(intent);
+                        Ok(Stored::Yes)
+                    }
+                    Begun::Before(_) => Ok(Stored::HeldByAnother),
+                    Begun::Reserved => Ok(Stored::Reserved),
+                }
+            }
+            Some(intent) => {
+                let change = IntentChange {
+                    claim: intent.claim.clone(),
+                    step,
+                    parent: planned.parent,
+                    detail: detail.clone(),
+                    unanswered,
+                    sweep: None,
+                    reservations: if step.is_final() {
+                        ReservationChange::Release
+                    } else {
+                        ReservationChange::Replace(planned.reserve.clone())
+                    },
+                };
+                let next = changed(intent, &change, now);
+                match self.intents.advance(&intent.request, &intent.claim, &change, now).await? {
+                    Advanced::Set => {
+                        run.intent = Some(next);
+                        Ok(Stored::Yes)
+                    }
+                    Advanced::Lost(_) => Ok(Stored::HeldByAnother),
+                    Advanced::Reserved => Ok(Stored::Reserved),
+                }
+            }
+        }
+    }
+
+    /// Reads what stood in the way of a write into the cache. A failure is no matter: the next attempt meets the same refusal.
+    async fn refresh(&self, write: &Write) {
+        let read = async {
+            self.catch_up.run(&*self.netbox, &*self.cache, &ALL_KINDS, &[]).await?;
+            let batch = match write {
+                Write::CreateAddresses { scope, list } => {
+                    let hosts: Vec<IpAddr> = list.iter().map(|(interface, _)| interface.addr()).collect();
+                    Batch::from(self.netbox.addresses_at(*scope, &hosts).await?)
+                }
+                Write::CreatePrefix { scope, network, .. } => {
+                    Batch::from(self.netbox.prefixes_at(*scope, *network).await?)
+                }
+                Write::PatchPrefix { id, .. } | Write::DeletePrefix { id, .. } => {
+                    let found = self.netbox.prefixes_by_id(&[id.0]).await?;
+                    let deleted_prefixes = if found.is_empty() { vec![id.0] } else { Vec::new() };
+                    Batch { prefixes: found, deleted_prefixes, ..Batch::default() }
+                }
+                Write::DeleteAddresses { .. } => Batch::default(),
+            };
+            Ok::<_, Error>(self.cache.apply(batch).await?)
+        };
+        if let Err(error) = read.await {
+            tracing::warn!(%error, "what stood in the way of a write could not be read");
+        }
+    }
+
+    /// Waits before the next attempt, longer each time and by a random part, so that two writers do not meet again.
+    pub(super) async fn pause(&self, attempt: u32) {
+        let base = Duration::from_millis(20) * 2u32.saturating_pow(attempt.min(6));
+        tokio::time::sleep(base.mul_f64(0.5 + self.jitter.fraction())).await;
+    }
+}
+
+/// What an error of NetBox says about the request that it answers.
+fn classify(error: &netbox::Error) -> NetBoxReply {
+    use netbox::Error as E;
+    match error {
+        E::DuplicateAddress { .. } | E::DuplicatePrefix { .. } | E::Changed | E::NotFound { .. } => {
+            NetBoxReply::Contended
+        }
+        E::AllocationIdTaken { .. } => NetBoxReply::Exists,
+        other => match other.certainty() {
+            Certainty::NotDone => NetBoxReply::Refused,
+            Certainty::Ended => NetBoxReply::Failed,
+            Certainty::Unknown => NetBoxReply::Unclear,
+        },
+    }
+}
+
+/// The intent after a change.
+pub(super) fn changed(intent: &Intent, change: &IntentChange, now: Timestamp) -> Intent {
+    Intent {
+        claim: change.claim.clone(),
+        step: change.step,
+        parent: change.parent,
+        detail: change.detail.clone(),
+        unanswered: change.unanswered,
+        sweep: change.sweep,
+        updated: now,
+        ..intent.clone()
+    }
+}
+
+impl<O: Operation> Run<'_, O> {
+    pub(super) fn under_way(&self) -> Error {
+        Error::UnderWay { request: self.operation.request().clone() }
+    }
+
+    /// Another writer took what was chosen. A parent that the command did not name is given up after some lost races.
+    pub(super) fn lost_race(&mut self, parent: Option<PrefixId>) {
+        let Some(parent) = parent else { return };
+        self.races.push(parent);
+        if self.races.iter().filter(|lost| **lost == parent).count() >= RACES_PER_PARENT {
+            self.exhausted.push(parent);
+        }
+    }
+}

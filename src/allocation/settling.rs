@@ -1,0 +1,500 @@
+//! From a request to its outcome: the record is asked, what NetBox does not check is verified, records that lost are withdrawn,
+//! and the outcome is stored. Works from the intent alone, so that recovery can do it without the command.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::error::Error;
+use super::executor::Executor;
+use super::operation::{Finished, Operation};
+use super::plan::{Objection, PlacedSpace, Placement, objections};
+use super::ports::{Write, WriteOrigin, WrittenRecords};
+use super::protocol::{
+    AfterQuestion, AfterVerification, Deletion, End, Found, MaybeWritten, Progress, Repetition, Verification,
+    Verified, Written,
+};
+use super::run::{Phase, Run};
+use super::sending::changed;
+use super::traces::ids_of;
+use crate::cache::Batch;
+use crate::ledger::{
+    Advanced, Claim, Detail, Intent, IntentChange, IntentKind, IntentStep, ReservationChange,
+};
+use crate::model::{Address, AddressId, Prefix, VrfScope};
+use crate::netbox::{self, ObjectKind};
+
+/// How often NetBox is asked for the records of a write that got no answer, while it does not answer the question either.
+const QUESTIONS: u32 = 4;
+/// Ranges of a settled write count as taken for so long where other servers share the ledger: until their caches have the record.
+const RESERVED_AFTERWARDS: Duration = Duration::from_mins(1);
+/// An intent of another server is taken over once its latest step is older than NetBox's request limit and this.
+const TAKE_OVER_AFTER: Duration = Duration::from_mins(1);
+
+impl Executor {
+    /// Claims an open intent for this process. [`Error::UnderWay`] while another server may still be carrying it out.
+    pub(super) async fn take_over(&self, intent: Intent) -> Result<Intent, Error> {
+        if !self.may_take_over(&intent) {
+            return Err(Error::UnderWay { request: intent.request });
+        }
+        let claim = Claim { owner: self.owner.clone(), attempt: intent.claim.attempt.saturating_add(1) };
+        let now = self.clock.now();
+        let change = IntentChange {
+            claim,
+            step: intent.step,
+            parent: intent.parent,
+            detail: intent.detail.clone(),
+            unanswered: intent.unanswered,
+            sweep: intent.sweep,
+            reservations: ReservationChange::Keep,
+        };
+        match self.intents.advance(&intent.request, &intent.claim, &change, now).await? {
+            Advanced::Set => Ok(changed(&intent, &change, now)),
+            Advanced::Lost(_) | Advanced::Reserved => Err(Error::UnderWay { request: intent.request }),
+        }
+    }
+
+    /// Whether nobody else can be carrying the intent out any more.
+    pub(super) fn may_take_over(&self, intent: &Intent) -> bool {
+        let settled = intent.step.is_final();
+        let alone = !self.intents.is_shared() || intent.claim.owner == self.owner;
+        let age = self.netbox.request_limit() + TAKE_OVER_AFTER;
+        let stale = intent.updated.checked_add(age).is_ok_and(|then| then <= self.clock.now());
+        settled || alone || stale
+    }
+
+    /// Asks NetBox what became of a request.
+    pub(super) async fn ask_and_decide<O: Operation>(
+        &self,
+        run: &mut Run<'_, O>,
+        state: MaybeWritten,
+        repetition: Repetition,
+    ) -> Phase {
+        let Some(intent) = &run.intent else { return Phase::End(End::Unsettled(state.progress())) };
+        let (found, records) = self.ask(intent).await;
+        match (state.asked(found, repetition, self.clock.now(), self.netbox.request_limit()), records) {
+            (AfterQuestion::Verify(state), Some(records)) => Phase::Verify(state, records),
+            // `All` comes with records.
+            (AfterQuestion::Verify(state), None) => Phase::End(End::Unsettled(state.progress())),
+            (AfterQuestion::Plan(state), _) => {
+                if state.progress().sent > 0 {
+                    self.pause(state.progress().sent + 2).await;
+                }
+                Phase::Plan(state)
+            }
+            (AfterQuestion::End(end), _) => Phase::End(end),
+        }
+    }
+
+    /// What NetBox holds of a write, asked several times: what broke the write may break the question too.
+    pub(super) async fn ask(&self, intent: &Intent) -> (Found, Option<WrittenRecords>) {
+        let mut wait = Duration::from_millis(200);
+        for question in 1..=QUESTIONS {
+            match self.ask_once(intent).await {
+                Ok(Some(records)) => return (Found::All, Some(records)),
+                Ok(None) => return (Found::Nothing, None),
+                Err(NotTold::Undecided) => return (Found::Unknown, None),
+                Err(NotTold::NetBox(error)) => {
+                    let passes = error.is_transient() || matches!(error, netbox::Error::Malformed { .. });
+                    tracing::warn!(request = %intent.request, %error, "NetBox did not say what became of a write");
+                    if !passes || question == QUESTIONS {
+                        return (Found::Unknown, None);
+                    }
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+            }
+        }
+        (Found::Unknown, None)
+    }
+
+    /// The records of a write, or that NetBox holds nothing of it.
+    async fn ask_once(&self, intent: &Intent) -> Result<Option<WrittenRecords>, NotTold> {
+        let (request, detail) = (&intent.request, &intent.detail);
+        match intent.kind {
+            IntentKind::Addresses | IntentKind::Assignment => {
+                let found = self.netbox.addresses_of(request, detail.wanted).await?;
+                Ok((!found.is_empty()).then_some(WrittenRecords::Addresses(found)))
+            }
+            IntentKind::Prefix => self.created_prefix(intent).await,
+            IntentKind::RegisterLease if detail.before.is_none() => self.created_prefix(intent).await,
+            IntentKind::Release => {
+                let ids: Vec<u64> = detail.released.iter().map(|record| record.id.0).collect();
+                let left = self.netbox.addresses_by_id(&ids).await?;
+                Ok(left.is_empty().then_some(WrittenRecords::Deleted))
+            }
+            IntentKind::RegisterLease
+            | IntentKind::UpdateLease
+            | IntentKind::RenewLease
+            | IntentKind::EndLease => self.changed_prefix(intent).await,
+        }
+    }
+
+    async fn created_prefix(&self, intent: &Intent) -> Result<Option<WrittenRecords>, NotTold> {
+        let found = self.netbox.prefix_of(&intent.request).await?;
+        Ok(found.map(|prefix| WrittenRecords::Prefix(Box::new(prefix))))
+    }
+
+    /// Whether the change of a lease was carried out: the change log says so, or else the record, if it decides.
+    async fn changed_prefix(&self, intent: &Intent) -> Result<Option<WrittenRecords>, NotTold> {
+        let Some(before) = &intent.detail.before else { return Err(NotTold::Undecided) };
+        if let Some(logged) = self.netbox.logged(&intent.request).await? {
+            return Ok(logged.prefixes.into_iter().next_back().map(|(_, after)| match after {
+                Some(prefix) => WrittenRecords::Prefix(Box::new(prefix)),
+                None => WrittenRecords::Deleted,
+            }));
+        }
+        let current = self.netbox.prefixes_by_id(&[before.id.0]).await?.into_iter().next();
+        match current {
+            Some(current) if current.revision == before.revision => Ok(None),
+            Some(current) => match &intent.detail.after {
+                Some(wanted) if same_contract(wanted, &current) => {
+                    Ok(Some(WrittenRecords::Prefix(Box::new(current))))
+                }
+                _ => Err(NotTold::Undecided),
+            },
+            None if intent.detail.deleted_prefix => Ok(Some(WrittenRecords::Deleted)),
+            None => Err(NotTold::Undecided),
+        }
+    }
+
+    /// Verifies what NetBox does not check itself.
+    pub(super) async fn verdict<O: Operation>(
+        &self,
+        run: &mut Run<'_, O>,
+        state: Written,
+        records: &WrittenRecords,
+    ) -> AfterVerification {
+        let Some(intent) = &run.intent else {
+            return AfterVerification::End(End::Unsettled(state.progress()));
+        };
+        let verdict = self.verify(intent, records).await;
+        if verdict == Verification::Objection {
+            run.lost_race(intent.parent);
+        }
+        state.verified(verdict)
+    }
+
+    /// Brings the cache up to date with what others wrote since the plan, and looks for objections to our records.
+    pub(super) async fn verify(&self, intent: &Intent, records: &WrittenRecords) -> Verification {
+        let kinds: &[ObjectKind] = match intent.kind {
+            IntentKind::Addresses | IntentKind::Assignment => &[ObjectKind::Prefix],
+            IntentKind::Prefix | IntentKind::RegisterLease => {
+                &[ObjectKind::Prefix, ObjectKind::Address, ObjectKind::IpRange]
+            }
+            IntentKind::Release | IntentKind::UpdateLease | IntentKind::RenewLease | IntentKind::EndLease => {
+                return Verification::Clean;
+            }
+        };
+        if intent.detail.before.is_some() {
+            return Verification::Clean;
+        }
+        let own = ids_of(records);
+        let read = async {
+            self.catch_up.run(&*self.netbox, &*self.cache, kinds, &own).await?;
+            self.read_rivals(records).await?;
+            Ok::<_, Error>(self.cache.snapshot()?)
+        };
+        let index = match read.await {
+            Ok(index) => index,
+            Err(error) => {
+                tracing::warn!(request = %intent.request, %error, "a write could not be verified");
+                return Verification::Unread;
+            }
+        };
+        let ids: Vec<u64> = own.iter().map(|(_, id)| *id).collect();
+        let found = placement(intent, records).map_or_else(Vec::new, |placement| {
+            objections(&index, &self.policy, self.clock.today(), &placement, &ids)
+        });
+        if found.is_empty() {
+            return Verification::Clean;
+        }
+        let text = found.iter().map(Objection::to_string).collect::<Vec<_>>().join("; ");
+        tracing::info!(request = %intent.request, objections = text, "a write lost to another writer");
+        Verification::Objection
+    }
+
+    /// Reads what the change log may not tell, where NetBox does not enforce unique records: other records of the same
+    /// addresses, or of the same network.
+    async fn read_rivals(&self, records: &WrittenRecords) -> Result<(), Error> {
+        let batch = match records {
+            WrittenRecords::Addresses(list) => {
+                let Some(first) = list.first() else { return Ok(()) };
+                if self.enforces_unique(first.scope)? {
+                    return Ok(());
+                }
+                let hosts: Vec<IpAddr> = list.iter().map(Address::host).collect();
+                Batch::from(self.netbox.addresses_at(first.scope, &hosts).await?)
+            }
+            WrittenRecords::Prefix(prefix) => {
+                Batch::from(self.netbox.prefixes_at(prefix.scope, prefix.network).await?)
+            }
+            WrittenRecords::Deleted => return Ok(()),
+        };
+        Ok(self.cache.apply(batch).await?)
+    }
+
+    fn enforces_unique(&self, scope: VrfScope) -> Result<bool, Error> {
+        let index = self.cache.snapshot()?;
+        let vrf = scope.vrf().and_then(|id| index.vrf(id).map(|vrf| vrf.enforce_unique));
+        Ok(vrf.unwrap_or(false))
+    }
+
+    /// Deletes our records, and proves that they are gone. Before that the ledger is told, so that nobody who has taken the intent
+    /// over meanwhile loses records that it has answered with.
+    pub(super) async fn withdraw(
+        &self,
+        intent: &mut Intent,
+        state: Written,
+        records: &WrittenRecords,
+        origin: &WriteOrigin,
+    ) -> Deletion {
+        if !self.advance(intent, IntentStep::Written, state.progress(), ReservationChange::Keep).await {
+            return Deletion::Unproven;
+        }
+        let write = match records {
+            WrittenRecords::Addresses(list) => {
+                Write::DeleteAddresses { ids: list.iter().map(|record| record.id).collect() }
+            }
+            WrittenRecords::Prefix(prefix) => {
+                Write::DeletePrefix { id: prefix.id, read: prefix.revision.clone() }
+            }
+            WrittenRecords::Deleted => return Deletion::Unproven,
+        };
+        if let Err(error) = self.netbox.send(&write, origin).await {
+            tracing::warn!(request = %intent.request, %error, "records that lost could not be deleted");
+        }
+        let ids: Vec<u64> = ids_of(records).into_iter().map(|(_, id)| id).collect();
+        let (left, batch) = match records {
+            WrittenRecords::Prefix(_) => {
+                let left = self.netbox.prefixes_by_id(&ids).await.map(|left| left.len());
+                (left, Batch { deleted_prefixes: ids, ..Batch::default() })
+            }
+            _ => {
+                let left = self.netbox.addresses_by_id(&ids).await.map(|left| left.len());
+                (left, Batch { deleted_addresses: ids, ..Batch::default() })
+            }
+        };
+        match left {
+            Ok(0) => {
+                self.publish(batch).await;
+                Deletion::Proven
+            }
+            Ok(_) | Err(_) => Deletion::Unproven,
+        }
+    }
+
+    /// Puts the records into the cache and stores the outcome.
+    pub(super) async fn record<O: Operation>(
+        &self,
+        run: &mut Run<'_, O>,
+        state: Verified,
+        records: &WrittenRecords,
+    ) -> Result<Box<Finished>, End> {
+        let Some(intent) = run.intent.as_mut() else { return Err(state.not_recorded()) };
+        if !self.conclude(intent, state.progress(), records).await {
+            return Err(state.not_recorded());
+        }
+        Ok(Box::new(Finished {
+            parent: intent.parent,
+            detail: intent.detail.clone(),
+            records: records.clone(),
+            repeated: run.repeated,
+        }))
+    }
+
+    /// Publishes verified records and stores the intent as done. Returns whether the ledger took it.
+    pub(super) async fn conclude(
+        &self,
+        intent: &mut Intent,
+        progress: Progress,
+        records: &WrittenRecords,
+    ) -> bool {
+        let detail = &mut intent.detail;
+        let batch = match records {
+            WrittenRecords::Addresses(list) => {
+                detail.made = list.iter().map(|record| record.id.0).collect();
+                Batch::from(list.clone())
+            }
+            WrittenRecords::Prefix(prefix) => {
+                detail.made = vec![prefix.id.0];
+                if intent.kind != IntentKind::Prefix {
+                    detail.after = Some(prefix.clone());
+                }
+                Batch::from(vec![Prefix::clone(prefix)])
+            }
+            WrittenRecords::Deleted => Batch {
+                deleted_addresses: detail.released.iter().map(|record| record.id.0).collect(),
+                deleted_prefixes: deleted_prefix(detail).into_iter().collect(),
+                ..Batch::default()
+            },
+        };
+        self.publish(batch).await;
+        let reservations = if self.intents.is_shared() {
+            let until = self.clock.now().checked_add(RESERVED_AFTERWARDS).unwrap_or(Timestamp::MAX);
+            ReservationChange::Settle { until }
+        } else {
+            ReservationChange::Release
+        };
+        self.advance(intent, IntentStep::Done, progress, reservations).await
+    }
+
+    /// Stores where a run ended, and says why.
+    pub(super) async fn end<O: Operation>(&self, mut run: Run<'_, O>, end: End) -> Error {
+        let request = run.operation.request().clone();
+        let (step, reservations) = match end {
+            End::Withdrawn(_) => (IntentStep::Withdrawn, ReservationChange::Release),
+            End::Refused(_) => (IntentStep::Refused, ReservationChange::Release),
+            End::Unsettled(_) => (IntentStep::Unsettled, ReservationChange::Keep),
+        };
+        if let Some(intent) = &mut run.intent {
+            if step.is_final() && intent.kind == IntentKind::Release {
+                self.quarantine.lift(&intent.detail.released).await;
+            }
+            self.advance(intent, step, end.progress(), reservations).await;
+        }
+        match end {
+            End::Unsettled(_) => {
+                if let Some(error) = &run.last {
+                    tracing::warn!(%request, %error, "the outcome of a write is not known");
+                }
+                Error::Unsettled { request }
+            }
+            End::Withdrawn(_) => Error::Contended,
+            End::Refused(_) => run.last.unwrap_or(Error::Contended),
+        }
+    }
+
+    /// Compare-and-set of the next step. Returns whether this process still held the intent and the ledger took it.
+    pub(super) async fn advance(
+        &self,
+        intent: &mut Intent,
+        step: IntentStep,
+        progress: Progress,
+        reservations: ReservationChange,
+    ) -> bool {
+        let now = self.clock.now();
+        let limit = self.netbox.request_limit();
+        let late = progress.unanswered.and_then(|sent| sent.checked_add(limit).ok());
+        let change = IntentChange {
+            claim: intent.claim.clone(),
+            step,
+            parent: intent.parent,
+            detail: intent.detail.clone(),
+            unanswered: progress.unanswered,
+            // A request that was never answered may still arrive. Once it cannot any more, its records are looked for.
+            sweep: late.filter(|_| step.is_final()),
+            reservations,
+        };
+        match self.intents.advance(&intent.request, &intent.claim, &change, now).await {
+            Ok(Advanced::Set) => {
+                *intent = changed(intent, &change, now);
+                true
+            }
+            Ok(Advanced::Lost(_) | Advanced::Reserved) => {
+                tracing::warn!(request = %intent.request, ?step, "another server has taken an intent over");
+                false
+            }
+            Err(error) => {
+                tracing::error!(request = %intent.request, ?step, %error, "the step of an intent could not be stored");
+                false
+            }
+        }
+    }
+
+    /// Puts records that NetBox holds into the cache. If that fails the error is logged only: the allocation is in NetBox, and
+    /// the cache gets the records with the next poll of NetBox's change log.
+    pub(super) async fn publish(&self, batch: Batch) {
+        if let Err(error) = self.cache.apply(batch).await {
+            tracing::error!(%error, "records that NetBox holds could not be put into the cache");
+        }
+    }
+
+    /// The answer to a request that was answered before.
+    pub(super) async fn repeat<O: Operation>(&self, operation: &O, intent: Intent) -> Result<O::Done, Error> {
+        let records = self.recorded(&intent).await?;
+        let Intent { parent, detail, .. } = intent;
+        operation.outcome(&*self.cache.snapshot()?, Finished { parent, detail, records, repeated: true })
+    }
+
+    /// The records that a done intent made, as they are now, found by their ids: people edit the rest.
+    async fn recorded(&self, intent: &Intent) -> Result<WrittenRecords, Error> {
+        let released = || Error::ReleasedSince { request: intent.request.clone() };
+        let made = &intent.detail.made;
+        match intent.kind {
+            IntentKind::Addresses | IntentKind::Assignment => {
+                let index = self.cache.snapshot()?;
+                let cached: Vec<_> =
+                    made.iter().filter_map(|id| index.address(AddressId(*id)).cloned()).collect();
+                if cached.len() == made.len() {
+                    return Ok(WrittenRecords::Addresses(
+                        cached.iter().map(|record| Address::clone(record)).collect(),
+                    ));
+                }
+                let mut found = self.netbox.addresses_by_id(made).await?;
+                if found.len() != made.len() {
+                    return Err(released());
+                }
+                found.sort_by_key(|record| made.iter().position(|id| *id == record.id.0));
+                self.publish(Batch::from(found.clone())).await;
+                Ok(WrittenRecords::Addresses(found))
+            }
+            IntentKind::Prefix => {
+                let found =
+                    self.netbox.prefixes_by_id(made).await?.into_iter().next().ok_or_else(released)?;
+                self.publish(Batch::from(vec![found.clone()])).await;
+                Ok(WrittenRecords::Prefix(Box::new(found)))
+            }
+            IntentKind::Release
+            | IntentKind::RegisterLease
+            | IntentKind::UpdateLease
+            | IntentKind::RenewLease
+            | IntentKind::EndLease => Ok(WrittenRecords::Deleted),
+        }
+    }
+}
+
+/// Why NetBox's answer to a question does not tell what became of a write.
+enum NotTold {
+    NetBox(netbox::Error),
+    /// The record was changed by somebody else, and this NetBox keeps no messages in its log.
+    Undecided,
+}
+
+impl From<netbox::Error> for NotTold {
+    fn from(error: netbox::Error) -> Self {
+        Self::NetBox(error)
+    }
+}
+
+/// What verification checks, rebuilt from the intent and its records.
+fn placement(intent: &Intent, records: &WrittenRecords) -> Option<Placement> {
+    let space = match (intent.kind, records) {
+        (IntentKind::Addresses, WrittenRecords::Addresses(list)) => {
+            PlacedSpace::Addresses(list.iter().map(Address::host).collect())
+        }
+        (IntentKind::Assignment, WrittenRecords::Addresses(list)) => PlacedSpace::Named(list.first()?.host()),
+        (IntentKind::Prefix, WrittenRecords::Prefix(prefix)) => PlacedSpace::Block(prefix.network),
+        (IntentKind::RegisterLease, WrittenRecords::Prefix(prefix)) => {
+            PlacedSpace::Registered(prefix.network)
+        }
+        _ => return None,
+    };
+    let scope = match records {
+        WrittenRecords::Addresses(list) => list.first()?.scope,
+        WrittenRecords::Prefix(prefix) => prefix.scope,
+        WrittenRecords::Deleted => return None,
+    };
+    Some(Placement { scope, parent: intent.parent, space, include_children: intent.detail.include_children })
+}
+
+/// The id of the prefix that an EndLease deleted.
+fn deleted_prefix(detail: &Detail) -> Option<u64> {
+    detail.before.as_ref().filter(|_| detail.deleted_prefix).map(|before| before.id.0)
+}
+
+/// Whether two versions of a prefix agree in what Leasehold writes.
+fn same_contract(wanted: &Prefix, found: &Prefix) -> bool {
+    wanted.status == found.status && wanted.lease == found.lease && wanted.description == found.description
+}
