@@ -34,6 +34,8 @@ on_both!(
     a_bulk_delete_with_a_missing_id_deletes_nothing,
     field_errors_name_their_fields,
     an_unknown_custom_field_is_refused,
+    a_tag_of_other_object_types_is_refused_with_500_or_400,
+    a_refused_tag_is_a_definite_refusal_to_the_client,
     select_fields_are_given_with_their_label,
     a_patch_of_custom_fields_merges,
     a_tenant_is_named_by_id_slug_or_name_and_cleared_by_null,
@@ -495,6 +497,83 @@ async fn an_unknown_custom_field_is_refused(netbox: &NetBox) {
     assert_eq!(status, 400);
     let words = "Custom field 'nope' does not exist for this object type.";
     assert_eq!(answer, json!({ "custom_fields": { "nope": words } }));
+}
+
+/// A tag that may only stand on devices; returns its slug.
+async fn devices_only(netbox: &NetBox, vrf: u64) -> String {
+    let slug = format!("devices-only-{}-{vrf}", std::process::id());
+    let tag = json!({ "name": slug, "slug": slug, "object_types": ["dcim.device"] });
+    netbox.post("extras/tags/", tag).await;
+    slug
+}
+
+async fn a_tag_of_other_object_types_is_refused_with_500_or_400(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let slug = devices_only(netbox, vrf).await;
+    let tags = json!([{ "slug": slug }]);
+    let prefix = netbox.prefix(vrf, "203.0.113.0/24").await;
+    let address = |host: u8| json!({ "address": format!("203.0.113.{host}/24"), "vrf": vrf });
+    let tagged = json!({ "address": "203.0.113.7/24", "vrf": vrf, "tags": tags });
+    let words = |model: &str| format!("Tag {slug} cannot be assigned to {model} objects.");
+
+    // The views of free space do not turn NetBox's AbortRequest into a 400; all others do.
+    let (status, answer) = available(netbox, prefix, json!([{ "tags": tags }])).await;
+    assert_eq!((status, &answer["exception"]), (500, &json!("AbortRequest")));
+    assert_eq!(answer["error"], words("ipaddress"));
+    let path = format!("ipam/prefixes/{prefix}/available-prefixes/");
+    let body = json!({ "prefix_length": 28, "tags": tags });
+    let (status, answer, _) = netbox.rest("POST", &path, Some(body)).await;
+    assert_eq!((status, &answer["exception"]), (500, &json!("AbortRequest")));
+    assert_eq!(answer["error"], words("prefix"));
+
+    let errors = json!({ "__all__": [words("ipaddress")] });
+    let (status, answer, _) =
+        netbox.rest("POST", "ipam/ip-addresses/", Some(json!([address(8), tagged]))).await;
+    assert_eq!((status, &answer["errors"]), (400, &json!([{ "index": 1, "errors": errors }])));
+    let (status, answer, _) = netbox.rest("POST", "ipam/ip-addresses/", Some(tagged)).await;
+    assert_eq!((status, &answer), (400, &json!({ "detail": words("ipaddress") })));
+    let path = format!("ipam/prefixes/{prefix}/");
+    let (status, answer, _) = netbox.rest("PATCH", &path, Some(json!({ "tags": tags }))).await;
+    assert_eq!((status, &answer), (400, &json!({ "detail": words("prefix") })));
+    let list = json!([{ "id": prefix, "tags": tags }]);
+    let (status, answer, _) = netbox.rest("PATCH", "ipam/prefixes/", Some(list)).await;
+    let errors = json!({ "__all__": [words("prefix")] });
+    assert_eq!((status, &answer["errors"]), (400, &json!([{ "id": prefix, "errors": errors }])));
+
+    // Nothing of all that was stored.
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
+    assert_eq!(page["count"], 0);
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/prefixes/?vrf_id={vrf}"), None).await;
+    assert_eq!(page["count"], 1);
+}
+
+async fn a_refused_tag_is_a_definite_refusal_to_the_client(netbox: &NetBox) {
+    use leasehold::netbox::{AddressDraft, Certainty, Error};
+    let vrf = netbox.vrf(true).await;
+    let slug = devices_only(netbox, vrf).await;
+    let draft = AddressDraft { status: "active".to_owned(), tags: vec![slug], ..AddressDraft::default() };
+    let address = [("203.0.113.5/24".parse().unwrap(), draft)];
+    let refused = netbox.client().await.create_addresses(VrfScope::Vrf(VrfId(vrf)), &address, &note()).await;
+    let Err(error @ Error::Invalid { .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.certainty(), Certainty::NotDone);
+    assert!(error.to_string().contains("cannot be assigned to ipaddress objects."), "{error}");
+}
+
+/// Only the emulator: the real one would refuse the writes of all other tests.
+#[tokio::test]
+async fn maintenance_mode_refuses_writes_and_answers_reads() {
+    use leasehold::emulator::Faults;
+    use leasehold::netbox::{AddressDraft, Error};
+    let netbox = NetBox::emulated().await;
+    let vrf = netbox.vrf(true).await;
+    let client = netbox.client().await;
+    netbox.emulator.as_ref().unwrap().set_faults(Faults { maintenance: 100, ..Faults::default() });
+    let draft = AddressDraft { status: "active".to_owned(), ..AddressDraft::default() };
+    let address = [("203.0.113.5/24".parse().unwrap(), draft)];
+    let refused = client.create_addresses(VrfScope::Vrf(VrfId(vrf)), &address, &note()).await;
+    assert!(matches!(refused, Err(Error::Maintenance { .. })), "{refused:?}");
+    let (status, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}"), None).await;
+    assert_eq!((status, &page["count"]), (200, &json!(0)));
 }
 
 async fn select_fields_are_given_with_their_label(netbox: &NetBox) {

@@ -57,6 +57,7 @@ pub(crate) async fn run(args: EmulateArgs, clock: Arc<dyn Clock>) -> CommandResu
         delay: Duration::from_millis(args.delay_ms),
         fail: args.fail,
         throttle: args.throttle,
+        maintenance: 0,
         drop_after_commit: args.drop_after_commit,
         cut: args.cut,
         late: args.late,

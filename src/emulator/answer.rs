@@ -51,6 +51,12 @@ impl RestAnswer {
         Self::new(StatusCode::BAD_REQUEST, body)
     }
 
+    /// 500 as NetBox's own error handler writes it.
+    pub(super) fn crashed(exception: &str, message: &str) -> Self {
+        let body = json!({ "error": message, "exception": exception, "netbox_version": "4.7.3" });
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, body)
+    }
+
     pub(super) fn method_not_allowed() -> Self {
         Self::detail(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.")
     }

@@ -41,7 +41,8 @@ pub(super) fn ips(state: &mut EmulatorState, parent: u64, request: &RestRequest<
                 errors.push(json!({}));
                 records.push(record);
             }
-            Err(found) => errors.push(Value::Object(found)),
+            Err(commit::RefusedWrite::Fields(found)) => errors.push(Value::Object(found)),
+            Err(aborted) => return aborted.of_available(),
         }
     }
     let list_or_first = |mut values: Vec<Value>| match is_list {
@@ -102,6 +103,6 @@ pub(super) fn prefixes(state: &mut EmulatorState, parent: u64, request: &RestReq
     body.insert("vrf".to_owned(), json!(parent.vrf));
     match commit::create(state, RecordKind::Prefix, &Value::Object(body), request.id) {
         Ok(id) => RestAnswer::created(state, RecordKind::Prefix, id),
-        Err(errors) => RestAnswer::bad_request(Value::Object(errors)),
+        Err(refusal) => refusal.of_available(),
     }
 }

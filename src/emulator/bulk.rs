@@ -21,7 +21,7 @@ pub(super) fn create(
     for (index, body) in bodies.iter().enumerate() {
         match commit::checked_new(state, kind, body) {
             Ok(record) => created.push(state.put(kind, record)),
-            Err(errors) => failed.push(json!({ "index": index, "errors": errors })),
+            Err(refusal) => failed.push(json!({ "index": index, "errors": refusal.in_list() })),
         }
     }
     if !failed.is_empty() {
@@ -49,7 +49,7 @@ pub(super) fn update(state: &mut EmulatorState, kind: RecordKind, request: &Rest
         };
         match commit::checked_update(state, kind, body, record.clone()) {
             Ok(after) => changed.push((record, after)),
-            Err(errors) => failed.push(json!({ "index": index, "errors": errors })),
+            Err(refusal) => failed.push(json!({ "id": record.id, "errors": refusal.in_list() })),
         }
     }
     if !failed.is_empty() {

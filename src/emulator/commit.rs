@@ -1,12 +1,54 @@
 //! Writes to the state, each together with its entry in the change log.
 
-use serde_json::Value;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
 
+use super::answer::RestAnswer;
 use super::change_log::LoggedChange;
 use super::records::{EmulatedRecord, RecordKind};
 use super::render;
 use super::state::EmulatorState;
 use super::writes::{self, FieldErrors};
+
+/// Why a write is refused.
+pub(super) enum RefusedWrite {
+    /// The check of the record found fault with fields.
+    Fields(FieldErrors),
+    /// A signal handler of NetBox raised AbortRequest while the record was saved.
+    Aborted(String),
+}
+
+impl RefusedWrite {
+    /// The errors of one entry of a list.
+    pub(super) fn in_list(self) -> Value {
+        match self {
+            Self::Fields(errors) => Value::Object(errors),
+            Self::Aborted(message) => json!({ "__all__": [message] }),
+        }
+    }
+
+    /// The answer to a request about this record alone.
+    pub(super) fn alone(self) -> RestAnswer {
+        match self {
+            Self::Fields(errors) => RestAnswer::bad_request(Value::Object(errors)),
+            Self::Aborted(message) => RestAnswer::detail(StatusCode::BAD_REQUEST, message),
+        }
+    }
+
+    /// The answer of available-ips and available-prefixes, whose view does not turn AbortRequest into a 400.
+    pub(super) fn of_available(self) -> RestAnswer {
+        match self {
+            Self::Fields(errors) => RestAnswer::bad_request(Value::Object(errors)),
+            Self::Aborted(message) => RestAnswer::crashed("AbortRequest", &message),
+        }
+    }
+}
+
+impl From<FieldErrors> for RefusedWrite {
+    fn from(errors: FieldErrors) -> Self {
+        Self::Fields(errors)
+    }
+}
 
 /// Checks the body of a POST and creates its record; returns the new id.
 pub(super) fn create(
@@ -14,7 +56,7 @@ pub(super) fn create(
     kind: RecordKind,
     body: &Value,
     request_id: &str,
-) -> Result<u64, FieldErrors> {
+) -> Result<u64, RefusedWrite> {
     let record = checked_new(state, kind, body)?;
     Ok(put_new(state, kind, record, request_id))
 }
@@ -24,10 +66,11 @@ pub(super) fn checked_new(
     state: &mut EmulatorState,
     kind: RecordKind,
     body: &Value,
-) -> Result<EmulatedRecord, FieldErrors> {
+) -> Result<EmulatedRecord, RefusedWrite> {
     let now = state.now();
     let record = writes::apply_body(state, kind, body, EmulatedRecord::new(kind, now), true)?;
     writes::validate(state, kind, &record)?;
+    check_tags(state, kind, &record)?;
     Ok(record)
 }
 
@@ -37,10 +80,22 @@ pub(super) fn checked_update(
     kind: RecordKind,
     body: &Value,
     record: EmulatedRecord,
-) -> Result<EmulatedRecord, FieldErrors> {
+) -> Result<EmulatedRecord, RefusedWrite> {
     let record = writes::apply_body(state, kind, body, record, false)?;
     writes::validate(state, kind, &record)?;
+    check_tags(state, kind, &record)?;
     Ok(record)
+}
+
+/// NetBox checks when it saves the tags, after all other checks, whether they may stand on records of this kind.
+fn check_tags(state: &EmulatorState, kind: RecordKind, record: &EmulatedRecord) -> Result<(), RefusedWrite> {
+    let forbidden = record.tags.iter().filter_map(|id| state.get(RecordKind::Tag, *id)).find(|tag| {
+        let types = tag.definition.get("object_types").and_then(Value::as_array);
+        types.is_some_and(|types| !types.is_empty() && !types.iter().any(|name| name == kind.object_type()))
+    });
+    let Some(tag) = forbidden else { return Ok(()) };
+    let model = kind.model().to_lowercase();
+    Err(RefusedWrite::Aborted(format!("Tag {} cannot be assigned to {model} objects.", tag.name)))
 }
 
 pub(super) fn put_new(

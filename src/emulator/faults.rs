@@ -11,6 +11,8 @@ pub struct Faults {
     pub fail: u8,
     /// Requests that are answered with 429 and Retry-After and change nothing.
     pub throttle: u8,
+    /// Writes that are answered as in NetBox's maintenance mode and change nothing.
+    pub maintenance: u8,
     /// Writes that are committed before their connection is cut without an answer.
     pub drop_after_commit: u8,
     /// Answers whose body ends in the middle.
@@ -27,6 +29,7 @@ pub(super) struct DrawnFaults {
     pub(super) delay: Duration,
     pub(super) fail: bool,
     pub(super) throttle: bool,
+    pub(super) maintenance: bool,
     pub(super) drop_after_commit: bool,
     pub(super) cut: bool,
     pub(super) late: Option<Duration>,
@@ -35,7 +38,7 @@ pub(super) struct DrawnFaults {
 impl Faults {
     /// Decides at random which faults one request meets.
     pub(super) fn draw(&self) -> DrawnFaults {
-        // Each of the five draws uses 20 of the 128 random bits.
+        // Each of the six draws uses 20 of the 128 random bits.
         let mut random = uuid::Uuid::new_v4().as_u128();
         let mut hit = |percent: u8| {
             let drawn = random % 100;
@@ -46,6 +49,7 @@ impl Faults {
             delay: self.delay,
             fail: hit(self.fail),
             throttle: hit(self.throttle),
+            maintenance: hit(self.maintenance),
             drop_after_commit: hit(self.drop_after_commit),
             cut: hit(self.cut),
             late: hit(self.late).then_some(self.late_by),

@@ -18,6 +18,10 @@ use super::shared::SharedEmulator;
 /// The longest request line that gunicorn accepts with its default `limit_request_line`, in bytes.
 const LONGEST_REQUEST_LINE: usize = 4094;
 
+/// How NetBox refuses a write in its maintenance mode.
+const MAINTENANCE: &str =
+    "NetBox is currently operating in maintenance mode and is unable to perform write operations.";
+
 pub(super) fn router(shared: Arc<SharedEmulator>) -> Router {
     Router::new().fallback(serve).with_state(shared)
 }
@@ -76,8 +80,10 @@ async fn carry_out(
     let Some(path) = uri.path().strip_prefix("/api/").and_then(|path| path.strip_suffix('/')) else {
         return (StatusCode::NOT_FOUND, axum::response::Html("<html>Page not found</html>")).into_response();
     };
+    let writes = !matches!(method, Method::GET | Method::OPTIONS);
     let mut answer = match refuse(&shared.token, &method, &headers) {
         Some(refusal) => refusal,
+        None if writes && faults.maintenance => RestAnswer::crashed("InternalError", MAINTENANCE),
         None => {
             let json: Result<Value, _> =
                 if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
@@ -102,7 +108,7 @@ async fn carry_out(
     if answer.status.is_client_error() && language::is_german(&headers, shared.state().german) {
         language::into_german(&mut answer.body);
     }
-    let written = !matches!(method, Method::GET | Method::OPTIONS) && answer.status.is_success();
+    let written = writes && answer.status.is_success();
     if written && faults.drop_after_commit {
         return broken_off(StatusCode::CREATED, Bytes::new());
     }

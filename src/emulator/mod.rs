@@ -16,7 +16,7 @@
 //! Its errors are written in the language that the request accepts; [`Emulator::german`] makes German the default. A request
 //! line over gunicorn's 4,094 bytes is refused.
 //!
-//! [`Faults`] are switched on at will: delay, 429, 500, an answer that is lost after the commit, half an answer.
+//! [`Faults`] are switched on at will: delay, 429, 500, maintenance mode, an answer that is lost after the commit, half an answer.
 
 mod answer;
 mod available;

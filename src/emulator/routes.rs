@@ -70,7 +70,7 @@ fn collection(state: &mut EmulatorState, kind: RecordKind, request: &RestRequest
             Value::Array(bodies) => bulk::create(state, kind, bodies, request.id),
             body => match commit::create(state, kind, body, request.id) {
                 Ok(id) => RestAnswer::created(state, kind, id),
-                Err(errors) => RestAnswer::bad_request(Value::Object(errors)),
+                Err(refusal) => refusal.alone(),
             },
         },
         Method::DELETE => bulk::delete(state, kind, request),
@@ -94,7 +94,7 @@ fn single(state: &mut EmulatorState, kind: RecordKind, id: u64, request: &RestRe
         }
         Method::PATCH | Method::PUT => {
             match commit::checked_update(state, kind, request.body, record.clone()) {
-                Err(errors) => RestAnswer::bad_request(Value::Object(errors)),
+                Err(refusal) => refusal.alone(),
                 Ok(changed) => {
                     commit::update(state, kind, &record, changed, request.id);
                     RestAnswer { status: StatusCode::OK, ..RestAnswer::created(state, kind, id) }

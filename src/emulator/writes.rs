@@ -67,6 +67,9 @@ pub(super) fn apply_body(
             if let Some(slug) = text("slug") {
                 slug.clone_into(&mut record.slug);
             }
+            if let Some(types) = body.get("object_types") {
+                record.definition.insert("object_types".to_owned(), types.clone());
+            }
         }
     }
     match text("name") {

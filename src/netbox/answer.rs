@@ -153,6 +153,12 @@ fn collect(json: &Value, path: &str, found: &mut Vec<FieldProblem>) {
                         let errors = entry.get("errors").unwrap_or(&Value::Null);
                         collect(errors, &format!("[{index}]"), found);
                     }
+                    // Lists of changes and deletions name the entry by the id of its record.
+                    Value::Object(entry)
+                        if entry.contains_key("id") && entry.get("errors").is_some_and(Value::is_object) =>
+                    {
+                        collect(entry.get("errors").unwrap_or(&Value::Null), &format!("[{index}]"), found);
+                    }
                     Value::Object(entry) if entry.is_empty() => {}
                     Value::Object(_) => collect(item, &below(&format!("[{index}]")), found),
                     _ => collect(item, path, found),
@@ -195,6 +201,12 @@ mod tests {
         assert_eq!(
             flat(&json!({"detail": "1 of 2", "errors": [{"index": 1, "errors": {"address": ["dup"]}}]})),
             ["[1].address: dup"]
+        );
+        assert_eq!(
+            flat(
+                &json!({"detail": "1 of 1", "errors": [{"id": 91, "errors": {"__all__": ["no such tag"]}}]})
+            ),
+            ["[0]: no such tag"]
         );
     }
 
