@@ -1,7 +1,7 @@
 -- The write protocol: who carries an intent out, where exactly it stands, and which space it has reserved. A server of an older
 -- version can go on reading the ledger; it must not write beside a newer one, because it knows no claims.
 
--- not_sent, maybe_written, written, verified, done, withdrawn, refused, unsettled. `state` is its summary, for the lists.
+-- not_sent, maybe_written, written, verified, withdrawing, done, withdrawn, refused, unsettled. `state` is its summary, for the lists.
 ALTER TABLE intent ADD COLUMN step TEXT NOT NULL DEFAULT '';
 -- The process that carries it out, and the number of processes that have. Both are compared before a step is stored.
 ALTER TABLE intent ADD COLUMN owner TEXT NOT NULL DEFAULT '';
@@ -51,3 +51,30 @@ CREATE TABLE reservation_turn (
 );
 
 INSERT INTO reservation_turn (only_row, turn) VALUES (1, 0);
+
+-- Leases that have ended, whether through Leasehold or by hand. Written with the event that says so; outlives the event log.
+CREATE TABLE ended_lease (
+    -- The sequence of the event.
+    sequence BIGINT NOT NULL PRIMARY KEY,
+    -- NetBox's id of the prefix.
+    prefix   BIGINT NOT NULL,
+    -- 0 for the global table.
+    vrf      BIGINT NOT NULL,
+    network  TEXT   NOT NULL,
+    -- The first and the last address, as in `reservation`.
+    first    TEXT   NOT NULL,
+    last     TEXT   NOT NULL,
+    owner    TEXT   NOT NULL,
+    -- ISO 8601; NULL if the lease had none.
+    start    TEXT,
+    expiry   TEXT,
+    -- Empty for none.
+    loa      TEXT   NOT NULL,
+    origin   BIGINT,
+    -- Microseconds since the epoch.
+    ended_at BIGINT NOT NULL,
+    -- Request id and caller; empty if it was ended by hand.
+    ended_by TEXT   NOT NULL
+);
+
+CREATE INDEX ended_lease_by_space ON ended_lease (vrf, first);

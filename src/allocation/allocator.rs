@@ -2,8 +2,10 @@
 //! cache and the ledger.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::commands::{
     AllocateAddresses, AllocatePrefix, AssignAddress, LeaseCommand, ReleaseAddresses, ReleaseCommand,
@@ -96,7 +98,9 @@ impl Allocator {
 
     /// The address and mask that [`Allocator::assign`] would record now.
     pub fn preview_assign(&self, command: &AssignAddress) -> Result<IpNet, Error> {
-        Ok(command.choose(&*self.executor.cache.snapshot()?)?.1)
+        let executor = &self.executor;
+        let index = executor.cache.snapshot()?;
+        Ok(command.choose(&index, &executor.policy, executor.clock.today())?.1)
     }
 
     /// The records that [`Allocator::release`] would delete now.
@@ -196,6 +200,14 @@ impl Allocator {
     /// Deletes the addresses from the ledger whose quarantine is over. A job runs it.
     pub async fn end_quarantine(&self) -> Result<(), Error> {
         Ok(self.executor.quarantine.end(self.executor.clock.now()).await?)
+    }
+
+    /// Deletes settled intents that are older than `keep` from the ledger: from then on NetBox's records answer a retry. A job runs
+    /// it. Returns how many were deleted.
+    pub async fn prune(&self, keep: Duration) -> Result<u64, Error> {
+        let now = self.executor.clock.now();
+        let before = now.checked_sub(keep).unwrap_or(Timestamp::MIN);
+        Ok(self.executor.intents.prune(before, now).await?)
     }
 
     /// Waits for the commands that are queued or running. New ones are refused: stop the edge first.

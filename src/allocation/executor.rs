@@ -11,7 +11,9 @@ use super::error::Error;
 use super::operation::{Operation, repetition_of};
 use super::plan::{Policy, QuarantineView};
 use super::ports::{NetBoxPort, RecordCache, UniqueIds, WriteOrigin};
-use super::protocol::{AfterVerification, AfterWithdrawal, Deletion, MaybeWritten, NotSent};
+use super::protocol::{
+    AfterVerification, AfterWithdrawal, Deletion, End, Found, MaybeWritten, NotSent, Withdrawing,
+};
 use super::queue::{Caller, Queue};
 use super::run::{Phase, Planning, Run, TakenUp};
 use crate::clock::Clock;
@@ -175,6 +177,9 @@ impl Executor {
         let (phase, intent) = match self.look_up(operation).await? {
             TakenUp::Done(intent) => return self.repeat(operation, *intent).await,
             TakenUp::New => (Phase::Plan(NotSent::new()), None),
+            TakenUp::Resumed(intent) if intent.step == IntentStep::Withdrawing => {
+                (Phase::ResumeWithdrawal(self.withdrawal(&intent)), Some(*intent))
+            }
             TakenUp::Resumed(intent) => {
                 let stale = self.netbox.refuses_stale_changes();
                 let repetition = repetition_of(intent.kind, &intent.detail, stale);
@@ -231,18 +236,21 @@ impl Executor {
                     AfterVerification::End(end) => Phase::End(end),
                 },
                 Phase::Withdraw(state, records) => {
-                    let (intent, origin) = (run.intent.as_mut(), &run.origin);
-                    let deletion = match intent {
-                        Some(intent) => self.withdraw(intent, state, &records, origin).await,
+                    let deletion = match run.intent.as_mut() {
+                        Some(intent) => self.withdraw(intent, state, &records, &run.origin).await,
                         None => Deletion::Unproven,
                     };
-                    match state.deleted(deletion) {
-                        AfterWithdrawal::PlanAnew(state) => {
-                            run.last = Some(Error::Contended);
-                            self.pause(state.progress().sent).await;
-                            Phase::Plan(state)
-                        }
-                        AfterWithdrawal::End(end) => Phase::End(end),
+                    self.withdrawn(&mut run, state, deletion).await
+                }
+                Phase::ResumeWithdrawal(state) => {
+                    let asked = match &run.intent {
+                        Some(intent) => self.ask(intent).await,
+                        None => (Found::Unknown, None),
+                    };
+                    match asked {
+                        (Found::All, Some(records)) => Phase::Withdraw(state, records),
+                        (Found::Nothing, _) => self.withdrawn(&mut run, state, Deletion::Proven).await,
+                        (Found::All | Found::Unknown, _) => Phase::End(End::Unsettled(state.progress())),
                     }
                 }
                 Phase::Record(state, records) => match self.record(&mut run, state, &records).await {
@@ -251,6 +259,23 @@ impl Executor {
                 },
                 Phase::End(end) => return Err(self.end(run, end).await),
             };
+        }
+    }
+
+    /// What follows the deletion of records that lost.
+    async fn withdrawn<O: Operation>(
+        &self,
+        run: &mut Run<'_, O>,
+        state: Withdrawing,
+        deletion: Deletion,
+    ) -> Phase {
+        match state.deleted(deletion) {
+            AfterWithdrawal::PlanAnew(state) => {
+                run.last = Some(Error::Contended);
+                self.pause(state.progress().sent).await;
+                Phase::Plan(state)
+            }
+            AfterWithdrawal::End(end) => Phase::End(end),
         }
     }
 }

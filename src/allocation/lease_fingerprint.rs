@@ -165,3 +165,66 @@ fn text(value: Option<impl ToString>) -> Option<String> {
 fn revision(read: Option<&Revision>) -> Option<String> {
     read.map(|read| read.instant().map_or_else(String::new, |at| at.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Asn, PrefixId, Term, VrfId, VrfScope};
+    use jiff::civil::date;
+    use serde_json::Value;
+
+    const GOLDEN: &str = include_str!("../../tests/golden/fingerprints.json");
+
+    fn assert_golden(name: &str, command: &impl Fingerprinted) {
+        let golden: Value = serde_json::from_str(GOLDEN).unwrap();
+        assert_eq!(command.body(), golden[name]["body"].as_str().unwrap_or_default(), "{name}");
+        let digest = golden[name]["sha256"].as_str().unwrap_or_default();
+        assert_eq!(command.fingerprint_of_body().stored(), digest, "{name}");
+    }
+
+    fn on<T>(key: PrefixKey, change: T) -> LeaseCommand<T> {
+        let read = Some(Revision(Some("2026-06-15T10:00:00.12Z".parse().unwrap())));
+        LeaseCommand { key, change, read, request: "request-1".parse().unwrap() }
+    }
+
+    #[test]
+    fn fingerprints_of_lease_commands_are_those_that_version_0_3_stores() {
+        let vrf = VrfScope::Vrf(VrfId(3));
+        let term = Term {
+            start: Some(date(2026, 6, 1)),
+            expiry: Some(date(2027, 6, 1)),
+            notice: Some(date(2027, 5, 1)),
+        };
+        let register = RegisterLease {
+            network: "203.0.113.0/24".parse().unwrap(),
+            scope: vrf,
+            owner: "ACME-LIR".into(),
+            term,
+            loa_reference: Some("LOA-2026-0481".into()),
+            origin: Asn::try_from(64500).ok(),
+            description: "web \"tier\"".into(),
+            tenant: None,
+            role: Some("customer".into()),
+            tags: vec!["leased".into()],
+            request: "request-1".parse().unwrap(),
+        };
+        assert_golden("register_lease", &register);
+        let key = PrefixKey::Network(VrfScope::Global, "203.0.113.0/24".parse().unwrap());
+        let update = UpdateLease {
+            owner: Some("BETA-LIR".into()),
+            notice: ValueChange::Clear,
+            origin: ValueChange::Set(Asn::try_from(64501).unwrap()),
+            ..UpdateLease::default()
+        };
+        assert_golden("update_lease", &on(key, update));
+        let renew = RenewLease {
+            expiry: date(2028, 6, 1),
+            notice: None,
+            loa_reference: Some("LOA-2".into()),
+            allow_earlier: true,
+        };
+        assert_golden("renew_lease", &on(PrefixKey::Id(PrefixId(17)), renew));
+        let end = EndLease { allow_in_use: true, delete_prefix: false };
+        assert_golden("end_lease", &on(PrefixKey::Id(PrefixId(17)), end));
+    }
+}

@@ -34,6 +34,7 @@ pub mod ports;
 pub mod protocol;
 mod queue;
 mod recovery;
+mod repeating;
 mod run;
 mod search;
 mod sending;

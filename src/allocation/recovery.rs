@@ -3,11 +3,13 @@
 
 use super::error::Error;
 use super::executor::Executor;
+use super::operation::repetition_of;
 use super::ports::{Write, WriteOrigin, WrittenRecords};
 use super::protocol::{
-    AfterQuestion, AfterVerification, AfterWithdrawal, Deletion, End, MaybeWritten, NotSent, Progress,
-    Written,
+    AfterQuestion, AfterVerification, AfterWithdrawal, Deletion, End, Found, MaybeWritten, Progress,
+    Withdrawing, Written,
 };
+use super::settling::unsettled;
 use super::traces::ids_of;
 use crate::cache::Batch;
 use crate::ledger::{Intent, IntentKind, IntentStep, ReservationChange};
@@ -75,14 +77,27 @@ impl Executor {
     }
 
     async fn settle_held(&self, intent: &mut Intent) -> IntentStep {
+        if intent.step == IntentStep::Withdrawing {
+            let state = self.withdrawal(intent);
+            return match self.ask(intent).await {
+                (Found::All, Some(records)) => self.withdraw_held(intent, state, &records).await,
+                (Found::Nothing, _) => self.withdrawn_held(intent, state, Deletion::Proven).await,
+                (Found::All | Found::Unknown, _) => {
+                    self.close(intent, End::Unsettled(state.progress())).await
+                }
+            };
+        }
         let state = MaybeWritten::resumed(intent.unanswered);
+        // Before the question: what arrives while it is answered is not in its answer.
+        let now = self.clock.now();
         let (found, records) = self.ask(intent).await;
-        // Nothing is sent again without its caller, whatever a repetition would do.
-        let repetition = super::protocol::Repetition::Doubles;
-        let after = state.asked(found, repetition, self.clock.now(), self.netbox.request_limit());
+        let stale = self.netbox.refuses_stale_changes();
+        let repetition = repetition_of(intent.kind, &intent.detail, stale);
+        let after = state.asked(found, repetition, now, self.netbox.request_limit());
         match (after, records) {
             (AfterQuestion::Verify(state), Some(records)) => self.finish(intent, state, &records).await,
-            (AfterQuestion::Plan(state), _) => self.nothing_stands(intent, state).await,
+            // Nothing is sent again without its caller; while a request may be under way, nothing is said either.
+            (AfterQuestion::Plan(state), _) => self.close(intent, state.refused()).await,
             (AfterQuestion::End(end), _) => self.close(intent, end).await,
             (AfterQuestion::Verify(state), None) => {
                 self.close(intent, End::Unsettled(state.progress())).await
@@ -92,6 +107,7 @@ impl Executor {
 
     /// Verifies the records of a write, and stores it as done or withdraws it.
     async fn finish(&self, intent: &mut Intent, state: Written, records: &WrittenRecords) -> IntentStep {
+        self.attribute(intent, records);
         match state.verified(self.verify(intent, records).await) {
             AfterVerification::Record(state) => {
                 if self.conclude(intent, state.progress(), records).await {
@@ -100,28 +116,39 @@ impl Executor {
                     IntentStep::Unsettled
                 }
             }
-            AfterVerification::Withdraw(state) => {
-                let origin = recovery_origin(intent);
-                let deletion = self.withdraw(intent, state, records, &origin).await;
-                match state.deleted(deletion) {
-                    AfterWithdrawal::PlanAnew(state) => self.close(intent, state.given_up()).await,
-                    AfterWithdrawal::End(end) => self.close(intent, end).await,
-                }
-            }
+            AfterVerification::Withdraw(state) => self.withdraw_held(intent, state, records).await,
             AfterVerification::End(end) => self.close(intent, end).await,
         }
     }
 
-    /// NetBox holds nothing of the write, and no request of it can be under way.
-    async fn nothing_stands(&self, intent: &mut Intent, state: NotSent) -> IntentStep {
-        self.close(intent, state.refused()).await
+    async fn withdraw_held(
+        &self,
+        intent: &mut Intent,
+        state: Withdrawing,
+        records: &WrittenRecords,
+    ) -> IntentStep {
+        let origin = recovery_origin(intent);
+        let deletion = self.withdraw(intent, state, records, &origin).await;
+        self.withdrawn_held(intent, state, deletion).await
+    }
+
+    async fn withdrawn_held(
+        &self,
+        intent: &mut Intent,
+        state: Withdrawing,
+        deletion: Deletion,
+    ) -> IntentStep {
+        match state.deleted(deletion) {
+            AfterWithdrawal::PlanAnew(state) => self.close(intent, state.given_up()).await,
+            AfterWithdrawal::End(end) => self.close(intent, end).await,
+        }
     }
 
     async fn close(&self, intent: &mut Intent, end: End) -> IntentStep {
         let (step, reservations) = match end {
             End::Withdrawn(_) => (IntentStep::Withdrawn, ReservationChange::Release),
             End::Refused(_) => (IntentStep::Refused, ReservationChange::Release),
-            End::Unsettled(_) => (IntentStep::Unsettled, ReservationChange::Keep),
+            End::Unsettled(_) => (unsettled(Some(intent)), ReservationChange::Keep),
         };
         if step.is_final() && intent.kind == IntentKind::Release {
             self.quarantine.lift(&intent.detail.released).await;

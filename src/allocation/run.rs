@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::operation::Finished;
 use super::ports::{WriteOrigin, WrittenRecords};
-use super::protocol::{End, MaybeWritten, NotSent, Repetition, Verified, Written};
+use super::protocol::{End, MaybeWritten, NotSent, Repetition, Verified, Withdrawing, Written};
 use super::queue::Caller;
 use crate::ledger::Intent;
 use crate::model::PrefixId;
@@ -13,7 +13,9 @@ pub(super) enum Phase {
     Plan(NotSent),
     Ask(MaybeWritten, Repetition),
     Verify(Written, WrittenRecords),
-    Withdraw(Written, WrittenRecords),
+    Withdraw(Withdrawing, WrittenRecords),
+    /// A withdrawal of an earlier run: which records are left?
+    ResumeWithdrawal(Withdrawing),
     Record(Verified, WrittenRecords),
     End(End),
 }

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::error::Error;
 use super::executor::Executor;
 use super::operation::{Finished, Operation, Plan, PlanContext, Planned, Preparation, Prepared, repetition};
+use super::operations::single_addresses;
 use super::plan::Quarantined;
 use super::ports::{Write, WrittenRecords};
 use super::protocol::{AfterAnswer, End, NetBoxReply, NotSent};
@@ -16,7 +18,8 @@ use super::run::{Phase, Planning, Run, Stored};
 use super::traces::Prospect;
 use crate::cache::Batch;
 use crate::ledger::{
-    Advanced, Begun, Claim, Intent, IntentChange, IntentKind, IntentStep, ReservationChange, ReservedRange,
+    Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentKind, IntentStep, Reservation,
+    ReservationChange, ReservedRange,
 };
 use crate::model::{PrefixId, RequestId};
 use crate::netbox::{self, Certainty, ObjectKind};
@@ -41,6 +44,7 @@ impl Executor {
             Ok(Prospect::Plan(Plan::Nothing(planned))) => {
                 return self.nothing_to_do(run, state, *planned).await;
             }
+            Ok(Prospect::HeldByOthers) => return self.reserved(run, state).await,
             Ok(Prospect::Found(planned, records)) => return self.found(run, state, *planned, records).await,
             // The cache may be behind: what others have freed, or taken from another block, counts.
             Err(error) if error.is_of_free_space() && !run.caught_up => {
@@ -56,8 +60,8 @@ impl Executor {
         }
         let before = state.progress().unanswered;
         let sent = state.sent(self.clock.now());
-        let unanswered = sent.progress().unanswered;
-        match self.store(run, &planned, IntentStep::MaybeWritten, unanswered).await {
+        let requests = Requests { earlier: before, latest: sent.progress().unanswered };
+        match self.store(run, &planned, IntentStep::MaybeWritten, requests).await {
             Ok(Stored::Yes) => {}
             Ok(Stored::Reserved) => return self.reserved(run, state).await,
             Ok(Stored::HeldByAnother) => return Err(run.under_way()),
@@ -126,7 +130,17 @@ impl Executor {
             exhausted: &run.exhausted,
             prepared: &prepared,
         };
-        run.operation.plan(&context).map(Prospect::Plan)
+        match run.operation.plan(&context) {
+            // Space that only open writes hold may be free in a moment.
+            Err(error) if error.is_of_free_space() && !reserved.is_empty() => {
+                let without = PlanContext { reserved: &[], ..context };
+                if run.operation.plan(&without).is_ok() {
+                    return Ok(Prospect::HeldByOthers);
+                }
+                Err(error)
+            }
+            plan => plan.map(Prospect::Plan),
+        }
     }
 
     /// Reads something of what a plan would be made from now, for calls that only look.
@@ -216,7 +230,7 @@ impl Executor {
         if state.progress().unanswered.is_some() {
             return Ok(Planning::Next(Phase::End(End::Unsettled(state.progress()))));
         }
-        match self.store(run, &planned, IntentStep::Done, None).await? {
+        match self.store(run, &planned, IntentStep::Done, Requests::default()).await? {
             Stored::Yes => Ok(Planning::Done(Box::new(Finished {
                 parent: planned.parent,
                 detail: planned.detail,
@@ -235,7 +249,7 @@ impl Executor {
         planned: Planned,
         records: WrittenRecords,
     ) -> Result<Planning, Error> {
-        match self.store(run, &planned, IntentStep::Verified, None).await? {
+        match self.store(run, &planned, IntentStep::Verified, Requests::default()).await? {
             Stored::Yes => {
                 run.repeated = true;
                 Ok(Planning::Next(Phase::Record(state.found(), records)))
@@ -285,11 +299,13 @@ impl Executor {
         run: &mut Run<'_, O>,
         planned: &Planned,
         step: IntentStep,
-        unanswered: Option<Timestamp>,
+        requests: Requests,
     ) -> Result<Stored, Error> {
         let now = self.clock.now();
+        let unanswered = requests.latest;
         let mut detail = planned.detail.clone();
         detail.wanted = run.operation.count();
+        detail.caller.clone_from(&run.origin.caller);
         match &run.intent {
             None => {
                 let intent = Intent {
@@ -316,6 +332,11 @@ impl Executor {
                 }
             }
             Some(intent) => {
+                let mut reserve = planned.reserve.clone();
+                if requests.earlier.is_some() {
+                    // A request that may still arrive keeps its space.
+                    keep_attempt(intent, &mut detail, &mut reserve);
+                }
                 let change = IntentChange {
                     claim: intent.claim.clone(),
                     step,
@@ -326,7 +347,7 @@ impl Executor {
                     reservations: if step.is_final() {
                         ReservationChange::Release
                     } else {
-                        ReservationChange::Replace(planned.reserve.clone())
+                        ReservationChange::Replace(reserve)
                     },
                 };
                 let next = changed(intent, &change, now);
@@ -389,6 +410,29 @@ fn classify(error: &netbox::Error) -> NetBoxReply {
             Certainty::Unknown => NetBoxReply::Unclear,
         },
     }
+}
+
+/// The times of requests that were not answered.
+#[derive(Clone, Copy, Default)]
+struct Requests {
+    /// Sent before, and still open.
+    earlier: Option<Timestamp>,
+    /// The latest, which is about to be sent.
+    latest: Option<Timestamp>,
+}
+
+/// Keeps what an earlier request of the same write has chosen beside what is chosen now.
+fn keep_attempt(intent: &Intent, detail: &mut Detail, reserve: &mut Vec<Reservation>) {
+    let before = &intent.detail;
+    let earlier: Vec<IpNet> =
+        before.chosen.iter().filter(|chosen| !detail.chosen.contains(chosen)).copied().collect();
+    if let Some(scope) = before.scope {
+        reserve.extend(single_addresses(scope, earlier.iter().map(IpNet::addr)));
+    }
+    detail.chosen.extend(earlier);
+    detail.attempted.extend(before.attempted.iter().copied().chain(intent.parent));
+    detail.attempted.sort_unstable();
+    detail.attempted.dedup();
 }
 
 /// The intent after a change.

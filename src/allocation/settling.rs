@@ -2,6 +2,7 @@
 //! and the outcome is stored. Works from the intent alone, so that recovery can do it without the command.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use super::plan::{Objection, PlacedSpace, Placement, objections};
 use super::ports::{Write, WriteOrigin, WrittenRecords};
 use super::protocol::{
     AfterQuestion, AfterVerification, Deletion, End, Found, MaybeWritten, Progress, Repetition, Verification,
-    Verified, Written,
+    Verified, Withdrawing, Written,
 };
 use super::run::{Phase, Run};
 use super::sending::changed;
@@ -22,7 +23,7 @@ use crate::cache::Batch;
 use crate::ledger::{
     Advanced, Claim, Detail, Intent, IntentChange, IntentKind, IntentStep, ReservationChange,
 };
-use crate::model::{Address, AddressId, Prefix, VrfScope};
+use crate::model::{Address, Prefix, VrfScope};
 use crate::netbox::{self, ObjectKind};
 
 /// How often NetBox is asked for the records of a write that got no answer, while it does not answer the question either.
@@ -64,6 +65,11 @@ impl Executor {
         settled || alone || stale
     }
 
+    /// The state of a withdrawal that an earlier run left open.
+    pub(super) fn withdrawal(&self, intent: &Intent) -> Withdrawing {
+        Withdrawing::resumed(intent.unanswered, self.clock.now(), self.netbox.request_limit())
+    }
+
     /// Asks NetBox what became of a request.
     pub(super) async fn ask_and_decide<O: Operation>(
         &self,
@@ -72,8 +78,10 @@ impl Executor {
         repetition: Repetition,
     ) -> Phase {
         let Some(intent) = &run.intent else { return Phase::End(End::Unsettled(state.progress())) };
+        // Before the question: what arrives while it is answered is not in its answer.
+        let now = self.clock.now();
         let (found, records) = self.ask(intent).await;
-        match (state.asked(found, repetition, self.clock.now(), self.netbox.request_limit()), records) {
+        match (state.asked(found, repetition, now, self.netbox.request_limit()), records) {
             (AfterQuestion::Verify(state), Some(records)) => Phase::Verify(state, records),
             // `All` comes with records.
             (AfterQuestion::Verify(state), None) => Phase::End(End::Unsettled(state.progress())),
@@ -166,14 +174,31 @@ impl Executor {
         state: Written,
         records: &WrittenRecords,
     ) -> AfterVerification {
-        let Some(intent) = &run.intent else {
+        let Some(intent) = &mut run.intent else {
             return AfterVerification::End(End::Unsettled(state.progress()));
         };
-        let verdict = self.verify(intent, records).await;
+        self.attribute(intent, records);
+        let (verdict, parent) = (self.verify(intent, records).await, intent.parent);
         if verdict == Verification::Objection {
-            run.lost_race(intent.parent);
+            run.lost_race(parent);
         }
         state.verified(verdict)
+    }
+
+    /// Finds the prefix that addresses came from, if several requests of the write were sent: of the prefixes that were chosen
+    /// from, the most specific one that contains them.
+    pub(super) fn attribute(&self, intent: &mut Intent, records: &WrittenRecords) {
+        let (WrittenRecords::Addresses(list), Ok(index)) = (records, self.cache.snapshot()) else { return };
+        if intent.detail.attempted.is_empty() {
+            return;
+        }
+        let holds_all =
+            |parent: &&Arc<Prefix>| list.iter().all(|record| parent.network.contains_address(record.host()));
+        let chosen_from = intent.detail.attempted.iter().chain(&intent.parent);
+        let parents = chosen_from.filter_map(|id| index.prefix(*id)).filter(holds_all);
+        if let Some(parent) = parents.max_by_key(|parent| parent.network.length()) {
+            intent.parent = Some(parent.id);
+        }
     }
 
     /// Brings the cache up to date with what others wrote since the plan, and looks for objections to our records.
@@ -246,11 +271,11 @@ impl Executor {
     pub(super) async fn withdraw(
         &self,
         intent: &mut Intent,
-        state: Written,
+        state: Withdrawing,
         records: &WrittenRecords,
         origin: &WriteOrigin,
     ) -> Deletion {
-        if !self.advance(intent, IntentStep::Written, state.progress(), ReservationChange::Keep).await {
+        if !self.advance(intent, IntentStep::Withdrawing, state.progress(), ReservationChange::Keep).await {
             return Deletion::Unproven;
         }
         let write = match records {
@@ -346,7 +371,7 @@ impl Executor {
         let (step, reservations) = match end {
             End::Withdrawn(_) => (IntentStep::Withdrawn, ReservationChange::Release),
             End::Refused(_) => (IntentStep::Refused, ReservationChange::Release),
-            End::Unsettled(_) => (IntentStep::Unsettled, ReservationChange::Keep),
+            End::Unsettled(_) => (unsettled(run.intent.as_ref()), ReservationChange::Keep),
         };
         if let Some(intent) = &mut run.intent {
             if step.is_final() && intent.kind == IntentKind::Release {
@@ -410,48 +435,13 @@ impl Executor {
             tracing::error!(%error, "records that NetBox holds could not be put into the cache");
         }
     }
+}
 
-    /// The answer to a request that was answered before.
-    pub(super) async fn repeat<O: Operation>(&self, operation: &O, intent: Intent) -> Result<O::Done, Error> {
-        let records = self.recorded(&intent).await?;
-        let Intent { parent, detail, .. } = intent;
-        operation.outcome(&*self.cache.snapshot()?, Finished { parent, detail, records, repeated: true })
-    }
-
-    /// The records that a done intent made, as they are now, found by their ids: people edit the rest.
-    async fn recorded(&self, intent: &Intent) -> Result<WrittenRecords, Error> {
-        let released = || Error::ReleasedSince { request: intent.request.clone() };
-        let made = &intent.detail.made;
-        match intent.kind {
-            IntentKind::Addresses | IntentKind::Assignment => {
-                let index = self.cache.snapshot()?;
-                let cached: Vec<_> =
-                    made.iter().filter_map(|id| index.address(AddressId(*id)).cloned()).collect();
-                if cached.len() == made.len() {
-                    return Ok(WrittenRecords::Addresses(
-                        cached.iter().map(|record| Address::clone(record)).collect(),
-                    ));
-                }
-                let mut found = self.netbox.addresses_by_id(made).await?;
-                if found.len() != made.len() {
-                    return Err(released());
-                }
-                found.sort_by_key(|record| made.iter().position(|id| *id == record.id.0));
-                self.publish(Batch::from(found.clone())).await;
-                Ok(WrittenRecords::Addresses(found))
-            }
-            IntentKind::Prefix => {
-                let found =
-                    self.netbox.prefixes_by_id(made).await?.into_iter().next().ok_or_else(released)?;
-                self.publish(Batch::from(vec![found.clone()])).await;
-                Ok(WrittenRecords::Prefix(Box::new(found)))
-            }
-            IntentKind::Release
-            | IntentKind::RegisterLease
-            | IntentKind::UpdateLease
-            | IntentKind::RenewLease
-            | IntentKind::EndLease => Ok(WrittenRecords::Deleted),
-        }
+/// The step of an intent that could not be settled. A withdrawal stays one.
+pub(super) fn unsettled(intent: Option<&Intent>) -> IntentStep {
+    match intent {
+        Some(intent) if intent.step == IntentStep::Withdrawing => IntentStep::Withdrawing,
+        _ => IntentStep::Unsettled,
     }
 }
 

@@ -12,6 +12,8 @@ use crate::netbox::ObjectKind;
 /// What stands before the first request of a run.
 pub(super) enum Prospect {
     Plan(Plan),
+    /// The space that it needs is reserved by other open writes.
+    HeldByOthers,
     /// Records of this request stand already.
     Found(Box<Planned>, WrittenRecords),
 }

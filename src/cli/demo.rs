@@ -146,6 +146,7 @@ fn settings(netbox: NetBoxSettings, listen: (SocketAddr, SocketAddr), vrps: &Pat
         drain: Duration::from_secs(2),
         cache_file: None,
         ledger: LedgerSettings::Temporary,
+        keep_intents: Duration::from_hours(24 * 400),
         poll: Duration::from_millis(500),
         full_pass: Duration::from_hours(1),
         events: EventSettings::default(),

@@ -106,6 +106,7 @@ impl RawSettings {
         let netbox = sections.netbox.check(&mut problems);
         let drain = sections.server.check(&mut problems);
         let ledger = sections.ledger.check(&directory, &mut problems);
+        let keep_intents = sections.ledger.keep_intents(&mut problems);
         let (poll, full_pass) = sections.sync.check(&mut problems);
         let time_zone = sections.lease.check(&mut problems);
         let events = sections.events.check(&mut problems);
@@ -123,6 +124,7 @@ impl RawSettings {
                 drain,
                 cache_file: Some(directory.join("cache.db")),
                 ledger: ledger?,
+                keep_intents,
                 poll,
                 full_pass,
                 time_zone: time_zone?,

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::error::Problems;
 use super::secret::{self, SecretText};
 use super::settings::LogFormat;
-use super::values::{YEAR_SECONDS, fractional_seconds, seconds};
+use super::values::{YEAR_SECONDS, fractional_seconds, in_range, seconds};
 use crate::ledger::LedgerSettings;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -59,14 +59,27 @@ pub(super) struct StorageSection {
     pub(super) directory: Option<PathBuf>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LedgerSection {
     postgres_url: SecretText,
     postgres_url_file: Option<PathBuf>,
+    keep_intents_days: u64,
+}
+
+impl Default for LedgerSection {
+    fn default() -> Self {
+        Self { postgres_url: SecretText::default(), postgres_url_file: None, keep_intents_days: 400 }
+    }
 }
 
 impl LedgerSection {
+    /// How long a settled intent answers retries.
+    pub(super) fn keep_intents(&self, problems: &mut Problems) -> Duration {
+        let days = in_range("ledger.keep_intents_days", self.keep_intents_days, 1..=36_500, problems);
+        Duration::from_hours(days.saturating_mul(24))
+    }
+
     /// The ledger is a file in `directory`, unless PostgreSQL is configured.
     pub(super) fn check(&self, directory: &Path, problems: &mut Problems) -> Option<LedgerSettings> {
         let file = self.postgres_url_file.as_deref();

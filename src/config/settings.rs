@@ -40,6 +40,8 @@ pub struct Settings {
     /// The file of the cache; `None` keeps it in memory only.
     pub cache_file: Option<PathBuf>,
     pub ledger: LedgerSettings,
+    /// How long a settled intent is kept. After that NetBox's records answer a retry.
+    pub keep_intents: Duration,
     /// The interval between two polls of NetBox's change log.
     pub poll: Duration,
     /// The interval between two full passes over NetBox.

@@ -177,6 +177,8 @@ fn a_value_out_of_range_is_an_error_and_is_never_adjusted() {
         ("netbox.read_timeout_seconds", "3601"),
         ("netbox.write_timeout_seconds", "0"),
         ("netbox.request_limit_seconds", "0"),
+        ("ledger.keep_intents_days", "0"),
+        ("ledger.keep_intents_days", "36501"),
         ("netbox.request_limit_seconds", "3601"),
         ("netbox.parallel_requests", "0"),
         ("netbox.parallel_requests", "65"),

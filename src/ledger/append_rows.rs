@@ -128,6 +128,7 @@ macro_rules! impl_append {
                         .execute(&mut **transaction)
                         .await?;
                 }
+                Self::store_ended_leases(transaction, events).await?;
                 let published: Vec<_> = deduplicator.new_published.iter().collect();
                 for chunk in published.chunks(ROWS_PER_STATEMENT) {
                     QueryBuilder::<$database>::new(

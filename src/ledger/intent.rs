@@ -47,6 +47,8 @@ pub enum IntentStep {
     Written,
     /// NetBox has the records, and nothing speaks against them.
     Verified,
+    /// The records are being deleted, since somebody else's stand against them.
+    Withdrawing,
     Done,
     /// The records are proven deleted.
     Withdrawn,
@@ -62,9 +64,12 @@ impl IntentStep {
         match self {
             Self::Done => IntentState::Done,
             Self::Withdrawn | Self::Refused => IntentState::Failed,
-            Self::NotSent | Self::MaybeWritten | Self::Written | Self::Verified | Self::Unsettled => {
-                IntentState::Pending
-            }
+            Self::NotSent
+            | Self::MaybeWritten
+            | Self::Written
+            | Self::Verified
+            | Self::Withdrawing
+            | Self::Unsettled => IntentState::Pending,
         }
     }
 
@@ -139,6 +144,7 @@ stored_words!(IntentStep {
     MaybeWritten = "maybe_written",
     Written = "written",
     Verified = "verified",
+    Withdrawing = "withdrawing",
     Done = "done",
     Withdrawn = "withdrawn",
     Refused = "refused",
@@ -167,6 +173,9 @@ pub struct Detail {
     /// The addresses that were chosen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chosen: Vec<IpNet>,
+    /// The other prefixes that unanswered requests of this write chose from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempted: Vec<PrefixId>,
     /// Whether the addresses may be inside child prefixes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub include_children: bool,
@@ -176,6 +185,9 @@ pub struct Detail {
     /// The prefix with its lease as it is to be, and once it is done as it was then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Box<Prefix>>,
+    /// Who called, as far as it is known; empty if it is not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub caller: String,
     /// How many addresses were recorded in the block when its lease ended.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub addresses_in_use: u64,

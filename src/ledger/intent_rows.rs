@@ -12,8 +12,8 @@ use super::intent::{
     Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentSelection, IntentState, IntentStep,
     IntentStore, ListIntents, Owner, Reservation, ReservationChange, ReservationHold, ReservedRange,
 };
-use super::sql_values::{from_sql, impl_from_row, timestamp, to_sql};
-use crate::model::{PrefixId, RequestId, VrfScope, address_from_number, address_number};
+use super::sql_values::{address_text, from_sql, impl_from_row, timestamp, to_sql};
+use crate::model::{PrefixId, RequestId, VrfScope, address_from_number};
 
 const SELECT_INTENT: &str = "SELECT request_id, kind, fingerprint, state, step, owner, attempt, parent, detail, unanswered_at, \
      sweep_at, created_at, updated_at FROM intent";
@@ -108,12 +108,6 @@ impl ReservationRow {
             },
         })
     }
-}
-
-/// An address as text that sorts as addresses do: 4 or 6, then 32 hexadecimal digits.
-fn address_text(address: IpAddr) -> String {
-    let family = if address.is_ipv4() { 4 } else { 6 };
-    format!("{family}{:032x}", address_number(address))
 }
 
 fn address_of(text: &str) -> Result<IpAddr, Error> {

@@ -7,6 +7,7 @@
 //! - [`Journal`] keeps the event log, in one sequence without holes. A change that two replicas see, or that one server sees
 //!   twice, becomes one event.
 //! - [`Outbox`] keeps each notification until its sink has taken it.
+//! - [`EndedLeases`] keeps the leases that have ended, longer than the event log.
 //! - [`Observations`] keeps what was observed of leased blocks.
 //!
 //! Each is a trait with two implementations, which [`open`] chooses between: SQLite by default, PostgreSQL where several
@@ -26,6 +27,8 @@
 mod append_rows;
 mod database;
 mod deduplication;
+mod ended_lease;
+mod ended_lease_rows;
 mod error;
 mod event_rows;
 mod fingerprint;
@@ -44,6 +47,7 @@ mod quarantine_rows;
 mod settings;
 mod sql_values;
 
+pub use ended_lease::{EndedLease, EndedLeases};
 pub use error::Error;
 pub use fingerprint::Fingerprint;
 pub use intent::{

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use secrecy::ExposeSecret as _;
 
 use super::database::{PostgresLedger, SqliteLedger};
+use super::ended_lease::EndedLeases;
 use super::error::Error;
 use super::intent::IntentStore;
 use super::journal::Journal;
@@ -21,18 +22,22 @@ pub struct LedgerHandles {
     pub journal: Arc<dyn Journal>,
     pub outbox: Arc<dyn Outbox>,
     pub observations: Arc<dyn Observations>,
+    pub ended_leases: Arc<dyn EndedLeases>,
 }
 
 impl LedgerHandles {
     fn of(
-        database: Arc<impl IntentStore + QuarantineStore + Journal + Outbox + Observations + 'static>,
+        database: Arc<
+            impl IntentStore + QuarantineStore + Journal + Outbox + Observations + EndedLeases + 'static,
+        >,
     ) -> Self {
         Self {
             intents: database.clone(),
             quarantine: database.clone(),
             journal: database.clone(),
             outbox: database.clone(),
-            observations: database,
+            observations: database.clone(),
+            ended_leases: database,
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Conversions between Rust's numbers and times and the BIGINT that both databases store.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 
 use super::error::Error;
+use crate::model::address_number;
 
 /// Implements `sqlx::FromRow` for a struct whose fields have the names of the columns, for both databases. A macro of ours and not
 /// sqlx's derive: that one brings both databases and their TLS into the build a second time, compiled for the compiler itself.
@@ -41,4 +44,10 @@ pub(super) fn from_sql(number: i64) -> u64 {
 /// A time that was stored as microseconds since the epoch.
 pub(super) fn timestamp(microseconds: i64) -> Result<Timestamp, Error> {
     Timestamp::from_microsecond(microseconds).map_err(Error::unreadable)
+}
+
+/// An address as text that sorts as addresses do: 4 or 6, then 32 hexadecimal digits.
+pub(super) fn address_text(address: IpAddr) -> String {
+    let family = if address.is_ipv4() { 4 } else { 6 };
+    format!("{family}{:032x}", address_number(address))
 }

@@ -2,8 +2,8 @@
 //!
 //! 1. **Metrics**: every call is counted and timed by method and outcome, refused calls included.
 //! 2. **Deadline**: a call that outlasts its `grpc-timeout` answers DEADLINE_EXCEEDED. (tonic's own deadline would answer
-//!    CANCELLED.) A write of AllocationService is a task of its own and goes on after the deadline; repeating the request id
-//!    shows its result. A write of LeaseService ends with its call.
+//!    CANCELLED.) A write that has begun goes on after the deadline, and repeating the request id shows its result; a write
+//!    that still waits in its queue is dropped.
 //!
 //! There is no authentication yet. Until there is, the server refuses to listen outside loopback unless a setting allows it.
 

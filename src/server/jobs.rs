@@ -43,7 +43,7 @@ const EXPIRY_EVERY: Duration = Duration::from_secs(2);
 const ROUTE_EVERY: Duration = Duration::from_secs(1);
 /// Deliveries that are due are sent.
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
-/// Old deliveries, and addresses whose quarantine is over, are deleted from the ledger.
+/// Old deliveries, old intents, and addresses whose quarantine is over, are deleted from the ledger.
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
 /// VRP documents are refreshed if they changed (by a file's date, a URL's ETag).
 const VRP_REFRESH_EVERY: Duration = Duration::from_secs(15);
@@ -111,6 +111,9 @@ fn sync_jobs(scheduler: &Scheduler, settings: &Settings, components: &Components
     scheduler.add("allocation.settle", SETTLE_EVERY, work(&components.allocator, settle));
     let check_fields = |allocator: Arc<Allocator>| async move { allocator.check_served().await };
     scheduler.add("allocation.check-fields", FIELDS_EVERY, work(&components.allocator, check_fields));
+    let keep = settings.keep_intents;
+    let prune = move |allocator: Arc<Allocator>| async move { allocator.prune(keep).await };
+    scheduler.add("allocation.prune", PRUNE_EVERY, work(&components.allocator, prune));
     let end_quarantine = |allocator: Arc<Allocator>| async move { allocator.end_quarantine().await };
     scheduler.add("allocation.end-quarantine", PRUNE_EVERY, work(&components.allocator, end_quarantine));
 }

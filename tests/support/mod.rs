@@ -210,6 +210,7 @@ pub fn settings(netbox: &NetBox) -> Settings {
         drain: Duration::from_secs(2),
         cache_file: None,
         ledger: LedgerSettings::Temporary,
+        keep_intents: Duration::from_hours(24 * 400),
         poll: Duration::from_millis(200),
         full_pass: Duration::from_secs(3600),
         events: EventSettings::default(),

@@ -56,3 +56,8 @@ fn skip(test: &str, why: &str) {
         writeln!(file, "{test}: {why}").unwrap();
     }
 }
+
+/// A setting of a test, such as how many seeds it plays.
+pub fn optional(name: &str) -> Option<String> {
+    environment(name).filter(|value| !value.is_empty())
+}

@@ -138,7 +138,12 @@ impl Operation for AllocateAddresses {
 
     fn outcome(&self, index: &Index, done: Finished) -> Result<Allocated, Error> {
         let parent = done.parent.and_then(|id| index.prefix(id).cloned());
-        Ok(Allocated { addresses: addresses_of(done.records), parent, repeated: done.repeated })
+        let addresses = addresses_of(done.records);
+        // NetBox writes a list completely or not at all, so somebody has deleted what is missing.
+        if addresses.len() != usize::try_from(self.count).unwrap_or(usize::MAX) {
+            return Err(Error::ReleasedSince { request: self.request.clone() });
+        }
+        Ok(Allocated { addresses, parent, repeated: done.repeated })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use jiff::civil::Date;
 
 use super::allocate_addresses::{addresses_of, with_mask};
 use super::reserved::single_addresses;
@@ -10,7 +11,7 @@ use crate::allocation::commands::AssignAddress;
 use crate::allocation::error::Error;
 use crate::allocation::fingerprint::Fingerprinted as _;
 use crate::allocation::operation::{Finished, Operation, Plan, PlanContext, Planned, Traces};
-use crate::allocation::plan;
+use crate::allocation::plan::{self, Policy};
 use crate::allocation::ports::{Write, WrittenRecords};
 use crate::cache::Index;
 use crate::ledger::{Detail, Fingerprint, IntentKind};
@@ -26,7 +27,12 @@ pub struct Assigned {
 
 impl AssignAddress {
     /// The most specific prefix that contains the address, and the address with its mask, if the address can be recorded.
-    pub(in crate::allocation) fn choose(&self, index: &Index) -> Result<(Arc<Prefix>, IpNet), Error> {
+    pub(in crate::allocation) fn choose(
+        &self,
+        index: &Index,
+        policy: &Policy,
+        today: Date,
+    ) -> Result<(Arc<Prefix>, IpNet), Error> {
         let (address, scope) = (self.address, self.scope);
         let lookup = index.lookup(scope, address);
         let parent = lookup.chain.last().ok_or(Error::NoContainingPrefix { address, scope })?;
@@ -35,6 +41,11 @@ impl AssignAddress {
         }
         if !plan::is_usable(parent, address) {
             return Err(Error::NotAssignable { address, network: parent.network });
+        }
+        // Which prefix to use is the caller's decision here; a block that was given back is nobody's.
+        let refused = policy.ended(index, parent, today);
+        if !refused.is_empty() {
+            return Err(Error::Refused { network: parent.network, refused });
         }
         Ok(((*parent).clone(), with_mask(address, parent.network)))
     }
@@ -64,7 +75,7 @@ impl Operation for AssignAddress {
     }
 
     fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, Error> {
-        let (parent, interface) = self.choose(context.index)?;
+        let (parent, interface) = self.choose(context.index, context.policy, context.today)?;
         let draft = self.text.address_drafts(&self.request, 1).into_iter().next().unwrap_or_default();
         let planned = Planned {
             parent: Some(parent.id),

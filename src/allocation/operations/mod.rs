@@ -22,3 +22,5 @@ pub use register_lease::Registered;
 pub use release_addresses::Released;
 pub use renew_lease::Renewed;
 pub use update_lease::Updated;
+
+pub(super) use reserved::single_addresses;

@@ -6,7 +6,10 @@ use crate::ledger::Reservation;
 use crate::model::{Network, VrfScope, address_number};
 
 /// Reservations of single addresses, neighbours joined.
-pub(super) fn single_addresses(scope: VrfScope, addresses: impl Iterator<Item = IpAddr>) -> Vec<Reservation> {
+pub(in crate::allocation) fn single_addresses(
+    scope: VrfScope,
+    addresses: impl Iterator<Item = IpAddr>,
+) -> Vec<Reservation> {
     let mut sorted: Vec<IpAddr> = addresses.collect();
     sorted.sort_unstable();
     let mut reserved: Vec<Reservation> = Vec::new();

@@ -125,11 +125,11 @@ impl Policy {
 
     /// Why nothing may stand in a prefix that was allowed a moment ago: its lease has ended, or its status says so. What only a
     /// choice between prefixes looks at is left out.
-    pub fn ended(&self, index: &Index, prefix: &Prefix, today: Date) -> Vec<String> {
+    pub fn ended(&self, index: &Index, prefix: &Prefix, today: Date) -> Vec<Refused> {
         let covering = index.covering_lease(prefix.scope, prefix.network);
         let refused = covering.map(|(_, lease)| self.of_lease(lease, today)).unwrap_or_default();
         let expired = refused.into_iter().filter(|refused| refused.refusal == Refusal::Expired);
-        expired.chain(self.of_status(index, prefix)).map(|refused| refused.reason).collect()
+        expired.chain(self.of_status(index, prefix)).collect()
     }
 
     /// A block that was given back, or is kept for something else, hands out nothing; nor does what stands inside it.

@@ -79,15 +79,18 @@ pub fn objections(
 ) -> Vec<Objection> {
     let mut found = Vec::new();
     let parent = placement.parent.and_then(|id| index.prefix(id));
-    match (&placement.space, placement.parent, parent) {
-        (PlacedSpace::Addresses(_) | PlacedSpace::Block(_), Some(id), None) => {
-            found.push(Objection::ParentGone { id });
+    if !matches!(placement.space, PlacedSpace::Registered(_)) {
+        match (placement.parent, parent) {
+            (Some(id), None) => found.push(Objection::ParentGone { id }),
+            (_, Some(parent)) => {
+                let network = parent.network;
+                let ended = policy.ended(index, parent, today).into_iter();
+                found.extend(
+                    ended.map(|refused| Objection::ParentRefused { network, reason: refused.reason }),
+                );
+            }
+            (None, None) => {}
         }
-        (PlacedSpace::Addresses(_) | PlacedSpace::Block(_), _, Some(parent)) => {
-            let ended = policy.ended(index, parent, today).into_iter();
-            found.extend(ended.map(|reason| Objection::ParentRefused { network: parent.network, reason }));
-        }
-        _ => {}
     }
     match &placement.space {
         PlacedSpace::Addresses(addresses) => {

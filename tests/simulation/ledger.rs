@@ -1,0 +1,254 @@
+//! The ledger that both replicas share: durable, each call atomic. It may fail before or after it has taken effect.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use leasehold::ledger::{
+    Advanced, Begun, Claim, Error, Intent, IntentChange, IntentStore, ListIntents, QuarantineStore,
+    QuarantinedAddress, Reservation, ReservationChange, ReservationHold, ReservedRange,
+};
+use leasehold::model::{RequestId, VrfScope};
+
+use super::mutants::Mutant;
+use super::ports::Power;
+use super::random::Random;
+use super::world::World;
+
+#[derive(Default)]
+struct Rows {
+    intents: BTreeMap<RequestId, Intent>,
+    reserved: Vec<(Reservation, RequestId, Option<Timestamp>)>,
+    quarantine: Vec<QuarantinedAddress>,
+}
+
+#[derive(Clone)]
+pub struct SharedLedger {
+    rows: Arc<Mutex<Rows>>,
+    random: Random,
+    world: World,
+    shared: bool,
+    power: Power,
+}
+
+impl SharedLedger {
+    pub fn new(world: World, random: Random, shared: bool) -> Self {
+        Self { rows: Arc::default(), random, world, shared, power: Power::default() }
+    }
+
+    /// The same ledger, as a replica with this power sees it.
+    pub fn of(&self, power: Power) -> Self {
+        Self { power, ..self.clone() }
+    }
+
+    pub fn intents(&self) -> Vec<Intent> {
+        self.rows.lock().unwrap().intents.values().cloned().collect()
+    }
+
+    /// Time passes, and the call may fail before it has done anything.
+    async fn before(&self) -> Result<(), Error> {
+        self.power.gate().await;
+        self.random.pause(3).await;
+        self.power.gate().await;
+        self.failing()
+    }
+
+    /// The call has done something, and its answer may be lost.
+    async fn after(&self) -> Result<(), Error> {
+        self.random.pause(2).await;
+        self.power.gate().await;
+        self.failing()
+    }
+
+    fn failing(&self) -> Result<(), Error> {
+        if self.world.is_faulty() && self.random.below(400) == 0 {
+            return Err(Error::Unreadable("the simulated ledger failed".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn reserve(&self, rows: &mut Rows, request: &RequestId, ranges: &[Reservation]) -> bool {
+        if self.world.mutant == Mutant::NoReservation {
+            return true;
+        }
+        let overlaps = |held: &Reservation, range: &Reservation| {
+            held.scope == range.scope && held.first <= range.last && held.last >= range.first
+        };
+        let taken = ranges.iter().any(|range| {
+            rows.reserved
+                .iter()
+                .any(|(held, by, settled)| settled.is_none() && by != request && overlaps(held, range))
+        });
+        if !taken {
+            rows.reserved.extend(ranges.iter().map(|range| (*range, request.clone(), None)));
+        }
+        !taken
+    }
+}
+
+#[async_trait]
+impl IntentStore for SharedLedger {
+    fn backend(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    async fn begin(&self, intent: &Intent, reserve: &[Reservation]) -> Result<Begun, Error> {
+        self.before().await?;
+        let begun = {
+            let mut rows = self.rows.lock().unwrap();
+            if let Some(before) = rows.intents.get(&intent.request) {
+                Begun::Before(Box::new(before.clone()))
+            } else if self.reserve(&mut rows, &intent.request, reserve) {
+                rows.intents.insert(intent.request.clone(), intent.clone());
+                Begun::New
+            } else {
+                Begun::Reserved
+            }
+        };
+        self.after().await?;
+        Ok(begun)
+    }
+
+    async fn get(&self, request: &RequestId) -> Result<Option<Intent>, Error> {
+        self.before().await?;
+        Ok(self.rows.lock().unwrap().intents.get(request).cloned())
+    }
+
+    async fn advance(
+        &self,
+        request: &RequestId,
+        held: &Claim,
+        change: &IntentChange,
+        now: Timestamp,
+    ) -> Result<Advanced, Error> {
+        self.before().await?;
+        let advanced = {
+            let mut rows = self.rows.lock().unwrap();
+            let Some(intent) = rows.intents.get(request).cloned() else {
+                return Err(Error::Unreadable("no such intent".to_owned()));
+            };
+            if intent.claim != *held && self.world.mutant != Mutant::NoCompareAndSet {
+                return Ok(Advanced::Lost(Box::new(intent)));
+            }
+            let reserved = match &change.reservations {
+                ReservationChange::Keep => true,
+                ReservationChange::Replace(ranges) => {
+                    let before = rows.reserved.clone();
+                    rows.reserved.retain(|(_, by, _)| by != request);
+                    let reserved = self.reserve(&mut rows, request, ranges);
+                    if !reserved {
+                        rows.reserved = before;
+                    }
+                    reserved
+                }
+                ReservationChange::Settle { until } => {
+                    for (_, _, settled) in rows.reserved.iter_mut().filter(|(_, by, _)| by == request) {
+                        *settled = Some(*until);
+                    }
+                    true
+                }
+                ReservationChange::Release => {
+                    rows.reserved.retain(|(_, by, _)| by != request);
+                    true
+                }
+            };
+            if reserved {
+                rows.intents.insert(
+                    request.clone(),
+                    Intent {
+                        claim: change.claim.clone(),
+                        step: change.step,
+                        parent: change.parent,
+                        detail: change.detail.clone(),
+                        unanswered: change.unanswered,
+                        sweep: change.sweep,
+                        updated: now,
+                        ..intent
+                    },
+                );
+                Advanced::Set
+            } else {
+                Advanced::Reserved
+            }
+        };
+        self.after().await?;
+        Ok(advanced)
+    }
+
+    async fn count_open(&self) -> Result<u64, Error> {
+        Ok(self.intents().iter().filter(|intent| !intent.step.is_final()).count() as u64)
+    }
+
+    async fn open_intents(&self, _: u32) -> Result<Vec<Intent>, Error> {
+        self.before().await?;
+        Ok(self.intents().into_iter().filter(|intent| !intent.step.is_final()).collect())
+    }
+
+    async fn due_sweeps(&self, now: Timestamp, _: u32) -> Result<Vec<Intent>, Error> {
+        if self.world.mutant == Mutant::NoSweep {
+            return Ok(Vec::new());
+        }
+        self.before().await?;
+        let due = |intent: &Intent| intent.sweep.is_some_and(|sweep| sweep <= now);
+        Ok(self.intents().into_iter().filter(due).collect())
+    }
+
+    async fn reservations(&self, now: Timestamp) -> Result<Vec<ReservedRange>, Error> {
+        self.before().await?;
+        let rows = self.rows.lock().unwrap();
+        let held = rows.reserved.iter().filter(|(_, _, settled)| settled.is_none_or(|until| until > now));
+        Ok(held
+            .map(|(range, request, settled)| ReservedRange {
+                range: *range,
+                request: request.clone(),
+                hold: if settled.is_some() { ReservationHold::Taken } else { ReservationHold::Exclusive },
+            })
+            .collect())
+    }
+
+    async fn prune(&self, _: Timestamp, _: Timestamp) -> Result<u64, Error> {
+        Ok(0)
+    }
+
+    async fn list(&self, _: &ListIntents) -> Result<Vec<Intent>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl QuarantineStore for SharedLedger {
+    async fn quarantine(
+        &self,
+        scope: VrfScope,
+        addresses: &[IpAddr],
+        released: Timestamp,
+    ) -> Result<(), Error> {
+        self.before().await?;
+        let rows = addresses.iter().map(|address| QuarantinedAddress { scope, address: *address, released });
+        self.rows.lock().unwrap().quarantine.extend(rows);
+        self.after().await
+    }
+
+    async fn quarantined(&self, after: Timestamp) -> Result<Vec<QuarantinedAddress>, Error> {
+        self.before().await?;
+        let rows = self.rows.lock().unwrap();
+        Ok(rows.quarantine.iter().filter(|row| row.released > after).copied().collect())
+    }
+
+    async fn lift(&self, scope: VrfScope, addresses: &[IpAddr]) -> Result<(), Error> {
+        self.before().await?;
+        let mut rows = self.rows.lock().unwrap();
+        rows.quarantine.retain(|row| row.scope != scope || !addresses.contains(&row.address));
+        Ok(())
+    }
+
+    async fn end_quarantine(&self, _: Timestamp) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,323 @@
+//! How a replica sees the world. Whatever it has asked for goes on when it crashes; what it would do next does not.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+use leasehold::allocation::ports::{
+    ChangedRecords, ChangesWanted, LoggedWrite, NetBoxPort, RecordCache, UniqueIds, Write, WriteOrigin,
+    WrittenRecords,
+};
+use leasehold::cache::{self, Batch, Index, NotReady};
+use leasehold::clock::Clock;
+use leasehold::model::{Address, Network, Prefix, RequestId, VrfScope};
+use leasehold::netbox::{Error, NetBoxResult, ObjectKind};
+
+use super::mutants::Mutant;
+use super::random::Random;
+use super::world::{EPOCH, World};
+
+/// How long NetBox may work on a request whose client is gone.
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+/// How long a replica waits for an answer.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Whether a replica runs. Once it is cut, every call of it waits for ever: it has crashed. While it is stalled, its calls wait.
+#[derive(Clone, Default)]
+pub struct Power(Arc<Mutex<Supply>>);
+
+#[derive(Clone, Copy, Default)]
+enum Supply {
+    #[default]
+    On,
+    Stalled(tokio::time::Instant),
+    Off,
+}
+
+impl Power {
+    pub fn cut(&self) {
+        *self.0.lock().unwrap() = Supply::Off;
+    }
+
+    /// Nothing of the replica runs for a while, as on a machine that is suspended.
+    pub fn stall(&self, lasts: Duration) {
+        *self.0.lock().unwrap() = Supply::Stalled(tokio::time::Instant::now() + lasts);
+    }
+
+    pub async fn gate(&self) {
+        let supply = *self.0.lock().unwrap();
+        match supply {
+            Supply::On => {}
+            Supply::Stalled(until) => tokio::time::sleep_until(until).await,
+            Supply::Off => std::future::pending().await,
+        }
+    }
+}
+
+/// A clock that may be wrong by some seconds.
+pub struct SimulatedClock {
+    pub world: World,
+    pub offset: Arc<Mutex<i64>>,
+}
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> Timestamp {
+        let offset = *self.offset.lock().unwrap();
+        Timestamp::from_second(EPOCH + offset).unwrap() + self.world.millis().milliseconds()
+    }
+
+    fn day_of(&self, at: Timestamp) -> Date {
+        at.to_zoned(TimeZone::UTC).date()
+    }
+}
+
+pub struct SimulatedNetBox {
+    pub world: World,
+    pub random: Random,
+    pub power: Power,
+}
+
+impl SimulatedNetBox {
+    fn is(&self, mutant: Mutant) -> bool {
+        self.world.mutant == mutant
+    }
+
+    fn interrupted() -> Error {
+        Error::Interrupted { cause: "the simulated connection broke".to_owned() }
+    }
+
+    /// A read: takes time, and may get no answer.
+    async fn read<T>(&self, read: impl FnOnce(&World) -> T) -> NetBoxResult<T> {
+        self.power.gate().await;
+        self.random.pause(20).await;
+        if self.world.is_faulty() && self.random.percent(3) {
+            return Err(Self::interrupted());
+        }
+        let found = read(&self.world);
+        self.random.pause(10).await;
+        self.power.gate().await;
+        Ok(found)
+    }
+
+    /// What NetBox does with a write, whether or not its client waits.
+    async fn carry_out(
+        world: World,
+        random: Random,
+        write: Write,
+        origin: WriteOrigin,
+        wait: u64,
+    ) -> NetBoxResult<WrittenRecords> {
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        if let Write::CreatePrefix { .. } = write {
+            // No lock is held from the check to the commit.
+            world.check(&write)?;
+            random.pause(30).await;
+            return Ok(world.commit(&write, Some(&origin)));
+        }
+        world.check(&write)?;
+        Ok(world.commit(&write, Some(&origin)))
+    }
+}
+
+#[async_trait]
+impl NetBoxPort for SimulatedNetBox {
+    async fn send(&self, write: &Write, origin: &WriteOrigin) -> NetBoxResult<WrittenRecords> {
+        self.power.gate().await;
+        self.random.pause(10).await;
+        let faulty = self.world.is_faulty();
+        let draw = if faulty { self.random.below(100) } else { 99 };
+        let (wait, answered) = match draw {
+            0..3 => {
+                return Err(Error::Unreachable { url: "simulated".to_owned(), cause: "refused".to_owned() });
+            }
+            3..6 => return Err(Self::interrupted()),
+            6..8 => {
+                let detail = "a simulated exception".to_owned();
+                return Err(Error::Crashed { exception: "ValueError".to_owned(), detail });
+            }
+            // Carried out late, while nobody waits any more.
+            8..14 => (self.random.below(14_000), false),
+            // Carried out, and the answer is lost.
+            14..20 => (self.random.below(30), false),
+            _ => (self.random.below(30), true),
+        };
+        let work =
+            Self::carry_out(self.world.clone(), self.random.clone(), write.clone(), origin.clone(), wait);
+        let working = tokio::spawn(work);
+        if !answered {
+            // The connection breaks at some moment, before or after the commit.
+            self.random.pause(60).await;
+            self.power.gate().await;
+            return Err(Self::interrupted());
+        }
+        let answer = tokio::time::timeout(TIME_LIMIT, working).await;
+        self.random.pause(5).await;
+        self.power.gate().await;
+        match answer {
+            Ok(answer) => answer.unwrap(),
+            Err(_) => Err(Error::TimedOut { after: TIME_LIMIT }),
+        }
+    }
+
+    async fn addresses_of(&self, request: &RequestId, _: u32) -> NetBoxResult<Vec<Address>> {
+        if self.is(Mutant::NoQuestion) {
+            return Ok(Vec::new());
+        }
+        let of = |address: &Address| address.allocation.as_ref().is_some_and(|id| id.request == *request);
+        let mut found = self
+            .read(|world| world.lock().addresses.values().filter(|a| of(a)).cloned().collect::<Vec<_>>())
+            .await?;
+        found.sort_by_key(|address| (address.allocation.as_ref().map(|id| id.index), address.id));
+        Ok(found)
+    }
+
+    async fn prefix_of(&self, request: &RequestId) -> NetBoxResult<Option<Prefix>> {
+        if self.is(Mutant::NoQuestion) {
+            return Ok(None);
+        }
+        let of = |prefix: &Prefix| prefix.allocation.as_ref().is_some_and(|id| id.request == *request);
+        self.read(|world| world.lock().prefixes.values().find(|p| of(p)).cloned()).await
+    }
+
+    async fn addresses_by_id(&self, ids: &[u64]) -> NetBoxResult<Vec<Address>> {
+        self.read(|world| {
+            let records = world.lock();
+            ids.iter().filter_map(|id| records.addresses.get(id).cloned()).collect()
+        })
+        .await
+    }
+
+    async fn prefixes_by_id(&self, ids: &[u64]) -> NetBoxResult<Vec<Prefix>> {
+        self.read(|world| {
+            let records = world.lock();
+            ids.iter().filter_map(|id| records.prefixes.get(id).cloned()).collect()
+        })
+        .await
+    }
+
+    async fn addresses_at(&self, scope: VrfScope, hosts: &[IpAddr]) -> NetBoxResult<Vec<Address>> {
+        let at = |address: &Address| address.scope == scope && hosts.contains(&address.host());
+        let blind = self.is(Mutant::NoVerification);
+        self.read(|world| {
+            world.lock().addresses.values().filter(|a| at(a) && !blind).cloned().collect::<Vec<_>>()
+        })
+        .await
+    }
+
+    async fn prefixes_at(&self, scope: VrfScope, network: Network) -> NetBoxResult<Vec<Prefix>> {
+        let at = |prefix: &Prefix| prefix.scope == scope && prefix.network == network;
+        let blind = self.is(Mutant::NoVerification);
+        self.read(|world| {
+            world.lock().prefixes.values().filter(|p| at(p) && !blind).cloned().collect::<Vec<_>>()
+        })
+        .await
+    }
+
+    async fn logged(&self, request: &RequestId) -> NetBoxResult<Option<LoggedWrite>> {
+        if self.is(Mutant::NoLogQuestion) {
+            return Ok(Some(LoggedWrite::default()));
+        }
+        self.read(|world| {
+            let mut logged = LoggedWrite::default();
+            for entry in world.lock().log.values().filter(|entry| entry.request.as_ref() == Some(request)) {
+                match entry.kind {
+                    ObjectKind::Prefix => logged.prefixes.push(entry.prefix.clone()),
+                    _ => logged.addresses.push(entry.address.clone()),
+                }
+            }
+            Some(logged)
+        })
+        .await
+    }
+
+    async fn changed(&self, wanted: ChangesWanted<'_>) -> NetBoxResult<ChangedRecords> {
+        if self.is(Mutant::NoVerification) {
+            return Ok(ChangedRecords::default());
+        }
+        self.read(|world| {
+            let records = world.lock();
+            let mut changed = ChangedRecords::default();
+            let mut objects: BTreeSet<(bool, u64)> = BTreeSet::new();
+            for (id, entry) in records.log.range(wanted.from..) {
+                changed.latest = *id;
+                if !wanted.kinds.contains(&entry.kind) || wanted.covered.contains(id) {
+                    continue;
+                }
+                changed.entries.insert(*id);
+                if !wanted.own.contains(&(entry.kind, entry.object)) {
+                    objects.insert((entry.kind == ObjectKind::Prefix, entry.object));
+                }
+            }
+            for (is_prefix, id) in objects {
+                match (is_prefix, records.prefixes.get(&id), records.addresses.get(&id)) {
+                    (true, Some(prefix), _) => changed.batch.prefixes.push(prefix.clone()),
+                    (true, None, _) => changed.batch.deleted_prefixes.push(id),
+                    (false, _, Some(address)) => changed.batch.addresses.push(address.clone()),
+                    (false, _, None) => changed.batch.deleted_addresses.push(id),
+                }
+            }
+            changed
+        })
+        .await
+    }
+
+    async fn unique_ids(&self) -> NetBoxResult<UniqueIds> {
+        self.read(|_| UniqueIds::Enforced).await
+    }
+
+    fn refuses_stale_changes(&self) -> bool {
+        true
+    }
+
+    fn only_populated_ranges(&self) -> bool {
+        true
+    }
+
+    fn request_limit(&self) -> Duration {
+        if self.is(Mutant::NoRequestLimit) { Duration::ZERO } else { REQUEST_LIMIT }
+    }
+}
+
+/// A cache that follows the change log some seconds late.
+pub struct SimulatedCache {
+    pub state: Mutex<(Arc<Index>, u64)>,
+    pub power: Power,
+}
+
+impl SimulatedCache {
+    pub fn full(world: &World, power: Power) -> Self {
+        let (batch, position) = world.everything();
+        let mut index = Index::default();
+        index.apply(&batch);
+        Self { state: Mutex::new((Arc::new(index), position)), power }
+    }
+
+    pub fn put(&self, batch: &Batch) {
+        let mut state = self.state.lock().unwrap();
+        let mut index = Index::clone(&state.0);
+        index.apply(batch);
+        state.0 = Arc::new(index);
+    }
+}
+
+#[async_trait]
+impl RecordCache for SimulatedCache {
+    fn snapshot(&self) -> Result<Arc<Index>, NotReady> {
+        Ok(self.state.lock().unwrap().0.clone())
+    }
+
+    async fn position(&self) -> u64 {
+        self.state.lock().unwrap().1
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<(), cache::Error> {
+        self.power.gate().await;
+        self.put(&batch);
+        Ok(())
+    }
+}
