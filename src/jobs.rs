@@ -4,6 +4,9 @@
 //! is triggered, never twice at the same time, and no longer than its deadline. A run that returns an error, exceeds its
 //! deadline or panics has failed: the failure is counted, logged and shown by the job's state, and the job runs again on
 //! its timer. So one faulty run never ends a job for good.
+//!
+//! Where several servers share a ledger, some jobs run on one of them for all: on the one that leads ([`Leadership`]). The others
+//! wait until they lead, and then run these jobs at once.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -90,6 +93,21 @@ impl From<Duration> for Timing {
     }
 }
 
+/// Whether this server leads: only then it runs the jobs that one server runs for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    Held,
+    /// Another server leads, or nobody does.
+    Elsewhere,
+}
+
+/// Where a job runs if several servers share a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Site {
+    Everywhere,
+    Leader,
+}
+
 struct Job {
     timing: Timing,
     trigger: Notify,
@@ -106,6 +124,7 @@ pub struct Scheduler {
     /// One task a job; [`Scheduler::stop`] waits for all of them.
     tasks: TaskTracker,
     stop: CancellationToken,
+    leadership: watch::Receiver<Leadership>,
     clock: Arc<dyn Clock>,
 }
 
@@ -118,19 +137,36 @@ impl Scheduler {
             renamed,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            // The sender is gone, so this server leads for ever.
+            leadership: watch::channel(Leadership::Held).1,
             clock,
         }
     }
 
-    /// Adds a job and starts its first run at once.
+    /// The same scheduler, for a server that leads only while this says so.
+    #[must_use]
+    pub fn led_by(self, leadership: watch::Receiver<Leadership>) -> Self {
+        Self { leadership, ..self }
+    }
+
+    /// Adds a job that every server runs for itself, and starts its first run at once.
     pub fn add(&self, name: impl Into<Arc<str>>, timing: impl Into<Timing>, work: Work) {
-        let name = name.into();
-        let timing = timing.into();
+        self.add_at(Site::Everywhere, name.into(), timing.into(), work);
+    }
+
+    /// Adds a job that one server runs for all, and starts its first run as soon as this server leads. A run is cancelled when it
+    /// leads no longer.
+    pub fn add_for_all(&self, name: impl Into<Arc<str>>, timing: impl Into<Timing>, work: Work) {
+        self.add_at(Site::Leader, name.into(), timing.into(), work);
+    }
+
+    fn add_at(&self, site: Site, name: Arc<str>, timing: Timing, work: Work) {
         let interval = timing.every;
         let (state, _) = watch::channel(JobState { interval, ..JobState::default() });
         let job = Arc::new(Job { timing, trigger: Notify::new(), state });
         self.locked().insert(name.clone(), job.clone());
         let (stop, clock) = (self.stop.clone(), self.clock.clone());
+        let mut leadership = self.leadership.clone();
         self.tasks.spawn(async move {
             let mut wait = Duration::ZERO;
             loop {
@@ -139,7 +175,39 @@ impl Scheduler {
                     () = tokio::time::sleep(wait) => {}
                     () = job.trigger.notified() => {}
                 }
-                let running = run(&name, &job, &work, clock.as_ref());
+                if site == Site::Leader && *leadership.borrow_and_update() == Leadership::Elsewhere {
+                    // Whoever waits for a run waits no longer: there is none here.
+                    job.state.send_modify(|state| {
+                        state.finished += 1;
+                        state.next_run = None;
+                    });
+                    wait = Duration::ZERO;
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        _ = leadership.wait_for(|now| *now == Leadership::Held) => {}
+                        () = job.trigger.notified() => {}
+                    }
+                    continue;
+                }
+                let deposed = async {
+                    let lost = leadership.wait_for(|now| *now == Leadership::Elsewhere).await.is_ok();
+                    // The sender is gone: this server leads for ever.
+                    if site == Site::Everywhere || !lost {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                let running = async {
+                    tokio::select! {
+                        () = run(&name, &job, &work, clock.as_ref()) => {}
+                        () = deposed => {
+                            tracing::warn!(job = &*name, "a run was cancelled: another server leads now");
+                            job.state.send_modify(|state| {
+                                state.running = false;
+                                state.finished += 1;
+                            });
+                        }
+                    }
+                };
                 match job.timing.at_stop {
                     AtStop::Wait => running.await,
                     AtStop::Cancel => tokio::select! {
@@ -317,6 +385,46 @@ mod tests {
         assert!(scheduler.trigger("no.such.job", true).await.is_none());
         assert!(scheduler.trigger("test.old", true).await.unwrap().finished > state.finished);
         assert_eq!(state.last_success, None);
+        scheduler.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_for_all_runs_on_the_server_that_leads_and_on_no_other() {
+        let (tell, leadership) = watch::channel(Leadership::Elsewhere);
+        let scheduler = scheduler().led_by(leadership);
+        let (begun, ended) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let (counted, done) = (begun.clone(), ended.clone());
+        scheduler.add_for_all(
+            "test.for-all",
+            Duration::from_mins(1),
+            Arc::new(move || {
+                let (counted, done) = (counted.clone(), done.clone());
+                Box::pin(async move {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                    done.fetch_add(1, Ordering::SeqCst);
+                    Ok(())
+                })
+            }),
+        );
+        let runs = || (begun.load(Ordering::SeqCst), ended.load(Ordering::SeqCst));
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        assert_eq!(runs(), (0, 0));
+        // Somebody who waits for a run is told that there is none.
+        let state = scheduler.trigger("test.for-all", true).await.unwrap();
+        assert_eq!((runs(), state.last_success), ((0, 0), None));
+        // Taken over at once, not after the interval.
+        tell.send_replace(Leadership::Held);
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert_eq!(runs(), (1, 1));
+        // A run that is under way ends when another server leads.
+        let triggered = scheduler.clone();
+        tokio::spawn(async move { triggered.trigger("test.for-all", true).await });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(runs(), (2, 1));
+        tell.send_replace(Leadership::Elsewhere);
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        assert_eq!(runs(), (2, 1));
         scheduler.stop().await;
     }
 

@@ -36,6 +36,7 @@ on_both!(
     an_unknown_custom_field_is_refused,
     a_tag_of_other_object_types_is_refused_with_500_or_400,
     a_refused_tag_is_a_definite_refusal_to_the_client,
+    a_record_that_the_token_may_see_but_not_write_is_a_matter_of_rights,
     select_fields_are_given_with_their_label,
     a_patch_of_custom_fields_merges,
     a_tenant_is_named_by_id_slug_or_name_and_cleared_by_null,
@@ -557,6 +558,71 @@ async fn a_refused_tag_is_a_definite_refusal_to_the_client(netbox: &NetBox) {
     let Err(error @ Error::Invalid { .. }) = refused else { panic!("{refused:?}") };
     assert_eq!(error.certainty(), Certainty::NotDone);
     assert!(error.to_string().contains("cannot be assigned to ipaddress objects."), "{error}");
+}
+
+/// The same NetBox for a token that sees all, and may change and delete only records that are reserved.
+async fn constrained(netbox: &NetBox, vrf: u64) -> (leasehold::netbox::NetBoxSettings, Vec<String>) {
+    let mut settings = netbox.settings();
+    if let Some(emulator) = &netbox.emulator {
+        emulator.constrain_writes("reserved");
+        return (settings, Vec::new());
+    }
+    let name = format!("constrained-{}-{vrf}", std::process::id());
+    let of = |made: &Value| made["id"].as_u64().unwrap();
+    let password = uuid::Uuid::new_v4().to_string() + "-Aa1";
+    let user = of(&netbox.post("users/users/", json!({ "username": name, "password": password })).await);
+    let mut undo = Vec::new();
+    for (actions, constraints) in
+        [(json!(["view"]), Value::Null), (json!(["change", "delete"]), json!({ "status": "reserved" }))]
+    {
+        let permission = json!({
+            "name": format!("{name} {actions}"), "object_types": ["ipam.prefix", "ipam.ipaddress"],
+            "actions": actions, "constraints": constraints, "users": [user],
+        });
+        let made = netbox.post("users/permissions/", permission).await;
+        undo.push(format!("users/permissions/{}/", of(&made)));
+    }
+    let token = netbox.post("users/tokens/", json!({ "user": user, "version": 2 })).await;
+    let (key, secret) = (token["key"].as_str().unwrap(), token["token"].as_str().unwrap());
+    settings.token = format!("nbt_{key}.{secret}").into();
+    undo.push(format!("users/users/{user}/"));
+    (settings, undo)
+}
+
+async fn a_record_that_the_token_may_see_but_not_write_is_a_matter_of_rights(netbox: &NetBox) {
+    use leasehold::model::{AddressId, PrefixId};
+    use leasehold::netbox::{Client, Error, PrefixDraft};
+    let vrf = netbox.vrf(true).await;
+    let prefix = netbox.prefix(vrf, "203.0.113.0/24").await;
+    let body = json!([
+        { "address": "203.0.113.7/24", "vrf": vrf, "status": "active" },
+        { "address": "203.0.113.8/24", "vrf": vrf, "status": "reserved" },
+    ]);
+    let made = netbox.post("ipam/ip-addresses/", body).await;
+    let ids = [0, 1].map(|index| AddressId(made[index]["id"].as_u64().unwrap()));
+    let (settings, undo) = constrained(netbox, vrf).await;
+    let client = Client::new(&settings).unwrap();
+    client.connect().await.unwrap();
+    let read = client.by_ids::<leasehold::model::Prefix>(&[prefix]).await.unwrap().remove(0).revision;
+    let (id, draft) = (PrefixId(prefix), PrefixDraft::default());
+    let answers = [
+        client.patch_prefix(id, &read, &draft, None).await.map(drop),
+        client.delete_prefix(id, &read, &note()).await,
+        client.delete_addresses(&ids, &note()).await,
+    ];
+    let gone = client.delete_addresses(&[AddressId(999_999_999)], &note()).await;
+    let left = client.by_ids::<leasehold::model::Address>(&ids.map(|id| id.0)).await.unwrap().len();
+    let allowed = client.delete_addresses(&ids[1..], &note()).await;
+    for path in undo {
+        netbox.rest("DELETE", &path, None).await;
+    }
+    for answer in answers {
+        let Err(Error::Forbidden { detail, .. }) = &answer else { panic!("{answer:?}") };
+        assert!(detail.starts_with("NetBox shows record "), "{detail}");
+    }
+    assert!(matches!(gone, Err(Error::Invalid { .. })), "{gone:?}");
+    assert_eq!(left, 2, "all or none");
+    allowed.unwrap();
 }
 
 /// Only the emulator: the real one would refuse the writes of all other tests.

@@ -107,6 +107,8 @@ async fn survive(netbox: &NetBox, allocations: usize) {
             fail: 1,
             drop_after_commit: 3,
             cut: 2,
+            late: 2,
+            late_by: Duration::from_millis(300),
             ..Faults::default()
         });
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::ledger::{
-    self, Advanced, Begun, Claim, Detail, Fingerprint, Intent, IntentChange, IntentKind, IntentSelection,
-    IntentState, IntentStep, IntentStore, LedgerHandles, LedgerSettings, ListIntents, Observation,
-    ObservationKind, Observations, Owner, QuarantineStore, Reservation, ReservationChange, ReservationHold,
+    self, Advanced, Begun, Claim, Detail, Fence, Fingerprint, Intent, IntentChange, IntentKind,
+    IntentSelection, IntentState, IntentStep, IntentStore, JobLeases, LedgerHandles, LedgerSettings,
+    ListIntents, Observation, ObservationKind, Observations, Owner, QuarantineStore, Reservation,
+    ReservationChange, ReservationHold,
 };
 use leasehold::model::{PrefixId, VrfId, VrfScope};
 
@@ -199,6 +200,33 @@ async fn reservation_suite(ledger: Arc<dyn IntentStore>) {
     assert!(ledger.get(&loser.request).await.unwrap().is_some());
 }
 
+/// Which server runs the jobs of all.
+async fn job_lease_suite(leases: Arc<dyn JobLeases>) {
+    // A name that no server uses.
+    let name = uuid::Uuid::new_v4().simple().to_string();
+    let at = |second: i64| Timestamp::from_second(1_700_000_000 + second).unwrap();
+    let (first, second) = (Owner::named("first"), Owner::named("second"));
+    let hold = async |owner: &Owner, now, until| leases.hold(&name, owner, at(now), at(until)).await.unwrap();
+    assert_eq!(hold(&first, 0, 12).await, Some(Fence(1)));
+    assert_eq!(hold(&second, 1, 13).await, None);
+    assert_eq!(hold(&first, 9, 21).await, Some(Fence(1)), "the holder renews");
+    assert_eq!(hold(&second, 20, 32).await, None);
+    assert_eq!(hold(&second, 21, 33).await, Some(Fence(2)), "a lease that is over changes hands");
+    assert_eq!(hold(&first, 22, 34).await, None);
+    // Only the holder can give it back.
+    leases.give_back(&name, &first, at(23)).await.unwrap();
+    assert_eq!(hold(&first, 24, 36).await, None);
+    leases.give_back(&name, &second, at(25)).await.unwrap();
+    // Of many that ask at once, one gets it.
+    let asking = (0..16).map(|nth| {
+        let (leases, name) = (leases.clone(), name.clone());
+        let owner = Owner::named(format!("racer-{nth}"));
+        async move { leases.hold(&name, &owner, at(26), at(38)).await.unwrap() }
+    });
+    let held: Vec<Fence> = futures::future::join_all(asking).await.into_iter().flatten().collect();
+    assert_eq!(held, [Fence(3)]);
+}
+
 /// Addresses that were released.
 async fn quarantine_suite(quarantine: Arc<dyn QuarantineStore>) {
     // A VRF that no other test uses, because tests share the PostgreSQL ledger.
@@ -261,6 +289,7 @@ async fn observation_suite(observations: Arc<dyn Observations>) {
 async fn all_suites(ledger: LedgerHandles) {
     intent_suite(ledger.intents.clone()).await;
     reservation_suite(ledger.intents).await;
+    job_lease_suite(ledger.job_leases).await;
     quarantine_suite(ledger.quarantine).await;
     observation_suite(ledger.observations).await;
 }

@@ -41,6 +41,7 @@ mod lookup;
 mod notify;
 mod older;
 mod policy;
+mod replicas;
 mod reputation;
 mod rpki;
 mod scale;

@@ -435,6 +435,36 @@ async fn a_customer_s_piece_in_a_vrf_is_not_handed_out_of_the_global_container()
     assert_eq!(refused.get_error_details().error_info().unwrap().metadata["count"], "5");
 }
 
+#[tokio::test]
+async fn control_characters_are_refused_before_netbox_is_asked_and_letters_of_every_language_are_not() {
+    let netbox = NetBox::emulated().await;
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    netbox.post("extras/tags/", json!({ "name": "почта", "slug": "почта" })).await;
+    let server = Server::before(&netbox).await;
+    for (owner, loa) in [("ACME\u{0}LIR", "LOA"), ("ACME", "LOA\n2"), ("ACME\u{1b}[2J", "LOA")] {
+        let request = v1::RegisterLeaseRequest {
+            prefix: BLOCK.to_owned(),
+            vrf: in_vrf(vrf),
+            owner: owner.to_owned(),
+            loa_reference: loa.to_owned(),
+            expiry_date: date("2099-06-01"),
+            ..v1::RegisterLeaseRequest::default()
+        };
+        let refused = server.leases.clone().register_lease(request).await.unwrap_err();
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+        let field = if loa == "LOA" { "owner" } else { "loa_reference" };
+        assert_eq!(refused.get_error_details().bad_request().unwrap().field_violations[0].field, field);
+    }
+    let tagged = v1::AllocateAddressesRequest {
+        tags: vec!["почта".to_owned()],
+        ..addresses(vrf, BLOCK, 1, &id("tagged"))
+    };
+    let made = server.allocate(tagged).await.unwrap();
+    assert_eq!(made.addresses.len(), 1);
+    assert_eq!(recorded(&netbox, vrf).await[0]["tags"][0]["slug"], "почта");
+}
+
 /// Whether a lease ends through Leasehold or by hand, it is kept with its terms and with who has ended it.
 #[tokio::test]
 async fn an_ended_lease_is_kept_whoever_has_ended_it() {

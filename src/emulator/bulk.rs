@@ -69,7 +69,7 @@ pub(super) fn delete(state: &mut EmulatorState, kind: RecordKind, request: &Rest
     let ids: Vec<u64> = bodies.iter().filter_map(|body| body.get("id").and_then(Value::as_u64)).collect();
     let missing: Vec<Value> = ids
         .iter()
-        .filter(|id| state.get(kind, **id).is_none())
+        .filter(|id| state.get_writable(kind, **id).is_none())
         .map(|id| json!({ "id": id, "errors": { "id": [format!("Object with ID {id} does not exist")] } }))
         .collect();
     if !missing.is_empty() {

@@ -52,6 +52,12 @@ impl Emulator {
         self.shared.set_faults(faults);
     }
 
+    /// Gives the permissions to change and to delete prefixes and addresses the constraint `{"status": STATUS}`. Like NetBox,
+    /// the emulator answers about other records as if they did not exist.
+    pub fn constrain_writes(&self, status: &str) {
+        self.shared.state().writable_status = Some(status.to_owned());
+    }
+
     /// Adds leased prefixes of length /24 and addresses that are spread evenly over them, without change log entries, as a
     /// bulk load past the API would. Fails, and adds nothing, if that many do not fit ([`SeedError`] says the limit).
     pub fn seed(&self, prefixes: u32, addresses: u32) -> Result<(), SeedError> {

@@ -39,9 +39,14 @@ pub(super) fn dispatch(state: &mut EmulatorState, path: &str, request: &RestRequ
         return not_found();
     };
     let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+    let writes = matches!(*request.method, Method::PATCH | Method::PUT | Method::DELETE);
+    let reachable = |id: u64, itself: bool| {
+        let found = if writes && itself { state.get_writable(kind, id) } else { state.get(kind, id) };
+        found.is_some()
+    };
     match *parts.as_slice() {
         [] => collection(state, kind, request),
-        [id, ref below @ ..] => match id.parse::<u64>().ok().filter(|id| state.get(kind, *id).is_some()) {
+        [id, ref below @ ..] => match id.parse::<u64>().ok().filter(|id| reachable(*id, below.is_empty())) {
             None => {
                 let message = format!("No {} matches the given query.", kind.model());
                 RestAnswer::detail(StatusCode::NOT_FOUND, message)

@@ -27,6 +27,8 @@ pub(super) struct EmulatorState {
     pub(super) message: String,
     clock: Arc<dyn Clock>,
     last_time: Option<Timestamp>,
+    /// The only status of prefixes and addresses that the token may change and delete; `None` for all.
+    pub(super) writable_status: Option<String>,
     /// Behave as version 4.5 where that differs.
     pub(super) older: bool,
     /// Write error texts in German unless the request asks for another language.
@@ -44,6 +46,7 @@ impl EmulatorState {
             message: String::new(),
             clock,
             last_time: None,
+            writable_status: None,
             older: false,
             german: false,
         }
@@ -51,6 +54,13 @@ impl EmulatorState {
 
     pub(super) fn get(&self, kind: RecordKind, id: u64) -> Option<&EmulatedRecord> {
         self.records.get(&kind)?.get(&id)
+    }
+
+    /// The record, if the permissions of the token cover a change or deletion of it.
+    pub(super) fn get_writable(&self, kind: RecordKind, id: u64) -> Option<&EmulatedRecord> {
+        let constrained = matches!(kind, RecordKind::Prefix | RecordKind::Address);
+        let only = self.writable_status.as_ref().filter(|_| constrained);
+        self.get(kind, id).filter(|record| only.is_none_or(|status| record.status == *status))
     }
 
     /// Every record of a kind, by id.

@@ -8,6 +8,7 @@
 //!   twice, becomes one event.
 //! - [`Outbox`] keeps each notification until its sink has taken it.
 //! - [`EndedLeases`] keeps the leases that have ended, longer than the event log.
+//! - [`JobLeases`] keeps which of several servers runs the jobs that one runs for all.
 //! - [`Observations`] keeps what was observed of leased blocks.
 //!
 //! Each is a trait with two implementations, which [`open`] chooses between: SQLite by default, PostgreSQL where several
@@ -34,6 +35,8 @@ mod event_rows;
 mod fingerprint;
 mod intent;
 mod intent_rows;
+mod job_lease;
+mod job_lease_rows;
 mod journal;
 mod journal_rows;
 mod migrations;
@@ -55,6 +58,7 @@ pub use intent::{
     IntentStep, IntentStore, ListIntents, Owner, Reservation, ReservationChange, ReservationHold,
     ReservedRange,
 };
+pub use job_lease::{Fence, JobLeases};
 pub use journal::{Journal, LogExtent, LogWalk, Retention, TermMarkKey};
 pub use observation::{Observation, ObservationKind, Observations};
 pub use open::{LedgerHandles, open};

@@ -8,6 +8,7 @@ use super::database::{PostgresLedger, SqliteLedger};
 use super::ended_lease::EndedLeases;
 use super::error::Error;
 use super::intent::IntentStore;
+use super::job_lease::JobLeases;
 use super::journal::Journal;
 use super::observation::Observations;
 use super::outbox::Outbox;
@@ -23,12 +24,20 @@ pub struct LedgerHandles {
     pub outbox: Arc<dyn Outbox>,
     pub observations: Arc<dyn Observations>,
     pub ended_leases: Arc<dyn EndedLeases>,
+    pub job_leases: Arc<dyn JobLeases>,
 }
 
 impl LedgerHandles {
     fn of(
         database: Arc<
-            impl IntentStore + QuarantineStore + Journal + Outbox + Observations + EndedLeases + 'static,
+            impl IntentStore
+            + QuarantineStore
+            + Journal
+            + Outbox
+            + Observations
+            + EndedLeases
+            + JobLeases
+            + 'static,
         >,
     ) -> Self {
         Self {
@@ -37,7 +46,8 @@ impl LedgerHandles {
             journal: database.clone(),
             outbox: database.clone(),
             observations: database.clone(),
-            ended_leases: database,
+            ended_leases: database.clone(),
+            job_leases: database,
         }
     }
 }

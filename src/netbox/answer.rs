@@ -71,6 +71,11 @@ pub(super) fn interpret(
     let detail = || json.get("detail").and_then(Value::as_str).unwrap_or_default().to_owned();
     Err(match status {
         StatusCode::UNAUTHORIZED => Error::Unauthenticated { detail: detail() },
+        // A list names in its errors the entries that the permissions of the token do not cover.
+        StatusCode::FORBIDDEN if json.get("errors").is_some() => {
+            let problems: Vec<String> = problems(&json).iter().map(ToString::to_string).collect();
+            Error::Forbidden { attempt: request.attempt(), detail: problems.join("; ") }
+        }
         StatusCode::FORBIDDEN => forbidden(request, detail()),
         StatusCode::NOT_FOUND if json.get("detail").is_some() => {
             Error::NotFound { path: request.path.to_owned() }
@@ -95,6 +100,16 @@ fn crashed(body: &[u8]) -> Option<Error> {
     } else {
         Error::Crashed { exception, detail }
     })
+}
+
+/// The ids of the records that NetBox calls missing in its refusal of a list of deletions.
+pub(super) fn missing_ids(error: &Error) -> Vec<u64> {
+    let Error::Invalid { problems } = error else { return Vec::new() };
+    let id = |problem: &FieldProblem| {
+        let rest = problem.message.strip_prefix("Object with ID ")?;
+        rest.strip_suffix(" does not exist")?.parse().ok()
+    };
+    problems.iter().filter_map(id).collect()
 }
 
 /// NetBox answers 403 both to a bad token and to a valid one without the permission; only the text differs.

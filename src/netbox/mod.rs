@@ -35,6 +35,7 @@ mod pages;
 pub mod permissions;
 mod records;
 mod request;
+mod rights;
 pub mod schema;
 mod settings;
 mod transport;

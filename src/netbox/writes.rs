@@ -233,7 +233,10 @@ impl Client {
         let etag = etag(read);
         let mut request = ApiRequest::write(Method::PATCH, &path, &body);
         request.if_match = etag.as_deref().filter(|_| self.capabilities().if_match);
-        let answer = self.transport().write(request).await?;
+        let answer = match self.transport().write(request).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.look_for_prefix("PATCH", id.0, error).await),
+        };
         self.one("PATCH", &path, &answer)
     }
 
@@ -289,7 +292,10 @@ impl Client {
         let mut request = ApiRequest::write(Method::DELETE, &path, &body);
         request.body = request.body.filter(|_| self.capabilities().changelog_message);
         request.if_match = etag.as_deref().filter(|_| self.capabilities().if_match);
-        self.transport().write(request).await.map(drop)
+        match self.transport().write(request).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.look_for_prefix("DELETE", id.0, error).await),
+        }
     }
 
     /// For versions without If-Match: reads `last_updated` of the record and compares it.
@@ -307,7 +313,7 @@ impl Client {
     }
 
     /// Deletes addresses, all or none (DELETE of a list at /api/ipam/ip-addresses/). [`Error::Invalid`] if one of them does
-    /// not exist; then none is deleted.
+    /// not exist; then none is deleted. [`Error::Forbidden`] if the token may see one of them and not delete it.
     pub async fn delete_addresses(&self, ids: &[AddressId], note: &ChangeNote) -> NetBoxResult<()> {
         let entry = |id: &AddressId| {
             let mut entry = Map::new();
@@ -316,7 +322,10 @@ impl Client {
             Value::Object(entry)
         };
         let body: Value = ids.iter().map(entry).collect();
-        self.transport().write(ApiRequest::write(Method::DELETE, Address::PATH, &body)).await.map(drop)
+        match self.transport().write(ApiRequest::write(Method::DELETE, Address::PATH, &body)).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.look_for_listed::<Address>(error).await),
+        }
     }
 
     fn one<R: NetBoxRecord>(&self, method: &str, path: &str, answer: &Value) -> NetBoxResult<R> {

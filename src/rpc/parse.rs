@@ -251,6 +251,10 @@ impl Violations {
         if length > longest {
             self.add(field, format!("has {length} characters, at most {longest} are allowed"));
         }
+        // NetBox fails on NUL, and nobody who reads the record wants the others.
+        if let Some(other) = text.chars().find(|c| c.is_control()) {
+            self.add(field, format!("contains the control character {}", other.escape_unicode()));
+        }
         text
     }
 
@@ -259,7 +263,8 @@ impl Violations {
         if text.is_empty() {
             return None;
         }
-        if !text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
+        // NetBox makes slugs of the letters of every language.
+        if !text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_')) {
             self.add(field, format!("{text:?} is not a slug: letters, digits, - and _ only"));
         }
         Some(text)

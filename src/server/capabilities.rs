@@ -39,6 +39,7 @@ pub(super) struct Components {
 pub(super) async fn build(
     settings: &Settings,
     stores: Stores,
+    owner: Owner,
     clock: Arc<dyn Clock>,
 ) -> Result<Components, Error> {
     let Stores { client, cache, ledger, log } = stores;
@@ -53,7 +54,7 @@ pub(super) async fn build(
             quarantine: ledger.quarantine,
             clock: clock.clone(),
             policy: settings.allocation.clone(),
-            owner: Owner::random(),
+            owner,
             jitter: Jitter::random(),
         }))),
         historian: Arc::new(Historian::new(client.clone(), cache.clone(), log.clone())),

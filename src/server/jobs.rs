@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::capabilities::Components;
@@ -16,7 +16,7 @@ use crate::allocation::Allocator;
 use crate::config::Settings;
 use crate::events::{EventLog, SyncWatch};
 use crate::expiry::ExpiryEngine;
-use crate::jobs::{AtStop, JobError, Scheduler, Timing, Work};
+use crate::jobs::{AtStop, JobError, Leadership, Scheduler, Timing, Work};
 use crate::ledger::Retention;
 use crate::notify::Notifier;
 use crate::rpc::{HealthReport, Problem};
@@ -70,9 +70,13 @@ pub(super) fn start(
     settings: &Settings,
     components: &Components,
     health: Arc<HealthReport>,
+    leadership: Option<watch::Receiver<Leadership>>,
     stop: &CancellationToken,
 ) -> Scheduler {
-    let scheduler = Scheduler::new(components.clock.clone(), &RENAMED_JOBS);
+    let mut scheduler = Scheduler::new(components.clock.clone(), &RENAMED_JOBS);
+    if let Some(leadership) = leadership {
+        scheduler = scheduler.led_by(leadership);
+    }
     sync_jobs(&scheduler, settings, components);
     validation_jobs(&scheduler, settings, components);
     event_jobs(&scheduler, settings, components);
@@ -108,13 +112,14 @@ fn sync_jobs(scheduler: &Scheduler, settings: &Settings, components: &Components
     };
     scheduler.add("sync.full", settings.full_pass, work(&components.syncer, full));
     let settle = |allocator: Arc<Allocator>| async move { allocator.recover().await };
-    scheduler.add("allocation.settle", SETTLE_EVERY, work(&components.allocator, settle));
+    scheduler.add_for_all("allocation.settle", SETTLE_EVERY, work(&components.allocator, settle));
     let check_fields = |allocator: Arc<Allocator>| async move { allocator.check_served().await };
     scheduler.add("allocation.check-fields", FIELDS_EVERY, work(&components.allocator, check_fields));
     let keep = settings.keep_intents;
     let prune = move |allocator: Arc<Allocator>| async move { allocator.prune(keep).await };
-    scheduler.add("allocation.prune", PRUNE_EVERY, work(&components.allocator, prune));
+    scheduler.add_for_all("allocation.prune", PRUNE_EVERY, work(&components.allocator, prune));
     let end_quarantine = |allocator: Arc<Allocator>| async move { allocator.end_quarantine().await };
+    // Everywhere, because each server keeps the quarantine in memory too.
     scheduler.add("allocation.end-quarantine", PRUNE_EVERY, work(&components.allocator, end_quarantine));
 }
 
@@ -137,28 +142,44 @@ fn validation_jobs(scheduler: &Scheduler, settings: &Settings, components: &Comp
     let reputation =
         |scope: BlockSelection| move |checks: Arc<CheckRounds>| async move { checks.reputation(scope).await };
     let checks = &components.checks;
-    scheduler.add(ROA_JOB, within(every.roa_every, LOCAL_ROUND), work(checks, roa(BlockSelection::All)));
-    scheduler.add(
+    scheduler.add_for_all(
+        ROA_JOB,
+        within(every.roa_every, LOCAL_ROUND),
+        work(checks, roa(BlockSelection::All)),
+    );
+    scheduler.add_for_all(
         "validation.irr",
         within(every.irr_every, NETWORK_ROUND),
         work(checks, irr(BlockSelection::All)),
     );
-    scheduler.add(
+    scheduler.add_for_all(
         "validation.reputation",
         within(every.reputation_every, NETWORK_ROUND),
         work(checks, reputation(BlockSelection::All)),
     );
     // One job a kind of check: a new block waits for the rounds of its own kind and for no other.
     let [new_roa, new_irr, new_reputation] = NEW_LEASE_JOBS;
-    scheduler.add(new_roa, within(NEW_LEASES_EVERY, LOCAL_ROUND), work(checks, roa(BlockSelection::New)));
-    scheduler.add(new_irr, within(NEW_LEASES_EVERY, NETWORK_ROUND), work(checks, irr(BlockSelection::New)));
-    scheduler.add(
+    scheduler.add_for_all(
+        new_roa,
+        within(NEW_LEASES_EVERY, LOCAL_ROUND),
+        work(checks, roa(BlockSelection::New)),
+    );
+    scheduler.add_for_all(
+        new_irr,
+        within(NEW_LEASES_EVERY, NETWORK_ROUND),
+        work(checks, irr(BlockSelection::New)),
+    );
+    scheduler.add_for_all(
         new_reputation,
         within(NEW_LEASES_EVERY, NETWORK_ROUND),
         work(checks, reputation(BlockSelection::New)),
     );
     let write_back = |checks: Arc<CheckRounds>| async move { checks.write_back().await };
-    scheduler.add("validation.write-back", within(WRITE_BACK_EVERY, LOCAL_ROUND), work(checks, write_back));
+    scheduler.add_for_all(
+        "validation.write-back",
+        within(WRITE_BACK_EVERY, LOCAL_ROUND),
+        work(checks, write_back),
+    );
 }
 
 /// Publishes what no write to the cache publishes (the sync, expiry) and keeps the log to its retention.
@@ -186,18 +207,18 @@ fn event_jobs(scheduler: &Scheduler, settings: &Settings, components: &Component
         let retention = Retention { before, at_most: keep.max_events };
         async move { log.journal().compact(retention).await }
     };
-    scheduler.add("events.compact", COMPACT_EVERY, work(&components.log, compact));
+    scheduler.add_for_all("events.compact", COMPACT_EVERY, work(&components.log, compact));
     let expiry = |engine: Arc<ExpiryEngine>| async move { engine.check().await };
-    scheduler.add("expiry.check", EXPIRY_EVERY, work(&components.engine, expiry));
+    scheduler.add_for_all("expiry.check", EXPIRY_EVERY, work(&components.engine, expiry));
 }
 
 /// Routes events to sinks and delivers them.
 fn notification_jobs(scheduler: &Scheduler, components: &Components) {
     // This job also runs without a sink, because the log is compacted only as far as it has been routed.
     let route = |notifier: Arc<Notifier>| async move { notifier.route().await };
-    scheduler.add("notify.route", ROUTE_EVERY, work(&components.notifier, route));
+    scheduler.add_for_all("notify.route", ROUTE_EVERY, work(&components.notifier, route));
     let prune = |notifier: Arc<Notifier>| async move { notifier.forget().await };
-    scheduler.add("notify.prune", PRUNE_EVERY, work(&components.notifier, prune));
+    scheduler.add_for_all("notify.prune", PRUNE_EVERY, work(&components.notifier, prune));
     // One job a sink: a sink that hangs delays no other, and status shows which one fails.
     for sink in components.notifier.sinks() {
         let name = sink.name.clone();
@@ -205,7 +226,7 @@ fn notification_jobs(scheduler: &Scheduler, components: &Components) {
             let name = name.clone();
             async move { notifier.deliver(&name).await }
         };
-        scheduler.add(
+        scheduler.add_for_all(
             format!("notify.deliver.{}", sink.name),
             DELIVER_EVERY,
             work(&components.notifier, deliver),

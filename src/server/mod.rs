@@ -9,6 +9,7 @@ mod descriptors;
 mod edge;
 mod error;
 mod jobs;
+mod leadership;
 mod running;
 mod sources;
 mod stores;

@@ -4,18 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::edge::{self, Listeners};
 use super::error::Error;
+use super::leadership::Candidate;
 use super::{capabilities, jobs, stores};
 use crate::allocation::Allocator;
 use crate::cache::Cache;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::events::EventLog;
-use crate::jobs::Scheduler;
+use crate::jobs::{Leadership, Scheduler};
+use crate::ledger::Owner;
 use crate::rpc::HealthReport;
 use crate::telemetry;
 
@@ -34,6 +37,8 @@ pub struct Running {
     edge: JoinHandle<()>,
     allocator: Arc<Allocator>,
     scheduler: Scheduler,
+    /// `None` if no other server shares the ledger.
+    candidate: Option<Candidate>,
     drain: Duration,
 }
 
@@ -45,13 +50,25 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     let (grpc, http) = (listeners.grpc_address, listeners.http_address);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(settings.time_zone.clone()));
 
+    let owner = Owner::random();
     let stores = stores::open(&settings, &clock).await?;
-    let components = capabilities::build(&settings, stores, clock).await?;
+    // A ledger of its own has no other server to agree with.
+    let candidate = stores
+        .ledger
+        .intents
+        .is_shared()
+        .then(|| Candidate::new(stores.ledger.job_leases.clone(), owner.clone(), clock.clone()));
+    let components = capabilities::build(&settings, stores, owner, clock).await?;
     let (health, health_service) = tonic_health::server::health_reporter();
     let health = HealthReport::new(health, components.cache.clone(), components.allocator.clone());
     health.update().await;
     let stop = CancellationToken::new();
-    let scheduler = jobs::start(&settings, &components, Arc::new(health), &stop);
+    let leadership = candidate.clone().map(|candidate| {
+        let (tell, leadership) = watch::channel(Leadership::Elsewhere);
+        tokio::spawn(candidate.run(tell, stop.clone()));
+        leadership
+    });
+    let scheduler = jobs::start(&settings, &components, Arc::new(health), leadership, &stop);
     let edge = edge::serve(listeners, &settings, &components, &scheduler, health_service, &stop)?;
 
     tokio::spawn(components.log.clone().run());
@@ -64,6 +81,7 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         edge,
         allocator: components.allocator,
         scheduler,
+        candidate,
         drain: settings.drain,
     })
 }
@@ -85,6 +103,10 @@ impl Running {
         if tokio::time::timeout(self.drain, drained).await.is_err() {
             tracing::warn!(drain = ?self.drain, "not everything ended within the drain time");
             abort.abort();
+        }
+        // Only now: the jobs have ended.
+        if let Some(candidate) = self.candidate {
+            candidate.retire().await;
         }
     }
 }
