@@ -181,8 +181,9 @@ impl NotSent {
         MaybeWritten { progress: Progress { sent, unanswered }, answered: Answered::NotYet }
     }
 
-    /// The records stand although this ledger has sent nothing: one that was lost had answered with them. They are not verified
-    /// again, since what others wrote since then was written beside them.
+    /// The records stand although nothing is to be sent: a ledger that was lost had answered with them, or the change log shows
+    /// that a request was carried out after all. They are not verified again, since what others wrote since then was written
+    /// beside them.
     pub fn found(self) -> Verified {
         Verified(self.0)
     }

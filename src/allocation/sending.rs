@@ -13,7 +13,7 @@ use super::operation::{Finished, Operation, Plan, PlanContext, Planned, Preparat
 use super::operations::single_addresses;
 use super::plan::Quarantined;
 use super::ports::{Write, WrittenRecords};
-use super::protocol::{AfterAnswer, End, NetBoxReply, NotSent};
+use super::protocol::{AfterAnswer, End, Found, NetBoxReply, NotSent};
 use super::run::{Phase, Planning, Run, Stored};
 use super::traces::Prospect;
 use crate::cache::Batch;
@@ -59,6 +59,22 @@ impl Executor {
             return Err(Error::TaskLost);
         }
         let before = state.progress().unanswered;
+        if before.is_some()
+            && let Some(intent) = &run.intent
+            && is_of_another_version(&intent.detail, &write)
+        {
+            // Sending a change again is harmless only with the version of the request that is open. The record has another one by
+            // now: either that request was carried out after all, or it never can be.
+            match self.ask(intent).await {
+                (Found::All, Some(records)) => {
+                    return Ok(Planning::Next(Phase::Record(state.found(), records)));
+                }
+                (Found::Nothing, _) => {}
+                (Found::All | Found::Unknown, _) => {
+                    return Ok(Planning::Next(Phase::End(End::Unsettled(state.progress()))));
+                }
+            }
+        }
         let sent = state.sent(self.clock.now());
         let requests = Requests { earlier: before, latest: sent.progress().unanswered };
         match self.store(run, &planned, IntentStep::MaybeWritten, requests).await {
@@ -393,6 +409,16 @@ impl Executor {
     pub(super) async fn pause(&self, attempt: u32) {
         let base = Duration::from_millis(20) * 2u32.saturating_pow(attempt.min(6));
         tokio::time::sleep(base.mul_f64(0.5 + self.jitter.fraction())).await;
+    }
+}
+
+/// Whether a write names another version of its record than the request before it.
+fn is_of_another_version(before: &Detail, write: &Write) -> bool {
+    match write {
+        Write::PatchPrefix { read, .. } | Write::DeletePrefix { read, .. } => {
+            before.before.as_ref().is_some_and(|before| before.revision != *read)
+        }
+        Write::CreateAddresses { .. } | Write::CreatePrefix { .. } | Write::DeleteAddresses { .. } => false,
     }
 }
 
