@@ -283,6 +283,10 @@ impl Executor {
         error: Error,
     ) -> Result<Planning, Error> {
         if run.intent.is_none() {
+            // Another server may have carried out this very request since the ledger was read.
+            if self.intents.get(run.operation.request()).await?.is_some() {
+                return Err(run.under_way());
+            }
             if error.is_of_free_space()
                 && let Some(traces) = self.traces_in_netbox(run).await?
                 && let Prospect::Found(planned, records) = self.adopt(run, traces)?
