@@ -103,10 +103,10 @@ class Expiry(Stage):
         self.leasehold("lookup", HOST, "--at", days(2), code=1)
 
         made = self.netbox.ipam.ip_addresses.create(address=f"{HOST}/24", dns_name="c.example")
-        until("the address is recorded again", lambda: "records" in self.looked_up(HOST))
+        until("the address is recorded again", lambda: self.records(HOST))
         moments["again"] = now()
         made.delete()
-        until("and the address is deleted again", lambda: not self.looked_up(HOST).get("records"))
+        until("and the address is deleted again", lambda: self.records(HOST) == [])
         check("a lookup finds the record as of a time when Leasehold ran", at("again") == (["c.example"], "NEW-LIR"), at("again"))
         check("the time before Leasehold is still known", at("renamed") == (["b.example"], "OLD-LIR"), at("renamed"))
 

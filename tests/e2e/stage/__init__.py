@@ -132,6 +132,11 @@ class Stage:
         """What `lookup` says about one address, or nothing."""
         return (self.quiet("lookup", address, *arguments).get("results") or [{}])[0]
 
+    def records(self, address):
+        """The records that `lookup` shows for an address; None if it gives no answer. Every list is in the JSON, so an empty
+        one is an answer."""
+        return self.looked_up(address).get("records")
+
     def grpcurl(self, *arguments):
         done = subprocess.run([GRPCURL, "-plaintext", *arguments], capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout + done.stderr
