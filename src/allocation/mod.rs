@@ -4,8 +4,8 @@
 //! A command is a value (`commands`) with a fingerprint, by which a retry of its request id is told from another request.
 //! What it plans, and how its traces in NetBox are recognised, is in a file of its own under `operations`; what space is free
 //! and which prefix may be used is decided in [`plan`]. All of that is pure. [`protocol`] is the state machine that every write steps
-//! through, also pure. The [`Executor`] alone does I/O: it queues commands (`queue`), stores their intents and sends (`sending`),
-//! asks, verifies and stores the outcome (`settling`), and goes on with what a server that is gone left open (`recovery`). It
+//! through, also pure. The [`Executor`] alone does I/O: it queues commands (`queue`), plans and sends (`sending`), stores
+//! each step (`storing`), asks and verifies (`settling`), and goes on with what a server that is gone left open (`recovery`). It
 //! knows NetBox and the cache by the traits in [`ports`], so that a simulation can stand in for both.
 //! [`Allocator`] is what other rooms call.
 //!
@@ -39,6 +39,7 @@ mod run;
 mod search;
 mod sending;
 mod settling;
+mod storing;
 mod traces;
 
 pub use allocator::Allocator;

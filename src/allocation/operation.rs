@@ -140,6 +140,13 @@ pub(super) trait Operation: Send + Sync + 'static {
         Preparation::None
     }
 
+    /// What is read once the space is reserved, before anything is sent; the plan is then made again, and has to hold still. For
+    /// commands that rest on a space being empty: an address that was reserved, recorded and settled between their first look and
+    /// their own reservation is in no reservation any more, and nothing is verified after their write.
+    fn second_look(&self) -> Preparation<'_> {
+        Preparation::None
+    }
+
     /// What to write. A refusal means that nothing has to be written, or that nothing may be.
     fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, Error>;
 

@@ -1,26 +1,19 @@
 //! From a plan to a request: the plan is made, its intent and its reservation are stored, and the write is sent.
 
 use std::net::IpAddr;
-
 use std::time::Duration;
-
-use ipnet::IpNet;
-use jiff::Timestamp;
 
 use super::error::Error;
 use super::executor::Executor;
 use super::operation::{Finished, Operation, Plan, PlanContext, Planned, Preparation, Prepared, repetition};
-use super::operations::single_addresses;
 use super::plan::Quarantined;
 use super::ports::{Write, WrittenRecords};
 use super::protocol::{AfterAnswer, End, Found, NetBoxReply, NotSent};
 use super::run::{Phase, Planning, Run, Stored};
+use super::storing::Requests;
 use super::traces::Prospect;
 use crate::cache::Batch;
-use crate::ledger::{
-    Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentKind, IntentStep, Reservation,
-    ReservationChange, ReservedRange,
-};
+use crate::ledger::{Detail, Intent, IntentKind, IntentStep, ReservedRange};
 use crate::model::{PrefixId, RequestId};
 use crate::netbox::{self, Certainty, ObjectKind};
 
@@ -95,11 +88,15 @@ impl Executor {
             run.last = Some(error.into());
             return Ok(Planning::Next(Phase::End(state.refused())));
         }
+        if let Err(error) = self.look_again(run).await {
+            run.last = Some(error);
+            return Ok(Planning::Next(Phase::End(state.refused())));
+        }
         let repetition = repetition(&write, self.netbox.refuses_stale_changes());
         let (answer, records) = match self.netbox.send(&write, &run.origin).await {
             Ok(records) => (NetBoxReply::Created, Some(records)),
             Err(error) => {
-                let answer = classify(&error);
+                let answer = classify(&error, run.operation.kind());
                 tracing::info!(request = %run.origin.request, method = run.origin.method, %error, ?answer,
                     "a write to NetBox was not answered with its records");
                 run.last = Some(error.into());
@@ -157,6 +154,16 @@ impl Executor {
             }
             plan => plan.map(Prospect::Plan),
         }
+    }
+
+    /// Looks once more, now that no other writer of this ledger takes what is reserved: does the plan still hold?
+    async fn look_again<O: Operation>(&self, run: &Run<'_, O>) -> Result<(), Error> {
+        let preparation = run.operation.second_look();
+        if preparation == Preparation::None {
+            return Ok(());
+        }
+        let prepared = self.prepare(preparation).await?;
+        self.with_context(&prepared, |context| run.operation.plan(context)).await.map(drop)
     }
 
     /// Reads something of what a plan would be made from now, for calls that only look.
@@ -313,76 +320,6 @@ impl Executor {
         }
     }
 
-    /// Stores the intent of a plan: a new one, or the next step of the one that is held.
-    async fn store<O: Operation>(
-        &self,
-        run: &mut Run<'_, O>,
-        planned: &Planned,
-        step: IntentStep,
-        requests: Requests,
-    ) -> Result<Stored, Error> {
-        let now = self.clock.now();
-        let unanswered = requests.latest;
-        let mut detail = planned.detail.clone();
-        detail.wanted = run.operation.count();
-        detail.caller.clone_from(&run.origin.caller);
-        match &run.intent {
-            None => {
-                let intent = Intent {
-                    request: run.operation.request().clone(),
-                    kind: run.operation.kind(),
-                    fingerprint: run.operation.fingerprint(),
-                    step,
-                    claim: Claim { owner: self.owner.clone(), attempt: 1 },
-                    parent: planned.parent,
-                    detail,
-                    unanswered,
-                    sweep: None,
-                    created: now,
-                    updated: now,
-                };
-                let reserve = if step.is_final() { &[][..] } else { &planned.reserve };
-                match self.intents.begin(&intent, reserve).await? {
-                    Begun::New => {
-                        run.intent = Some(intent);
-                        Ok(Stored::Yes)
-                    }
-                    Begun::Before(_) => Ok(Stored::HeldByAnother),
-                    Begun::Reserved => Ok(Stored::Reserved),
-                }
-            }
-            Some(intent) => {
-                let mut reserve = planned.reserve.clone();
-                if requests.earlier.is_some() {
-                    // A request that may still arrive keeps its space.
-                    keep_attempt(intent, &mut detail, &mut reserve);
-                }
-                let change = IntentChange {
-                    claim: intent.claim.clone(),
-                    step,
-                    parent: planned.parent,
-                    detail: detail.clone(),
-                    unanswered,
-                    sweep: None,
-                    reservations: if step.is_final() {
-                        ReservationChange::Release
-                    } else {
-                        ReservationChange::Replace(reserve)
-                    },
-                };
-                let next = changed(intent, &change, now);
-                match self.intents.advance(&intent.request, &intent.claim, &change, now).await? {
-                    Advanced::Set => {
-                        run.intent = Some(next);
-                        Ok(Stored::Yes)
-                    }
-                    Advanced::Lost(_) => Ok(Stored::HeldByAnother),
-                    Advanced::Reserved => Ok(Stored::Reserved),
-                }
-            }
-        }
-    }
-
     /// Reads what stood in the way of a write into the cache. A failure is no matter: the next attempt meets the same refusal.
     async fn refresh(&self, write: &Write) {
         let read = async {
@@ -427,9 +364,11 @@ fn is_of_another_version(before: &Detail, write: &Write) -> bool {
 }
 
 /// What an error of NetBox says about the request that it answers.
-fn classify(error: &netbox::Error) -> NetBoxReply {
+fn classify(error: &netbox::Error, kind: IntentKind) -> NetBoxReply {
     use netbox::Error as E;
     match error {
+        // The range was made, or marked as populated, a moment ago. An address that the caller named stays in it.
+        E::AddressInRange { .. } if kind == IntentKind::Addresses => NetBoxReply::Contended,
         E::DuplicateAddress { .. } | E::DuplicatePrefix { .. } | E::Changed | E::NotFound { .. } => {
             NetBoxReply::Contended
         }
@@ -439,43 +378,6 @@ fn classify(error: &netbox::Error) -> NetBoxReply {
             Certainty::Ended => NetBoxReply::Failed,
             Certainty::Unknown => NetBoxReply::Unclear,
         },
-    }
-}
-
-/// The times of requests that were not answered.
-#[derive(Clone, Copy, Default)]
-struct Requests {
-    /// Sent before, and still open.
-    earlier: Option<Timestamp>,
-    /// The latest, which is about to be sent.
-    latest: Option<Timestamp>,
-}
-
-/// Keeps what an earlier request of the same write has chosen beside what is chosen now.
-fn keep_attempt(intent: &Intent, detail: &mut Detail, reserve: &mut Vec<Reservation>) {
-    let before = &intent.detail;
-    let earlier: Vec<IpNet> =
-        before.chosen.iter().filter(|chosen| !detail.chosen.contains(chosen)).copied().collect();
-    if let Some(scope) = before.scope {
-        reserve.extend(single_addresses(scope, earlier.iter().map(IpNet::addr)));
-    }
-    detail.chosen.extend(earlier);
-    detail.attempted.extend(before.attempted.iter().copied().chain(intent.parent));
-    detail.attempted.sort_unstable();
-    detail.attempted.dedup();
-}
-
-/// The intent after a change.
-pub(super) fn changed(intent: &Intent, change: &IntentChange, now: Timestamp) -> Intent {
-    Intent {
-        claim: change.claim.clone(),
-        step: change.step,
-        parent: change.parent,
-        detail: change.detail.clone(),
-        unanswered: change.unanswered,
-        sweep: change.sweep,
-        updated: now,
-        ..intent.clone()
     }
 }
 

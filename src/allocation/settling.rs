@@ -17,7 +17,7 @@ use super::protocol::{
     Verified, Withdrawing, Written,
 };
 use super::run::{Phase, Run};
-use super::sending::changed;
+use super::storing::{CLOCK_DIFFERENCE, changed};
 use super::traces::ids_of;
 use crate::cache::Batch;
 use crate::ledger::{
@@ -30,8 +30,6 @@ use crate::netbox::{self, ObjectKind};
 const QUESTIONS: u32 = 4;
 /// Ranges of a settled write count as taken for so long where other servers share the ledger: until their caches have the record.
 const RESERVED_AFTERWARDS: Duration = Duration::from_mins(1);
-/// An intent of another server is taken over once its latest step is older than NetBox's request limit and this.
-const TAKE_OVER_AFTER: Duration = Duration::from_mins(1);
 
 impl Executor {
     /// Claims an open intent for this process. [`Error::UnderWay`] while another server may still be carrying it out.
@@ -56,11 +54,12 @@ impl Executor {
         }
     }
 
-    /// Whether nobody else can be carrying the intent out any more.
+    /// Whether nobody else can be carrying the intent out any more: of another server, once its latest step is older than NetBox's
+    /// request limit, however its clock differs from ours.
     pub(super) fn may_take_over(&self, intent: &Intent) -> bool {
         let settled = intent.step.is_final();
         let alone = !self.intents.is_shared() || intent.claim.owner == self.owner;
-        let age = self.netbox.request_limit() + TAKE_OVER_AFTER;
+        let age = self.netbox.request_limit() + CLOCK_DIFFERENCE;
         let stale = intent.updated.checked_add(age).is_ok_and(|then| then <= self.clock.now());
         settled || alone || stale
     }
@@ -204,7 +203,7 @@ impl Executor {
     /// Brings the cache up to date with what others wrote since the plan, and looks for objections to our records.
     pub(super) async fn verify(&self, intent: &Intent, records: &WrittenRecords) -> Verification {
         let kinds: &[ObjectKind] = match intent.kind {
-            IntentKind::Addresses | IntentKind::Assignment => &[ObjectKind::Prefix],
+            IntentKind::Addresses | IntentKind::Assignment => &[ObjectKind::Prefix, ObjectKind::Address],
             IntentKind::Prefix | IntentKind::RegisterLease => {
                 &[ObjectKind::Prefix, ObjectKind::Address, ObjectKind::IpRange]
             }
@@ -386,45 +385,12 @@ impl Executor {
                 }
                 Error::Unsettled { request }
             }
-            End::Withdrawn(_) => Error::Contended,
+            End::Withdrawn(_) => match run.last {
+                // The range is not in our cache, so it cannot be avoided: the token may not see it.
+                Some(error @ Error::NetBox(netbox::Error::AddressInRange { .. })) => error,
+                _ => Error::Contended,
+            },
             End::Refused(_) => run.last.unwrap_or(Error::Contended),
-        }
-    }
-
-    /// Compare-and-set of the next step. Returns whether this process still held the intent and the ledger took it.
-    pub(super) async fn advance(
-        &self,
-        intent: &mut Intent,
-        step: IntentStep,
-        progress: Progress,
-        reservations: ReservationChange,
-    ) -> bool {
-        let now = self.clock.now();
-        let limit = self.netbox.request_limit();
-        let late = progress.unanswered.and_then(|sent| sent.checked_add(limit).ok());
-        let change = IntentChange {
-            claim: intent.claim.clone(),
-            step,
-            parent: intent.parent,
-            detail: intent.detail.clone(),
-            unanswered: progress.unanswered,
-            // A request that was never answered may still arrive. Once it cannot any more, its records are looked for.
-            sweep: late.filter(|_| step.is_final()),
-            reservations,
-        };
-        match self.intents.advance(&intent.request, &intent.claim, &change, now).await {
-            Ok(Advanced::Set) => {
-                *intent = changed(intent, &change, now);
-                true
-            }
-            Ok(Advanced::Lost(_) | Advanced::Reserved) => {
-                tracing::warn!(request = %intent.request, ?step, "another server has taken an intent over");
-                false
-            }
-            Err(error) => {
-                tracing::error!(request = %intent.request, ?step, %error, "the step of an intent could not be stored");
-                false
-            }
         }
     }
 

@@ -130,8 +130,13 @@ pub(super) fn validate(
                     && range.net.is_some_and(|first| first.addr() <= net.addr())
                     && range.end.is_some_and(|last| last.addr() >= net.addr())
             };
-            if record.id == 0 && state.all(RecordKind::Range).any(|range| populated(&range)) {
-                add_error(&mut errors, "address", format!("Cannot create IP address {net} inside a range."));
+            let range = state.all(RecordKind::Range).find(populated);
+            if record.id == 0
+                && let Some((first, last)) = range.and_then(|range| range.net.zip(range.end))
+            {
+                let text =
+                    format!("Cannot create IP address {net} inside range {}-{}.", first.addr(), last.addr());
+                add_error(&mut errors, "address", text);
             }
         }
         _ => {}

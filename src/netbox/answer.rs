@@ -20,6 +20,8 @@ const TOKEN_REFUSED: [&str; 5] =
 /// may speak of duplicates too, so the beginning counts, and not a word.
 const DUPLICATE_ADDRESS: &str = "Duplicate IP address found in ";
 const DUPLICATE_PREFIX: &str = "Duplicate prefix found in ";
+/// How NetBox begins and goes on in the text of a 400 about an address in an IP range that is marked as populated.
+const ADDRESS_IN_RANGE: (&str, &str) = ("Cannot create IP address ", " inside range ");
 /// Part of the text of a 500 in maintenance mode.
 const MAINTENANCE: &str = "maintenance mode";
 /// The exception by which NetBox refuses a request that its API views do not turn into a 400.
@@ -133,9 +135,16 @@ fn refused(problems: Vec<FieldProblem>, allocation_id_field: &str) -> Error {
         Error::DuplicateAddress { problems }
     } else if begins(DUPLICATE_PREFIX) {
         Error::DuplicatePrefix { problems }
+    } else if problems.iter().any(|problem| is_in_range(&problem.message)) {
+        Error::AddressInRange { problems }
     } else {
         Error::Invalid { problems }
     }
+}
+
+/// Whether a text says that an address is in a populated range.
+fn is_in_range(text: &str) -> bool {
+    text.strip_prefix(ADDRESS_IN_RANGE.0).is_some_and(|rest| rest.contains(ADDRESS_IN_RANGE.1))
 }
 
 /// Whether a text contains one of these lower-case signs, in whatever case.
@@ -240,6 +249,10 @@ mod tests {
         assert!(matches!(kind(&taken), Error::DuplicatePrefix { .. }));
         let taken = json!([{}, {"__all__": ["Custom field 'allocation_id' must have a unique value."]}]);
         assert!(matches!(kind(&taken), Error::AllocationIdTaken { .. }));
+        let range = "Cannot create IP address 203.0.113.129/25 inside range 203.0.113.100-150/24.";
+        assert!(matches!(kind(&json!([{}, {"address": [range]}])), Error::AddressInRange { .. }));
+        let mask = json!({"address": ["Cannot create IP address with /0 mask."]});
+        assert!(matches!(kind(&mask), Error::Invalid { .. }));
         // Other people's rules, which speak of uniqueness too.
         let other = json!({"__all__": ["Custom field 'server_id' must have a unique value."]});
         assert!(matches!(kind(&other), Error::Invalid { .. }));

@@ -94,6 +94,9 @@ pub enum Error {
     /// 400: the scope enforces unique prefixes, and holds this one already.
     #[error("NetBox refused the record: {}", join(.problems))]
     DuplicatePrefix { problems: Vec<FieldProblem> },
+    /// 400: an IP range that is marked as populated contains one of the addresses.
+    #[error("NetBox refused the record: {}", join(.problems))]
+    AddressInRange { problems: Vec<FieldProblem> },
     /// 400: a record with one of these allocation ids exists already.
     #[error("NetBox refused the record: {}", join(.problems))]
     AllocationIdTaken { problems: Vec<FieldProblem> },
@@ -135,6 +138,7 @@ impl Error {
             | Self::Changed
             | Self::DuplicateAddress { .. }
             | Self::DuplicatePrefix { .. }
+            | Self::AddressInRange { .. }
             | Self::AllocationIdTaken { .. }
             | Self::Aborted { .. }
             | Self::UnknownCustomField { .. }
@@ -163,6 +167,7 @@ impl Error {
             | Self::Changed
             | Self::DuplicateAddress { .. }
             | Self::DuplicatePrefix { .. }
+            | Self::AddressInRange { .. }
             | Self::AllocationIdTaken { .. }
             | Self::Aborted { .. }
             | Self::Maintenance { .. }
@@ -187,6 +192,7 @@ impl Error {
             self,
             Self::DuplicateAddress { .. }
                 | Self::DuplicatePrefix { .. }
+                | Self::AddressInRange { .. }
                 | Self::AllocationIdTaken { .. }
                 | Self::Aborted { .. }
                 | Self::UnknownCustomField { .. }

@@ -59,6 +59,7 @@ fn of_netbox() -> Vec<Problem> {
         E::Changed,
         E::DuplicateAddress { problems: problems() },
         E::DuplicatePrefix { problems: problems() },
+        E::AddressInRange { problems: problems() },
         E::AllocationIdTaken { problems: problems() },
         E::Aborted { detail: "Tag x cannot be assigned to ipaddress objects.".to_owned() },
         E::Maintenance { detail: "NetBox is currently operating in maintenance mode".to_owned() },

@@ -128,6 +128,7 @@ impl From<netbox::Error> for Problem {
             E::Changed => Self::new(Code::Aborted, "RECORD_CHANGED", message),
             E::DuplicateAddress { problems }
             | E::DuplicatePrefix { problems }
+            | E::AddressInRange { problems }
             | E::AllocationIdTaken { problems }
             | E::Invalid { problems } => {
                 Self::new(Code::InvalidArgument, "NETBOX_REFUSED", message).violated(violations(problems))

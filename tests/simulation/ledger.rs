@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use leasehold::ledger::{
-    Advanced, Begun, Claim, Error, Intent, IntentChange, IntentStore, ListIntents, QuarantineStore,
-    QuarantinedAddress, Reservation, ReservationChange, ReservationHold, ReservedRange,
+    Advanced, Begun, Claim, Error, Intent, IntentChange, IntentStep, IntentStore, ListIntents,
+    QuarantineStore, QuarantinedAddress, Reservation, ReservationChange, ReservationHold, ReservedRange,
 };
 use leasehold::model::{RequestId, VrfScope};
 
@@ -100,6 +100,20 @@ impl IntentStore for SharedLedger {
 
     async fn begin(&self, intent: &Intent, reserve: &[Reservation]) -> Result<Begun, Error> {
         self.before().await?;
+        if self.world.mutant == Mutant::IntentAfterRequest {
+            let (ledger, intent, reserve) = (self.clone(), intent.clone(), reserve.to_vec());
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+                ledger.power.gate().await;
+                let mut rows = ledger.rows.lock().unwrap();
+                if !rows.intents.contains_key(&intent.request)
+                    && ledger.reserve(&mut rows, &intent.request, &reserve)
+                {
+                    rows.intents.insert(intent.request.clone(), intent);
+                }
+            });
+            return Ok(Begun::New);
+        }
         let begun = {
             let mut rows = self.rows.lock().unwrap();
             if let Some(before) = rows.intents.get(&intent.request) {
@@ -135,6 +149,9 @@ impl IntentStore for SharedLedger {
             };
             if intent.claim != *held && self.world.mutant != Mutant::NoCompareAndSet {
                 return Ok(Advanced::Lost(Box::new(intent)));
+            }
+            if change.step == IntentStep::Withdrawing && self.world.mutant == Mutant::NoWithdrawalStep {
+                return Ok(Advanced::Set);
             }
             let reserved = match &change.reservations {
                 ReservationChange::Keep => true,
@@ -237,6 +254,9 @@ impl QuarantineStore for SharedLedger {
 
     async fn quarantined(&self, after: Timestamp) -> Result<Vec<QuarantinedAddress>, Error> {
         self.before().await?;
+        if self.world.mutant == Mutant::NoQuarantine {
+            return Ok(Vec::new());
+        }
         let rows = self.rows.lock().unwrap();
         Ok(rows.quarantine.iter().filter(|row| row.released > after).copied().collect())
     }

@@ -1,12 +1,13 @@
 //! A deterministic simulation of the write path: the real executor against a simulated NetBox, ledger and cache. Ids, clock and
 //! scheduling come from a seed, so that a seed replays: `LEASEHOLD_SIMULATION_SEED=n` runs one and prints its trace.
 //!
-//! `world` is a NetBox that loses answers, carries requests out late, and has other writers; `ports` is how a replica sees it,
-//! with a power switch; `ledger` is the ledger that replicas share; `run` plays one seed and checks what must always hold;
+//! `world` is a NetBox, `others` are the people who write to it besides; `ports` is how a replica sees it: requests that are carried
+//! out late or lose their answers, and a power switch; `ledger` is the ledger that replicas share; `run` plays one seed and checks what must always hold;
 //! `mutants` takes one guard away each and looks for a seed that notices.
 
 mod ledger;
 mod mutants;
+mod others;
 mod ports;
 mod random;
 mod run;

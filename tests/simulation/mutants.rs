@@ -23,10 +23,16 @@ pub enum Mutant {
     NoVersionCheck,
     /// The change log does not tell what a request did.
     NoLogQuestion,
+    /// A request is sent before its intent and its reservation are stored.
+    IntentAfterRequest,
+    /// Records are withdrawn without a word to the ledger before.
+    NoWithdrawalStep,
+    /// Released addresses are in no quarantine.
+    NoQuarantine,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::NoVerification,
         Self::NoCompareAndSet,
         Self::NoReservation,
@@ -36,5 +42,8 @@ impl Mutant {
         Self::NoUniqueIds,
         Self::NoVersionCheck,
         Self::NoLogQuestion,
+        Self::IntentAfterRequest,
+        Self::NoWithdrawalStep,
+        Self::NoQuarantine,
     ];
 }

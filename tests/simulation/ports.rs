@@ -116,11 +116,17 @@ impl SimulatedNetBox {
         if let Write::CreatePrefix { .. } = write {
             // No lock is held from the check to the commit.
             world.check(&write)?;
+            let given = world.give_entries(1);
             random.pause(30).await;
-            return Ok(world.commit(&write, Some(&origin)));
+            return Ok(world.with_entries(given, |world| world.commit(&write, Some(&origin))));
+        }
+        let mut given = Vec::new();
+        if random.percent(30) {
+            given = world.give_entries(entries_of(&write));
+            random.pause(30).await;
         }
         world.check(&write)?;
-        Ok(world.commit(&write, Some(&origin)))
+        Ok(world.with_entries(given, |world| world.commit(&write, Some(&origin))))
     }
 }
 
@@ -242,7 +248,7 @@ impl NetBoxPort for SimulatedNetBox {
         self.read(|world| {
             let records = world.lock();
             let mut changed = ChangedRecords::default();
-            let mut objects: BTreeSet<(bool, u64)> = BTreeSet::new();
+            let mut objects: BTreeSet<(ObjectKind, u64)> = BTreeSet::new();
             for (id, entry) in records.log.range(wanted.from..) {
                 changed.latest = *id;
                 if !wanted.kinds.contains(&entry.kind) || wanted.covered.contains(id) {
@@ -250,15 +256,24 @@ impl NetBoxPort for SimulatedNetBox {
                 }
                 changed.entries.insert(*id);
                 if !wanted.own.contains(&(entry.kind, entry.object)) {
-                    objects.insert((entry.kind == ObjectKind::Prefix, entry.object));
+                    objects.insert((entry.kind, entry.object));
                 }
             }
-            for (is_prefix, id) in objects {
-                match (is_prefix, records.prefixes.get(&id), records.addresses.get(&id)) {
-                    (true, Some(prefix), _) => changed.batch.prefixes.push(prefix.clone()),
-                    (true, None, _) => changed.batch.deleted_prefixes.push(id),
-                    (false, _, Some(address)) => changed.batch.addresses.push(address.clone()),
-                    (false, _, None) => changed.batch.deleted_addresses.push(id),
+            for (kind, id) in objects {
+                let batch = &mut changed.batch;
+                match kind {
+                    ObjectKind::Prefix => match records.prefixes.get(&id) {
+                        Some(prefix) => batch.prefixes.push(prefix.clone()),
+                        None => batch.deleted_prefixes.push(id),
+                    },
+                    ObjectKind::IpRange => match records.ranges.get(&id) {
+                        Some(range) => batch.ranges.push(range.clone()),
+                        None => batch.deleted_ranges.push(id),
+                    },
+                    _ => match records.addresses.get(&id) {
+                        Some(address) => batch.addresses.push(address.clone()),
+                        None => batch.deleted_addresses.push(id),
+                    },
                 }
             }
             changed
@@ -283,41 +298,72 @@ impl NetBoxPort for SimulatedNetBox {
     }
 }
 
+/// How many entries of the change log a write makes.
+fn entries_of(write: &Write) -> usize {
+    match write {
+        Write::CreateAddresses { list, .. } => list.len(),
+        Write::DeleteAddresses { ids } => ids.len(),
+        Write::CreatePrefix { .. } | Write::PatchPrefix { .. } | Write::DeletePrefix { .. } => 1,
+    }
+}
+
+/// The records of a cache, and the entry of the change log up to which a poll has followed it.
+type Cached = (Arc<Index>, u64);
+
 /// A cache that follows the change log some seconds late.
 pub struct SimulatedCache {
-    pub state: Mutex<(Arc<Index>, u64)>,
-    pub power: Power,
+    /// `None` while it is empty.
+    state: Mutex<Option<Cached>>,
+    /// What its last poll left: all that a file keeps for certain.
+    stored: Mutex<Option<Cached>>,
+    power: Power,
 }
 
 impl SimulatedCache {
-    pub fn full(world: &World, power: Power) -> Self {
+    /// A cache that begins with this.
+    pub fn new(begin: Option<Cached>, power: Power) -> Self {
+        Self { state: Mutex::new(begin.clone()), stored: Mutex::new(begin), power }
+    }
+
+    /// Everything that NetBox holds.
+    pub fn everything(world: &World) -> Cached {
         let (batch, position) = world.everything();
         let mut index = Index::default();
         index.apply(&batch);
-        Self { state: Mutex::new((Arc::new(index), position)), power }
+        (Arc::new(index), position)
     }
 
-    pub fn put(&self, batch: &Batch) {
-        let mut state = self.state.lock().unwrap();
-        let mut index = Index::clone(&state.0);
-        index.apply(batch);
-        state.0 = Arc::new(index);
+    /// Follows the change log up to now.
+    pub fn poll(&self, world: &World) {
+        let cached = Self::everything(world);
+        *self.state.lock().unwrap() = Some(cached.clone());
+        *self.stored.lock().unwrap() = Some(cached);
+    }
+
+    /// What the file of the cache holds.
+    pub fn stored(&self) -> Option<Cached> {
+        self.stored.lock().unwrap().clone()
     }
 }
 
 #[async_trait]
 impl RecordCache for SimulatedCache {
     fn snapshot(&self) -> Result<Arc<Index>, NotReady> {
-        Ok(self.state.lock().unwrap().0.clone())
+        let state = self.state.lock().unwrap();
+        state.as_ref().map(|(index, _)| index.clone()).ok_or_else(|| NotReady { last_error: String::new() })
     }
 
     async fn position(&self) -> u64 {
-        self.state.lock().unwrap().1
+        self.state.lock().unwrap().as_ref().map_or(0, |(_, position)| *position)
     }
 
     async fn apply(&self, batch: Batch) -> Result<(), cache::Error> {
         self.power.gate().await;
-        self.put(&batch);
+        if let Some((index, _)) = self.state.lock().unwrap().as_mut() {
+            let mut next = Index::clone(index);
+            next.apply(&batch);
+            *index = Arc::new(next);
+        }
         Ok(())
     }
 }

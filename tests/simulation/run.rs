@@ -11,10 +11,11 @@ use leasehold::allocation::{
     AllocateAddresses, AllocatePrefix, Allocator, AssignAddress, Error, Executor, ExecutorParts, Jitter,
     LeaseCommand, ParentSelector, Purpose, RecordText, ReleaseAddresses, ReleaseCommand,
 };
-use leasehold::cache::PrefixKey;
+use leasehold::cache::{Index, PrefixKey};
 use leasehold::lease::{EndLease, RegisterLease, RenewLease};
 use leasehold::ledger::{IntentStep, Owner};
 use leasehold::model::{Network, RequestId, Term, VrfId, VrfScope};
+use leasehold::netbox::ObjectKind;
 use tokio::time::sleep;
 
 use super::ledger::SharedLedger;
@@ -87,7 +88,11 @@ fn run(seed: u64, mutant: Mutant, verbose: bool) -> Arc<Play> {
     let play = runtime.block_on(async {
         let random = Random::new(seed);
         let world = World::new(mutant);
-        let scope = if random.percent(50) { VrfScope::Vrf(VrfId(1)) } else { VrfScope::Global };
+        let scope = match random.below(10) {
+            0..5 => VrfScope::Vrf(VrfId(1)),
+            5..7 => VrfScope::Vrf(VrfId(2)),
+            _ => VrfScope::Global,
+        };
         let shared = random.percent(80);
         let ledger = SharedLedger::new(world.clone(), random.clone(), shared);
         {
@@ -97,7 +102,9 @@ fn run(seed: u64, mutant: Mutant, verbose: bool) -> Arc<Play> {
         }
         let count = if shared { 2 } else { 1 };
         let rush = if random.percent(40) { 60 } else { 6_000 };
-        let offsets = (0..count).map(|_| Arc::default()).collect();
+        let skewed = random.percent(30);
+        let offset = || if skewed { i64::try_from(random.below(50)).unwrap() - 25 } else { 0 };
+        let offsets = (0..count).map(|_| Arc::new(Mutex::new(offset()))).collect();
         let play = Arc::new(Play {
             world,
             random,
@@ -110,7 +117,7 @@ fn run(seed: u64, mutant: Mutant, verbose: bool) -> Arc<Play> {
             verbose,
         });
         for nth in 0..count {
-            let replica = play.start(nth, 0);
+            let replica = play.start(nth, 0, Some(SimulatedCache::everything(&play.world)));
             play.replicas.lock().unwrap().push(replica);
         }
         play.clone().everything().await;
@@ -122,9 +129,9 @@ fn run(seed: u64, mutant: Mutant, verbose: bool) -> Arc<Play> {
 }
 
 impl Play {
-    fn start(&self, nth: usize, life: u32) -> Replica {
+    fn start(&self, nth: usize, life: u32, cached: Option<(Arc<Index>, u64)>) -> Replica {
         let power = Power::default();
-        let cache = Arc::new(SimulatedCache::full(&self.world, power.clone()));
+        let cache = Arc::new(SimulatedCache::new(cached, power.clone()));
         let random = self.random.clone();
         let executor = Executor::new(ExecutorParts {
             netbox: Arc::new(SimulatedNetBox {
@@ -419,13 +426,7 @@ impl Play {
     async fn poll(self: Arc<Self>, nth: usize) {
         loop {
             self.random.pause(8_000).await;
-            let (batch, position) = self.world.everything();
-            let replicas = self.replicas.lock().unwrap();
-            let cache = &replicas[nth].cache;
-            let mut state = cache.state.lock().unwrap();
-            let mut index = leasehold::cache::Index::default();
-            index.apply(&batch);
-            *state = (Arc::new(index), position);
+            self.replicas.lock().unwrap()[nth].cache.poll(&self.world);
         }
     }
 
@@ -441,26 +442,30 @@ impl Play {
 
     /// Other people, who write to NetBox themselves.
     async fn others(self: Arc<Self>) {
-        for _ in 0..self.random.below(8) {
-            self.random.pause(2_500).await;
+        let block: Network = BLOCK.parse().unwrap();
+        for nth in 0..self.random.below(8) {
+            self.random.pause(if self.rush < 100 { 150 } else { 2_500 }).await;
             let last = 1 + u8::try_from(self.random.below(62)).unwrap();
-            match self.random.below(10) {
-                0..5 => {
-                    let interface: IpNet = format!("10.0.0.{last}/26").parse().unwrap();
-                    self.note(&format!("somebody records {interface}"));
-                    self.world.rival_address(self.scope, interface);
-                }
-                5..9 => {
-                    let network: IpNet = format!("10.0.0.{last}/30").parse().unwrap();
-                    let network = Network::containing(network);
-                    self.note(&format!("somebody makes {network}"));
-                    self.world.rival_prefix(self.scope, network);
-                }
-                _ => {
-                    self.note("somebody deletes an address");
-                    self.world.rival_deletes(self.random.below(64));
-                }
+            let network: IpNet = format!("10.0.0.{last}/{}", 27 + self.random.below(4)).parse().unwrap();
+            let network = Network::containing(network);
+            let what = self.random.below(100);
+            let answered: Vec<RequestId> = self.book.lock().unwrap().made.keys().cloned().collect();
+            let number = self.random.below(64);
+            let mut given = Vec::new();
+            if self.random.percent(30) {
+                given = self.world.give_entries(1);
+                self.random.pause(60).await;
             }
+            self.note(&format!("others: {what} {last} {network}"));
+            self.world.with_entries(given, |world| match what {
+                0..40 => world.others_record(self.scope, format!("10.0.0.{last}/26").parse().unwrap()),
+                40..68 => world.others_make_prefix(self.scope, network, block),
+                68..76 => world.others_make_range(self.scope, network, block),
+                76..84 => world.others_delete(number, block),
+                84..94 => world.others_edit_block(block, nth),
+                94..97 => world.others_forget_allocation(&answered),
+                _ => world.others_end(block),
+            });
         }
     }
 
@@ -471,8 +476,8 @@ impl Play {
             let nth = usize::try_from(self.random.below(self.offsets.len() as u64)).unwrap();
             if self.random.percent(30) {
                 let jump = i64::try_from(self.random.below(10)).unwrap() - 5;
-                self.note(&format!("the clock of {nth} jumps to {jump} s"));
-                *self.offsets[nth].lock().unwrap() = jump;
+                self.note(&format!("the clock of {nth} jumps by {jump} s"));
+                *self.offsets[nth].lock().unwrap() += jump;
                 continue;
             }
             if self.random.percent(30) {
@@ -484,7 +489,13 @@ impl Play {
             self.note(&format!("{nth} crashes"));
             self.replicas.lock().unwrap()[nth].power.cut();
             self.random.pause(3_000).await;
-            let replica = self.start(nth, life);
+            // The file of its cache may be old, or lost.
+            let cached = match self.random.below(10) {
+                0..2 => None,
+                2..6 => self.replicas.lock().unwrap()[nth].cache.stored(),
+                _ => Some(SimulatedCache::everything(&self.world)),
+            };
+            let replica = self.start(nth, life, cached);
             self.replicas.lock().unwrap()[nth] = replica;
             self.note(&format!("{nth} starts again"));
         }
@@ -519,6 +530,7 @@ impl Play {
     /// No address and no block is used twice, none is inside somebody else's prefix, none in an ended block.
     fn check_space(&self, records: &super::world::Records, book: &Book, wrong: &mut Vec<String>) {
         let mut hosts: BTreeMap<(VrfScope, std::net::IpAddr), u64> = BTreeMap::new();
+        let ended = book.ended.or(records.ended_by_others);
         for address in records.addresses.values() {
             if let Some(other) = hosts.insert((address.scope, address.host()), address.id.0) {
                 wrong.push(format!("{} is recorded twice, by {other} and {}", address.host(), address.id));
@@ -537,7 +549,10 @@ impl Play {
                     wrong.push(format!("{} of {allocation} is inside {}", address.host(), prefix.network));
                 }
             }
-            if let Some(ended) = book.ended {
+            if records.in_range(address.scope, address.host(), address.host()) {
+                wrong.push(format!("{} of {allocation} is inside a populated range", address.host()));
+            }
+            if let Some(ended) = ended {
                 let created = records.created[&address.id.0];
                 wrong.push(format!(
                     "{} of {allocation} (created at {created}) stands in a block whose lease ended at {ended}",
@@ -547,6 +562,16 @@ impl Play {
         }
         let children: Vec<_> =
             records.prefixes.values().filter(|prefix| prefix.network.to_string() != BLOCK).collect();
+        for child in children.iter().filter(|child| child.allocation.is_some()) {
+            // A lease may end while child prefixes stand; none may be made after that.
+            let after = |ended| records.created[&child.id.0] > ended;
+            if ended.is_some_and(after) && child.network.to_string() != OTHER {
+                wrong.push(format!("{} stands in a block whose lease ended at {ended:?}", child.network));
+            }
+            if records.in_range(child.scope, child.network.first(), child.network.last()) {
+                wrong.push(format!("{} overlaps a populated range", child.network));
+            }
+        }
         for (nth, one) in children.iter().enumerate() {
             for other in children.iter().skip(nth + 1) {
                 if one.scope == other.scope
@@ -606,6 +631,7 @@ impl Play {
             }
         }
         Self::check_changes(records, book, requests, wrong);
+        Self::check_quarantine(records, book, requests, wrong);
         for intent in self.ledger.intents() {
             let standing = records
                 .addresses
@@ -643,6 +669,39 @@ impl Play {
             let truth = format!("renewed from {:?}", before.and_then(|lease| lease.term.expiry));
             if answers.first() != Some(&truth) {
                 wrong.push(format!("{request} was answered {answers:?}, and {truth}"));
+            }
+        }
+    }
+}
+
+impl Play {
+    /// Nobody is given an address that was released within the time of the quarantine, unless he names it.
+    fn check_quarantine(
+        records: &super::world::Records,
+        book: &Book,
+        requests: &[(RequestId, Work)],
+        wrong: &mut Vec<String>,
+    ) {
+        let is = |request: Option<&RequestId>, wanted: fn(&Work) -> bool| {
+            requests.iter().any(|(known, work)| Some(known) == request && wanted(work))
+        };
+        let addresses = || records.log.values().filter(|entry| entry.kind == ObjectKind::Address);
+        for released in addresses() {
+            let (Some(before), None) = &released.address else { continue };
+            if !is(released.request.as_ref(), |work| matches!(work, Work::Release { .. })) {
+                continue;
+            }
+            for given in addresses().filter(|given| given.at > released.at) {
+                let (None, Some(after)) = &given.address else { continue };
+                let told = given.request.as_ref().and_then(|request| book.made.get(request));
+                if after.host() == before.host()
+                    && after.scope == before.scope
+                    && is(given.request.as_ref(), |work| matches!(work, Work::Addresses { .. }))
+                    && told.is_some_and(|made| made.contains(&after.id.0))
+                {
+                    let (host, request) = (after.host(), &given.request);
+                    wrong.push(format!("{host} was released at {}, and given to {request:?}", released.at));
+                }
             }
         }
     }

@@ -1,7 +1,9 @@
-//! A NetBox in memory: records, a change log, and what other people do to it. Each change is atomic, except that NetBox checks the
-//! allocation id of a prefix some time before it commits.
+//! A NetBox in memory: its records, its change log, and how it carries writes out. Each change is atomic, with two exceptions. NetBox
+//! checks the allocation id of a prefix some time before it commits; and an entry of the change log may get its id long before it
+//! is committed with its record, so that entries appear out of order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ipnet::IpNet;
@@ -9,8 +11,8 @@ use jiff::{Timestamp, ToSpan as _};
 use leasehold::allocation::ports::{Write, WriteOrigin, WrittenRecords};
 use leasehold::cache::Batch;
 use leasehold::model::{
-    Address, AddressId, AllocationId, Lease, Network, Prefix, PrefixId, RequestId, Revision, Term, Vrf,
-    VrfId, VrfScope,
+    Address, AddressId, AllocationId, IpRange, Lease, Prefix, PrefixId, RangeId, RequestId, Revision, Term,
+    Vrf, VrfId, VrfScope,
 };
 use leasehold::netbox::{Error, FieldChange, FieldProblem, ObjectKind, PrefixDraft, ValueChange};
 
@@ -23,6 +25,8 @@ pub const EPOCH: i64 = 1_800_000_000;
 pub struct Entry {
     pub kind: ObjectKind,
     pub object: u64,
+    /// Milliseconds since the beginning.
+    pub at: i64,
     pub request: Option<RequestId>,
     pub prefix: (Option<Prefix>, Option<Prefix>),
     pub address: (Option<Address>, Option<Address>),
@@ -35,9 +39,10 @@ impl Entry {
         let host = |address: &Address| address.host().to_string();
         let records = match self.kind {
             ObjectKind::Prefix => (self.prefix.0.as_ref().map(network), self.prefix.1.as_ref().map(network)),
+            ObjectKind::IpRange => (None, None),
             _ => (self.address.0.as_ref().map(host), self.address.1.as_ref().map(host)),
         };
-        format!("{:?} {} by {:?}: {records:?}", self.kind, self.object, self.request)
+        format!("{} {:?} {} by {:?}: {records:?}", self.at, self.kind, self.object, self.request)
     }
 }
 
@@ -45,6 +50,7 @@ impl Entry {
 pub struct Records {
     pub prefixes: BTreeMap<u64, Prefix>,
     pub addresses: BTreeMap<u64, Address>,
+    pub ranges: BTreeMap<u64, IpRange>,
     /// When each address and prefix was created, in milliseconds.
     pub created: BTreeMap<u64, i64>,
     pub log: BTreeMap<u64, Entry>,
@@ -52,14 +58,18 @@ pub struct Records {
     pub deleted_by_others: Vec<u64>,
     /// The requests that had allocated them.
     pub requests_cut_by_others: Vec<RequestId>,
+    /// When somebody ended the lease of the block by hand.
+    pub ended_by_others: Option<i64>,
     last_id: u64,
     last_entry: u64,
+    /// Ids of entries that were given to the change that is being committed.
+    given: VecDeque<u64>,
     changes: i64,
 }
 
 #[derive(Clone)]
 pub struct World {
-    pub records: Arc<Mutex<Records>>,
+    records: Arc<Mutex<Records>>,
     pub mutant: Mutant,
     began: tokio::time::Instant,
     /// Whether requests meet faults.
@@ -93,14 +103,35 @@ impl World {
         *self.faulty.lock().unwrap()
     }
 
-    pub fn vrf() -> Vrf {
-        Vrf {
-            id: VrfId(1),
-            name: "customers".to_owned(),
+    /// Two VRFs, of which the first enforces unique records.
+    fn vrfs() -> Vec<Vrf> {
+        let vrf = |id, name: &str, enforce_unique| Vrf {
+            id: VrfId(id),
+            name: name.to_owned(),
             rd: None,
-            enforce_unique: true,
+            enforce_unique,
             revision: Revision::default(),
-        }
+        };
+        vec![vrf(1, "customers", true), vrf(2, "laboratory", false)]
+    }
+
+    /// Whether NetBox refuses a second record of an address or a network there.
+    fn is_unique(scope: VrfScope) -> bool {
+        scope == VrfScope::Vrf(VrfId(1))
+    }
+
+    /// Ids of entries for a change that is committed later. A change that is refused leaves a hole in the log.
+    pub fn give_entries(&self, count: usize) -> Vec<u64> {
+        let mut records = self.lock();
+        (0..count).map(|_| records.next_entry()).collect()
+    }
+
+    /// Makes a change whose entries have these ids already, as far as there are any.
+    pub fn with_entries<T>(&self, given: Vec<u64>, change: impl FnOnce(&Self) -> T) -> T {
+        self.lock().given = given.into();
+        let made = change(self);
+        self.lock().given.clear();
+        made
     }
 
     /// All records, as a full pass would read them, with the newest entry of the log.
@@ -109,10 +140,11 @@ impl World {
         let batch = Batch {
             prefixes: records.prefixes.values().cloned().collect(),
             addresses: records.addresses.values().cloned().collect(),
-            vrfs: vec![Self::vrf()],
+            ranges: records.ranges.values().cloned().collect(),
+            vrfs: Self::vrfs(),
             ..Batch::default()
         };
-        (batch, records.last_entry)
+        (batch, records.log.keys().next_back().copied().unwrap_or_default())
     }
 
     /// Whether a write is refused. Asked when it commits; for a prefix some time before.
@@ -129,8 +161,11 @@ impl World {
                     }
                     let same =
                         |address: &Address| address.scope == *scope && address.host() == interface.addr();
-                    if scope.vrf().is_some() && records.addresses.values().any(same) {
+                    if Self::is_unique(*scope) && records.addresses.values().any(same) {
                         return Err(Error::DuplicateAddress { problems: duplicate("address") });
+                    }
+                    if records.in_range(*scope, interface.addr(), interface.addr()) {
+                        return Err(Error::AddressInRange { problems: duplicate("address") });
                     }
                 }
                 Ok(())
@@ -142,7 +177,7 @@ impl World {
                     return Err(Error::AllocationIdTaken { problems: duplicate("__all__") });
                 }
                 let same = |prefix: &Prefix| prefix.scope == *scope && prefix.network == *network;
-                if scope.vrf().is_some() && records.prefixes.values().any(same) {
+                if Self::is_unique(*scope) && records.prefixes.values().any(same) {
                     return Err(Error::DuplicatePrefix { problems: duplicate("prefix") });
                 }
                 Ok(())
@@ -197,56 +232,16 @@ impl World {
                 WrittenRecords::Prefix(Box::new(records.put_prefix(Some(before), after, request, now)))
             }
             Write::DeletePrefix { id, .. } => {
-                records.drop_prefix(id.0, request);
+                records.drop_prefix(id.0, request, now);
                 WrittenRecords::Deleted
             }
             Write::DeleteAddresses { ids } => {
                 for id in ids {
-                    records.drop_address(id.0, request.clone());
+                    records.drop_address(id.0, request.clone(), now);
                 }
                 WrittenRecords::Deleted
             }
         }
-    }
-
-    /// Somebody records an address or makes a child prefix, if the space is free at that moment.
-    pub fn rival_address(&self, scope: VrfScope, interface: IpNet) {
-        let now = self.millis();
-        let mut records = self.lock();
-        let free = !records.addresses.values().any(|a| a.scope == scope && a.host() == interface.addr());
-        let blocked = records.prefixes.values().any(|p| {
-            p.scope == scope && p.allocation.is_some() && p.network.contains_address(interface.addr())
-        });
-        if free && !blocked {
-            records.put_address(interface, scope, None, None, now);
-        }
-    }
-
-    pub fn rival_prefix(&self, scope: VrfScope, network: Network) {
-        let now = self.millis();
-        let mut records = self.lock();
-        let used = records
-            .addresses
-            .values()
-            .any(|address| address.scope == scope && network.contains_address(address.host()));
-        let overlaps = records.prefixes.values().any(|prefix| {
-            prefix.scope == scope && prefix.network.length() > 26 && prefix.network.overlaps(network)
-        });
-        if !used && !overlaps {
-            let id = records.next_id();
-            records.put_prefix(None, Prefix::bare(PrefixId(id), network, scope), None, now);
-        }
-    }
-
-    /// Somebody deletes an address of ours by hand.
-    pub fn rival_deletes(&self, nth: u64) {
-        let mut records = self.lock();
-        let ids: Vec<u64> = records.addresses.keys().copied().collect();
-        let Some(id) = ids.get(usize::try_from(nth).unwrap() % ids.len().max(1)).copied() else { return };
-        let allocation = records.addresses.get(&id).and_then(|address| address.allocation.clone());
-        records.requests_cut_by_others.extend(allocation.map(|allocation| allocation.request));
-        records.drop_address(id, None);
-        records.deleted_by_others.push(id);
     }
 }
 
@@ -261,12 +256,75 @@ impl Records {
         Revision(Some(Timestamp::from_second(EPOCH).unwrap() + self.changes.milliseconds()))
     }
 
-    fn log(&mut self, entry: Entry) {
+    fn next_entry(&mut self) -> u64 {
         self.last_entry += 1;
-        self.log.insert(self.last_entry, entry);
+        self.last_entry
     }
 
-    fn put_address(
+    fn log(&mut self, entry: Entry) {
+        let id = self.given.pop_front().unwrap_or_else(|| self.next_entry());
+        self.log.insert(id, entry);
+    }
+
+    /// Whether a populated range has an address in common with these.
+    pub fn in_range(&self, scope: VrfScope, first: IpAddr, last: IpAddr) -> bool {
+        self.ranges.values().any(|range| range.scope == scope && range.start <= last && range.end >= first)
+    }
+
+    pub fn put_range(&mut self, scope: VrfScope, start: IpAddr, end: IpAddr, now: i64) {
+        let id = self.next_id();
+        let range = IpRange {
+            id: RangeId(id),
+            start,
+            end,
+            scope,
+            status: "active".to_owned(),
+            populated: true,
+            description: String::new(),
+            revision: self.revision(),
+        };
+        self.ranges.insert(id, range);
+        self.log(Entry {
+            kind: ObjectKind::IpRange,
+            object: id,
+            at: now,
+            request: None,
+            prefix: (None, None),
+            address: (None, None),
+        });
+    }
+
+    pub fn drop_range(&mut self, id: u64, now: i64) {
+        if self.ranges.remove(&id).is_some() {
+            self.log(Entry {
+                kind: ObjectKind::IpRange,
+                object: id,
+                at: now,
+                request: None,
+                prefix: (None, None),
+                address: (None, None),
+            });
+        }
+    }
+
+    /// Somebody's edit of a record that has this id.
+    pub fn edit_address(&mut self, id: u64, edit: impl FnOnce(&mut Address), now: i64) {
+        let Some(before) = self.addresses.get(&id).cloned() else { return };
+        let mut after = before.clone();
+        edit(&mut after);
+        after.revision = self.revision();
+        self.addresses.insert(id, after.clone());
+        self.log(Entry {
+            kind: ObjectKind::Address,
+            object: id,
+            at: now,
+            request: None,
+            prefix: (None, None),
+            address: (Some(before), Some(after)),
+        });
+    }
+
+    pub fn put_address(
         &mut self,
         interface: IpNet,
         scope: VrfScope,
@@ -294,6 +352,7 @@ impl Records {
         self.log(Entry {
             kind: ObjectKind::Address,
             object: id,
+            at: now,
             request,
             prefix: (None, None),
             address: (None, Some(address.clone())),
@@ -314,6 +373,7 @@ impl Records {
         self.log(Entry {
             kind: ObjectKind::Prefix,
             object: after.id.0,
+            at: now,
             request,
             prefix: (before, Some(after.clone())),
             address: (None, None),
@@ -321,11 +381,12 @@ impl Records {
         after
     }
 
-    fn drop_prefix(&mut self, id: u64, request: Option<RequestId>) {
+    pub fn drop_prefix(&mut self, id: u64, request: Option<RequestId>, now: i64) {
         if let Some(before) = self.prefixes.remove(&id) {
             self.log(Entry {
                 kind: ObjectKind::Prefix,
                 object: id,
+                at: now,
                 request,
                 prefix: (Some(before), None),
                 address: (None, None),
@@ -333,11 +394,12 @@ impl Records {
         }
     }
 
-    fn drop_address(&mut self, id: u64, request: Option<RequestId>) {
+    pub fn drop_address(&mut self, id: u64, request: Option<RequestId>, now: i64) {
         if let Some(before) = self.addresses.remove(&id) {
             self.log(Entry {
                 kind: ObjectKind::Address,
                 object: id,
+                at: now,
                 request,
                 prefix: (None, None),
                 address: (Some(before), None),

@@ -75,6 +75,10 @@ impl Operation for LeaseCommand<EndLease> {
         Preparation::CatchUp
     }
 
+    fn second_look(&self) -> Preparation<'_> {
+        Preparation::CatchUp
+    }
+
     fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, Error> {
         let (prefix, addresses) = self.check(context.index)?;
         let after = (!self.change.delete_prefix).then(|| self.change.preview(&prefix));
