@@ -30,6 +30,7 @@ mod expiry;
 mod failures;
 mod golden;
 mod history;
+mod house_rules;
 mod irr;
 mod journal;
 mod json;

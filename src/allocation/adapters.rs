@@ -114,7 +114,7 @@ impl NetBoxPort for Client {
     }
 
     async fn unique_ids(&self) -> NetBoxResult<UniqueIds> {
-        Ok(match self.allocation_ids_unique().await? {
+        Ok(match self.read_custom_fields().await?.allocation_id {
             AllocationIdField::Unique => UniqueIds::Enforced,
             AllocationIdField::NotUnique => UniqueIds::NotEnforced,
             AllocationIdField::Missing => UniqueIds::Missing,

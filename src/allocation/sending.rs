@@ -99,7 +99,7 @@ impl Executor {
                 let answer = classify(&error, run.operation.kind());
                 tracing::info!(request = %run.origin.request, method = run.origin.method, %error, ?answer,
                     "a write to NetBox was not answered with its records");
-                run.last = Some(error.into());
+                run.last = Some(error.without_entries().into());
                 (answer, None)
             }
         };

@@ -40,6 +40,7 @@ pub(crate) async fn run(args: SetupArgs) -> CommandResult {
     outln!("NetBox {version} at {}", client.url());
 
     let missing = missing_permissions(&client).await?;
+    warn_of_required_fields(&client).await?;
     let steps = schema::plan(&client).await?;
     for step in &steps {
         outln!("  {step}");
@@ -70,6 +71,19 @@ pub(crate) async fn run(args: SetupArgs) -> CommandResult {
         errln!("  {line}");
     }
     Ok(ExitCode::from(CHECK_SAID_NO))
+}
+
+/// Says which fields of other people make NetBox refuse what Leasehold creates.
+async fn warn_of_required_fields(client: &Client) -> Result<(), CliFailure> {
+    for field in &client.read_custom_fields().await?.without_value {
+        let types = field.object_types.join(" and ");
+        errln!(
+            "warning: NetBox requires the custom field {:?} of {types} and has no default for it, so it refuses every such \
+             record that Leasehold creates: give the field a default in NetBox, or make it optional",
+            field.name
+        );
+    }
+    Ok(())
 }
 
 /// The permissions that the server will lack, one line for each object type. Those that only setup needs are left out.

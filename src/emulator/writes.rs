@@ -89,6 +89,9 @@ pub(super) fn apply_body(
                 .collect();
         }
         custom_fields(state, &mut errors, kind, body, &mut record);
+        if creating {
+            fill_defaults(state, &mut errors, kind, body, &mut record);
+        }
     }
     if errors.is_empty() { Ok(record) } else { Err(errors) }
 }
@@ -275,6 +278,37 @@ fn custom_fields(
             None => {
                 record.custom_fields.insert(name.clone(), value.clone());
             }
+        }
+    }
+}
+
+/// What NetBox does about the defaults of custom fields: a request without custom fields gets all of them at once; another one is
+/// first searched for required fields.
+fn fill_defaults(
+    state: &EmulatorState,
+    errors: &mut FieldErrors,
+    kind: RecordKind,
+    body: &Map<String, Value>,
+    record: &mut EmulatedRecord,
+) {
+    let given = body.get("custom_fields").and_then(Value::as_object);
+    for field in state.fields_of(kind) {
+        let default = field.definition.get("default").filter(|default| !default.is_null());
+        let required = field.definition.get("required").and_then(Value::as_bool) == Some(true);
+        let named = given.is_some_and(|given| given.contains_key(&field.name));
+        let name = &field.name;
+        match (default, given) {
+            (None, None) if required => {
+                let why = format!("Invalid value for custom field '{name}': Required field cannot be empty.");
+                add_error(errors, "__all__", why);
+            }
+            (_, Some(_)) if required && !named => {
+                add_error(errors, "__all__", format!("Missing required custom field '{name}'."));
+            }
+            (Some(default), _) if !named => {
+                record.custom_fields.insert(name.clone(), default.clone());
+            }
+            _ => {}
         }
     }
 }

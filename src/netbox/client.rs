@@ -4,9 +4,11 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use serde_json::Value;
 use url::Url;
 
+use super::custom_fields::CustomFields;
 use super::error::{Error, NetBoxResult};
 use super::fields::FieldNames;
 use super::request::ApiRequest;
@@ -24,6 +26,8 @@ pub struct Client {
     request_limit: Duration,
     /// Written once, by the first [`Client::connect`] that succeeds; all clones see it.
     version: Arc<OnceLock<Version>>,
+    /// What NetBox said last of its custom fields; `None` before it was asked.
+    custom_fields: Arc<ArcSwapOption<CustomFields>>,
 }
 
 impl Client {
@@ -36,6 +40,7 @@ impl Client {
             parallel: settings.parallel,
             request_limit: settings.request_limit,
             version: Arc::default(),
+            custom_fields: Arc::default(),
         })
     }
 
@@ -94,6 +99,10 @@ impl Client {
 
     pub(super) fn transport(&self) -> &Transport {
         &self.transport
+    }
+
+    pub(super) fn known_custom_fields(&self) -> &ArcSwapOption<CustomFields> {
+        &self.custom_fields
     }
 
     pub(super) fn page_size(&self) -> NonZeroU32 {

@@ -28,6 +28,22 @@ pub struct FieldProblem {
     pub message: String,
 }
 
+impl FieldProblem {
+    /// Removes the number of the entry from the field.
+    fn leave_entry(&mut self) {
+        let Some((number, rest)) = self.field.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+            return;
+        };
+        if number.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.field = match rest.strip_prefix('.') {
+                Some(field) => field.to_owned(),
+                None if rest.is_empty() => "__all__".to_owned(),
+                None => return,
+            };
+        }
+    }
+}
+
 impl fmt::Display for FieldProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.field == "__all__" {
@@ -119,6 +135,28 @@ fn join(problems: &[FieldProblem]) -> String {
 }
 
 impl Error {
+    /// The same refusal without the numbers of entries, each problem once: for a caller who has not made the list himself, and of
+    /// whose request all entries were made.
+    #[must_use]
+    pub fn without_entries(mut self) -> Self {
+        match &mut self {
+            Self::DuplicateAddress { problems }
+            | Self::DuplicatePrefix { problems }
+            | Self::AddressInRange { problems }
+            | Self::AllocationIdTaken { problems }
+            | Self::UnknownCustomField { problems }
+            | Self::Invalid { problems } => {
+                let mut seen = std::collections::BTreeSet::new();
+                for problem in problems.iter_mut() {
+                    problem.leave_entry();
+                }
+                problems.retain(|problem| seen.insert((problem.field.clone(), problem.message.clone())));
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Whether the same read may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -198,5 +236,19 @@ impl Error {
                 | Self::UnknownCustomField { .. }
                 | Self::Invalid { .. }
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_list_names_each_problem_once_and_no_entry() {
+        let problem = |field: &str| FieldProblem { field: field.to_owned(), message: "no".to_owned() };
+        let problems = ["[0].dns_name", "[1].dns_name", "[1]", "description", "[x].y"].map(problem).to_vec();
+        let Error::Invalid { problems } = (Error::Invalid { problems }).without_entries() else { panic!() };
+        let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();
+        assert_eq!(fields, ["dns_name", "__all__", "description", "[x].y"]);
     }
 }

@@ -120,7 +120,7 @@ impl Client {
         body.insert("status".into(), json!(draft.status));
         body.insert("dns_name".into(), json!(draft.dns_name));
         body.insert("description".into(), json!(draft.description));
-        body.insert("custom_fields".into(), self.fields().object(&draft.fields).into());
+        body.insert("custom_fields".into(), self.new_custom_fields::<Address>(&draft.fields).into());
         if let Some(tenant) = &draft.tenant {
             body.insert("tenant".into(), tenant_reference(tenant));
         }
@@ -167,9 +167,8 @@ impl Client {
         drafts: &[(IpNet, AddressDraft)],
         note: &ChangeNote,
     ) -> NetBoxResult<Vec<Address>> {
-        let body: Vec<Value> = drafts
-            .iter()
-            .map(|(interface, draft)| {
+        let body = || -> Vec<Value> {
+            let bodies = drafts.iter().map(|(interface, draft)| {
                 let mut body = self.address_body(draft);
                 body.insert("address".into(), json!(interface.to_string()));
                 if let Some(vrf) = scope.vrf() {
@@ -177,9 +176,15 @@ impl Client {
                 }
                 self.noted(&mut body, note);
                 body.into()
-            })
-            .collect();
-        self.create_list(Address::PATH, body).await
+            });
+            bodies.collect()
+        };
+        match self.create_list(Address::PATH, body()).await {
+            Err(error) if self.has_new_defaults::<Address>(&error).await => {
+                self.create_list(Address::PATH, body()).await
+            }
+            answer => answer,
+        }
     }
 
     async fn create_list<R: NetBoxRecord>(&self, path: &str, body: Vec<Value>) -> NetBoxResult<Vec<R>> {
@@ -203,14 +208,21 @@ impl Client {
         draft: &PrefixDraft,
         note: &ChangeNote,
     ) -> NetBoxResult<Prefix> {
-        let mut body = self.prefix_body(draft);
-        self.noted(&mut body, note);
-        body.insert("prefix".into(), json!(network.to_string()));
-        if let Some(vrf) = scope.vrf() {
-            body.insert("vrf".into(), json!(vrf.0));
-        }
-        let body = Value::Object(body);
-        let answer = self.transport().write(ApiRequest::write(Method::POST, Prefix::PATH, &body)).await?;
+        let send = async || {
+            let mut body = self.prefix_body(draft);
+            body.insert("custom_fields".into(), self.new_custom_fields::<Prefix>(&draft.fields).into());
+            self.noted(&mut body, note);
+            body.insert("prefix".into(), json!(network.to_string()));
+            if let Some(vrf) = scope.vrf() {
+                body.insert("vrf".into(), json!(vrf.0));
+            }
+            let body = Value::Object(body);
+            self.transport().write(ApiRequest::write(Method::POST, Prefix::PATH, &body)).await
+        };
+        let answer = match send().await {
+            Err(error) if self.has_new_defaults::<Prefix>(&error).await => send().await?,
+            answer => answer?,
+        };
         self.one("POST", Prefix::PATH, &answer)
     }
 

@@ -21,12 +21,36 @@ DATABASES = {{'default': {{
     'HOST': '127.0.0.1', 'PORT': {postgres}, 'CONN_MAX_AGE': 300,
 }}}}
 REDIS = {{name: {{'HOST': '127.0.0.1', 'PORT': {redis}, 'DATABASE': number, 'SSL': False}}
-         for number, name in enumerate(('tasks', 'caching'))}}
+         for number, name in enumerate(('tasks', 'caching'), {first_redis})}}
 SECRET_KEY = 'only-for-tests-' * 5
 API_TOKEN_PEPPERS = {{1: 'only-for-tests-' * 5}}
 CHANGELOG_RETENTION = 0
 # A client that does not ask for English gets German error texts, so every test proves that Leasehold's asks.
 DEFAULT_LANGUAGE = 'de'
+"""
+
+# What a NetBox with rules of its house adds: rules of the administrator, in his words, against creations and deletions.
+HOUSE_RULES = """
+from extras.validators import CustomValidator
+
+class UniqueName(CustomValidator):
+    def validate(self, instance, request):
+        from ipam.models import IPAddress
+        name = instance.dns_name
+        if not name.endswith('.unique.example'):
+            return
+        if IPAddress.objects.filter(dns_name=name).exclude(pk=instance.pk).exists():
+            self.fail('House rule: a name must be unique, and another address bears ' + name, field='dns_name')
+
+CUSTOM_VALIDATORS = {{
+    'ipam.ipaddress': [
+        {{'dns_name': {{'required': True}}, 'description': {{'regex': '^[A-Z]{{2,5}}-[0-9]+$'}}}}, UniqueName(),
+    ],
+    'ipam.prefix': [{{'description': {{'min_length': 5}}}}],
+}}
+PROTECTION_RULES = {{
+    'ipam.ipaddress': [{{'status': {{'eq': 'deprecated'}}}}], 'ipam.prefix': [{{'status': {{'eq': 'deprecated'}}}}],
+}}
 """
 
 # Run in NetBox's own shell: creates users with their permissions and tokens.
@@ -62,19 +86,23 @@ print('TOKENS ' + json.dumps({
 
 
 class NetBox:
-    def __init__(self, directory, postgres, redis):
+    """One installation. `name` is that of its database and directory, `rules` what its configuration adds."""
+
+    def __init__(self, directory, postgres, redis, name="netbox", rules="", workers=3, first_redis=0):
         with Locked():
             self.venv = venv(f"netbox-{VERSION}", f"netbox=={VERSION}", "gunicorn")
             self.clients = venv("clients", *CLIENTS)
-        self.directory = directory / "netbox"
+        self.directory = directory / name
+        self.name, self.workers = name, workers
         self.directory.mkdir()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        text = CONFIGURATION.format(database="netbox", postgres=postgres.port, redis=redis.port)
+        text = (CONFIGURATION + rules).format(database=name, postgres=postgres.port, redis=redis.port,
+                                               first_redis=first_redis)
         (self.directory / "leasehold_netbox.py").write_text(text)
         self.env = {**os.environ, "PYTHONPATH": str(self.directory), "NETBOX_CONFIGURATION": "leasehold_netbox",
                     "NETBOX_ROOT": str(self.directory), "HOME": str(self.directory)}
-        postgres.sql("CREATE DATABASE netbox")
+        postgres.sql(f"CREATE DATABASE {name}")
         self._migrated(postgres)
         self.tokens = self._tokens()
         self.process = None
@@ -85,11 +113,11 @@ class NetBox:
         dump = CACHE / f"netbox-{VERSION}-postgresql-{postgres.major}.dump"
         with Locked():
             if dump.exists():
-                postgres.restore("netbox", dump)
+                postgres.restore(self.name, dump)
                 return
             print("  migrating NetBox's database, once (4 to 5 minutes) ...", flush=True)
             run([self.venv / "bin/netbox", "migrate"], env=self.env, log=self.directory / "migrate.log")
-            postgres.dump("netbox", dump)
+            postgres.dump(self.name, dump)
 
     def _tokens(self):
         output = run([self.venv / "bin/netbox", "shell"], env=self.env, input=TOKENS)
@@ -101,7 +129,7 @@ class NetBox:
     def start(self):
         with open(self.directory / "gunicorn.log", "ab") as log:
             self.process = subprocess.Popen(
-                [self.venv / "bin/gunicorn", "netbox.wsgi", "-b", f"127.0.0.1:{self.port}", "-w", "3",
+                [self.venv / "bin/gunicorn", "netbox.wsgi", "-b", f"127.0.0.1:{self.port}", "-w", str(self.workers),
                  "--threads", "3", "--timeout", "120"],
                 env=self.env, cwd=self.directory, stdout=log, stderr=log, start_new_session=True)
         until = time.monotonic() + 300

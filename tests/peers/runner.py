@@ -1,6 +1,7 @@
 """Starts the peers, runs the steps, stops the peers, and says what came of it."""
 
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -12,7 +13,7 @@ import tempfile
 import time
 
 from . import results, routing, tools
-from .netbox import NetBox
+from .netbox import HOUSE_RULES, NetBox
 from .place import ROOT, Missing
 from .postgres import Postgres
 from .redis import Redis
@@ -38,9 +39,13 @@ class Peers:
         try:
             self.postgres = self._keep(Postgres(directory))
             self.redis = self._keep(Redis(directory))
-            self.netbox = self._keep(NetBox(directory, self.postgres, self.redis))
-            self.irrd = self._keep(routing.Irrd(directory, self.postgres, self.redis))
-            self.postgres.sql("CREATE DATABASE ledger")
+            with concurrent.futures.ThreadPoolExecutor() as beside:
+                house = beside.submit(
+                    lambda: self._keep(NetBox(directory, self.postgres, self.redis, "netbox_house", HOUSE_RULES, 1, 8)))
+                self.netbox = self._keep(NetBox(directory, self.postgres, self.redis))
+                self.irrd = self._keep(routing.Irrd(directory, self.postgres, self.redis))
+                self.postgres.sql("CREATE DATABASE ledger")
+                self.house = house.result()
         except BaseException:
             self.stop()
             raise
@@ -52,6 +57,8 @@ class Peers:
     def env(self):
         told = {f"LEASEHOLD_TEST_NETBOX_{name}": value for name, value in self.netbox.tokens.items()}
         told["LEASEHOLD_TEST_NETBOX_URL"] = self.netbox.url
+        told["LEASEHOLD_TEST_HOUSE_URL"] = self.house.url
+        told["LEASEHOLD_TEST_HOUSE_TOKEN"] = self.house.tokens["TOKEN"]
         told["LEASEHOLD_TEST_POSTGRES_URL"] = f"postgres://postgres@127.0.0.1:{self.postgres.port}/ledger"
         told["LEASEHOLD_TEST_IRRD"] = f"127.0.0.1:{self.irrd.port}"
         told.update(routing.programs())

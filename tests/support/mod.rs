@@ -104,7 +104,20 @@ impl NetBox {
 
     /// The real NetBox with Leasehold's custom fields; `None` where there is none, which is reported to tests/run.
     pub async fn real(test: &str) -> Option<Self> {
-        let real = peers::netbox(test)?;
+        Some(Self::set_up_once(peers::netbox(test)?).await)
+    }
+
+    /// The real NetBox whose administrator has rules of his own, with Leasehold's custom fields; `None` where there is none. The
+    /// rules that a test makes there hold for everybody, so a test has it alone until it drops the lock.
+    pub async fn house(test: &str) -> Option<(Self, std::fs::File)> {
+        let real = peers::house(test)?;
+        let path = std::env::temp_dir().join(format!("leasehold-house-{}", real_port(&real.url)));
+        let alone = std::fs::File::create(path).unwrap();
+        alone.lock().unwrap();
+        Some((Self::set_up_once(real).await, alone))
+    }
+
+    async fn set_up_once(real: peers::RealNetBox) -> Self {
         let netbox = Self::at(real.url, real.token, None, None);
         // Each test is a process of its own, and two that create the same custom field at once would collide.
         let port = real_port(&netbox.url);
@@ -113,7 +126,7 @@ impl NetBox {
         lock.lock().unwrap();
         netbox.set_up().await;
         lock.unlock().unwrap();
-        Some(netbox)
+        netbox
     }
 
     fn at(url: String, token: String, emulator: Option<Emulator>, listening: Option<Listening>) -> Self {

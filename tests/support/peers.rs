@@ -16,6 +16,13 @@ pub fn netbox(test: &str) -> Option<RealNetBox> {
     Some(RealNetBox { url, token })
 }
 
+/// The NetBox whose administrator has rules of his own (HOUSE_RULES in tests/peers/netbox.py).
+pub fn house(test: &str) -> Option<RealNetBox> {
+    let url = variable(test, "LEASEHOLD_TEST_HOUSE_URL", "a real NetBox with rules of its house")?;
+    let token = variable(test, "LEASEHOLD_TEST_HOUSE_TOKEN", "a real NetBox with rules of its house")?;
+    Some(RealNetBox { url, token })
+}
+
 pub fn variable(test: &str, name: &str, what: &str) -> Option<String> {
     must_be_named_real();
     match environment(name) {

@@ -1,0 +1,175 @@
+//! What this NetBox says of its custom fields, as far as Leasehold's writes depend on it: whether allocation ids are unique, which
+//! values new records get by default, and which fields a new record must have.
+//!
+//! NetBox fills in the defaults itself only if a request names no custom field at all, or, depending on its version, after it has
+//! looked for required ones. Each creation of ours names a custom field (the allocation id), so it sends the defaults along.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::client::Client;
+use super::error::{Error, NetBoxResult};
+use super::fields::{Field, FieldChange};
+use super::records::NetBoxRecord;
+use crate::model::{Address, Prefix};
+
+/// The custom field `allocation_id` of this NetBox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AllocationIdField {
+    Unique,
+    NotUnique,
+    #[default]
+    Missing,
+}
+
+/// The custom fields of addresses and prefixes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CustomFields {
+    /// Whether allocation ids are unique.
+    pub allocation_id: AllocationIdField,
+    /// Fields of other people that NetBox requires and has no default for. It refuses every record that Leasehold creates of
+    /// these kinds.
+    pub without_value: Vec<RequiredField>,
+    address_defaults: Map<String, Value>,
+    prefix_defaults: Map<String, Value>,
+}
+
+/// A custom field that NetBox requires and has no default for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredField {
+    pub name: String,
+    /// What cannot be created, as in `ipam.ipaddress`.
+    pub object_types: Vec<&'static str>,
+}
+
+/// A kind of record with custom fields that Leasehold creates.
+pub(super) trait WithCustomFields: NetBoxRecord {
+    const OBJECT_TYPE: &'static str;
+
+    /// The defaults for a new record of this kind.
+    fn defaults(fields: &CustomFields) -> &Map<String, Value>;
+}
+
+impl WithCustomFields for Address {
+    const OBJECT_TYPE: &'static str = "ipam.ipaddress";
+
+    fn defaults(fields: &CustomFields) -> &Map<String, Value> {
+        &fields.address_defaults
+    }
+}
+
+impl WithCustomFields for Prefix {
+    const OBJECT_TYPE: &'static str = "ipam.prefix";
+
+    fn defaults(fields: &CustomFields) -> &Map<String, Value> {
+        &fields.prefix_defaults
+    }
+}
+
+impl CustomFields {
+    /// Reads definitions. `own` says whether a name is that of a field of ours.
+    fn of(rows: &[Value], allocation_id: &str, own: impl Fn(&str) -> bool) -> Self {
+        let mut found = Self::default();
+        for row in rows {
+            let Some(name) = row.get("name").and_then(Value::as_str) else { continue };
+            if name == allocation_id {
+                let unique = row.get("unique").and_then(Value::as_bool) == Some(true);
+                found.allocation_id =
+                    if unique { AllocationIdField::Unique } else { AllocationIdField::NotUnique };
+            }
+            if own(name) {
+                continue;
+            }
+            let is_of = |kind: &str| {
+                let types = row.get("object_types").and_then(Value::as_array);
+                types.is_some_and(|types| types.iter().any(|found| found == kind))
+            };
+            let kinds = [Address::OBJECT_TYPE, Prefix::OBJECT_TYPE].into_iter();
+            let object_types: Vec<&'static str> = kinds.filter(|kind| is_of(kind)).collect();
+            match row.get("default").filter(|default| !default.is_null()) {
+                Some(default) => {
+                    for kind in object_types {
+                        let defaults = if kind == Address::OBJECT_TYPE {
+                            &mut found.address_defaults
+                        } else {
+                            &mut found.prefix_defaults
+                        };
+                        defaults.insert(name.to_owned(), default.clone());
+                    }
+                }
+                None if row.get("required").and_then(Value::as_bool) == Some(true)
+                    && !object_types.is_empty() =>
+                {
+                    found.without_value.push(RequiredField { name: name.to_owned(), object_types });
+                }
+                None => {}
+            }
+        }
+        found
+    }
+}
+
+impl Client {
+    /// Reads the custom fields (GET /api/extras/custom-fields/). Records that are created from now on get the defaults that it
+    /// finds.
+    pub async fn read_custom_fields(&self) -> NetBoxResult<Arc<CustomFields>> {
+        const FIELDS: &str = "id,name,object_types,unique,required,default";
+        let rows = self.rows_with("extras/custom-fields/", FIELDS, &[]).await?;
+        let allocation_id = self.fields().name(Field::AllocationId);
+        let own = |name: &str| Field::ALL.iter().any(|field| self.fields().name(*field) == name);
+        let found = Arc::new(CustomFields::of(&rows, allocation_id, own));
+        self.known_custom_fields().store(Some(found.clone()));
+        Ok(found)
+    }
+
+    /// The custom fields of a new record: the defaults, and over them what is set.
+    pub(super) fn new_custom_fields<R: WithCustomFields>(&self, set: &[FieldChange]) -> Map<String, Value> {
+        let known = self.known_custom_fields().load();
+        let mut fields = known.as_deref().map(R::defaults).cloned().unwrap_or_default();
+        fields.extend(self.fields().object(set));
+        fields
+    }
+
+    /// Whether it may help to send a creation again that NetBox has refused with this error: the defaults are others than when
+    /// it was sent. They are read again.
+    pub(super) async fn has_new_defaults<R: WithCustomFields>(&self, error: &Error) -> bool {
+        if !matches!(error, Error::Invalid { .. }) {
+            return false;
+        }
+        let before = self.known_custom_fields().load_full();
+        match self.read_custom_fields().await {
+            Ok(now) => before.is_none_or(|before| R::defaults(&before) != R::defaults(&now)),
+            Err(error) => {
+                tracing::warn!(%error, "the custom fields could not be read again");
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn defaults_and_required_fields_are_those_of_addresses_and_prefixes_and_none_of_ours() {
+        let both = json!(["ipam.ipaddress", "ipam.prefix"]);
+        let rows = [
+            json!({"name": "allocation_id", "object_types": both, "unique": true, "default": "x", "required": true}),
+            json!({"name": "cost_center", "object_types": both, "required": true, "default": "CC-0000"}),
+            json!({"name": "rack", "object_types": ["ipam.prefix"], "required": false, "default": 7}),
+            json!({"name": "server", "object_types": ["ipam.ipaddress"], "required": true, "default": null}),
+            json!({"name": "model", "object_types": ["dcim.device"], "required": true, "default": null}),
+            json!({"name": "note", "object_types": both, "required": false, "default": null}),
+        ];
+        let found = CustomFields::of(&rows, "allocation_id", |name| name == "allocation_id");
+        assert_eq!(found.allocation_id, AllocationIdField::Unique);
+        assert_eq!(Value::from(found.address_defaults), json!({"cost_center": "CC-0000"}));
+        assert_eq!(Value::from(found.prefix_defaults), json!({"cost_center": "CC-0000", "rack": 7}));
+        let server = RequiredField { name: "server".to_owned(), object_types: vec!["ipam.ipaddress"] };
+        assert_eq!(found.without_value, [server]);
+        assert_eq!(CustomFields::of(&[], "allocation_id", |_| false), CustomFields::default());
+    }
+}
