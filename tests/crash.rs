@@ -1,5 +1,5 @@
-//! A server is killed with SIGKILL at random moments while clients allocate: no address is allocated twice, none leaks, and none
-//! is lost.
+//! A server is killed with SIGKILL at random moments while clients write: no address is allocated twice, none leaks, none is lost,
+//! and no lease is changed twice. Before the real NetBox a proxy breaks connections after NetBox has committed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,72 +9,137 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use leasehold::emulator::Faults;
+use leasehold::rpc::proto::v1;
 use leasehold::rpc::proto::v1::allocation_service_client::AllocationServiceClient;
+use leasehold::rpc::proto::v1::lease_service_client::LeaseServiceClient;
 use rand::Rng as _;
 use tokio::process::{Child, Command};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::support::process::free_port;
-use crate::support::{NetBox, addresses, directory, hosts};
+use crate::support::proxy::CuttingProxy;
+use crate::support::{NetBox, addresses, date, directory, hosts, vrf as in_vrf};
 
 const CLIENTS: usize = 16;
 const KILLS: usize = 20;
 
-/// The real binary, as an operator starts it.
-fn spawn(netbox: &NetBox, port: u16, http: u16, directory: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_leasehold"))
-        .arg("serve")
-        .env("LEASEHOLD_NETBOX__URL", &netbox.url)
-        .env("LEASEHOLD_NETBOX__TOKEN", &netbox.token)
-        .env("LEASEHOLD_SERVER__GRPC_LISTEN", format!("127.0.0.1:{port}"))
-        .env("LEASEHOLD_SERVER__HTTP_LISTEN", format!("127.0.0.1:{http}"))
-        .env("LEASEHOLD_STORAGE__DIRECTORY", directory)
-        .env("LEASEHOLD_LOG__LEVEL", "error")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+/// The real binary, as an operator starts it, and again each time it is killed.
+struct Killed<'a> {
+    netbox: &'a NetBox,
+    /// Where it finds NetBox.
+    url: String,
+    port: u16,
+    http: u16,
+    directory: &'a Path,
+    process: Option<Child>,
 }
 
-/// Repeats a request with one request id until it is answered, and returns the addresses.
-async fn repeat_until_answered(channel: Channel, vrf: u64, prefix: &str, request_id: &str) -> Vec<String> {
-    let deadline = Instant::now() + Duration::from_secs(240);
-    loop {
-        let mut client = AllocationServiceClient::new(channel.clone());
-        let mut request = tonic::Request::new(addresses(vrf, prefix, 1, request_id));
-        request.set_timeout(Duration::from_secs(30));
-        match client.allocate_addresses(request).await {
-            Ok(answer) => return hosts(&answer.into_inner()),
-            Err(status) => {
-                // The codes that a client may get while its server is killed and restarted.
-                let expected = matches!(
-                    status.code(),
-                    Code::Unavailable
-                        | Code::Unknown
-                        | Code::Cancelled
-                        | Code::DeadlineExceeded
-                        | Code::Internal
-                        | Code::Aborted
-                );
-                assert!(expected, "{request_id}: {status:?}");
-                assert!(Instant::now() < deadline, "{request_id} was never answered: {status:?}");
-                tokio::time::sleep(Duration::from_millis(30)).await;
+impl<'a> Killed<'a> {
+    fn before(netbox: &'a NetBox, url: String, directory: &'a Path) -> Self {
+        let mut killed = Self { netbox, url, port: free_port(), http: free_port(), directory, process: None };
+        killed.start();
+        killed
+    }
+
+    fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port)).unwrap().connect_lazy()
+    }
+
+    fn start(&mut self) {
+        let process = Command::new(env!("CARGO_BIN_EXE_leasehold"))
+            .arg("serve")
+            .env("LEASEHOLD_NETBOX__URL", &self.url)
+            .env("LEASEHOLD_NETBOX__TOKEN", &self.netbox.token)
+            // So long a busy NetBox may take for one small write.
+            .env("LEASEHOLD_NETBOX__REQUEST_LIMIT_SECONDS", "20")
+            .env("LEASEHOLD_SERVER__GRPC_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("LEASEHOLD_SERVER__HTTP_LISTEN", format!("127.0.0.1:{}", self.http))
+            .env("LEASEHOLD_STORAGE__DIRECTORY", self.directory)
+            .env("LEASEHOLD_LOG__LEVEL", "error")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        self.process = Some(process.unwrap());
+    }
+
+    async fn stop(&mut self) {
+        self.process.take().unwrap().kill().await.unwrap();
+    }
+
+    /// Kills it so many times, at random moments that are spread over the work, so that clients are writing at every one of
+    /// them, and starts it again.
+    async fn kill(&mut self, kills: usize, work: usize, finished: &AtomicUsize) {
+        for kill in 1..=kills {
+            let due = work * kill / (kills + 1);
+            let waited = Instant::now();
+            while finished.load(Ordering::SeqCst) < due {
+                assert!(waited.elapsed() < Duration::from_secs(120), "stuck before kill {kill}");
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
+            let moment = rand::rng().random_range(0..40);
+            tokio::time::sleep(Duration::from_millis(moment)).await;
+            self.stop().await;
+            self.start();
         }
     }
 }
 
-async fn survive(netbox: &NetBox, allocations: usize) {
+/// Sends a request with one request id until it is answered.
+macro_rules! until_answered {
+    ($client:ident.$method:ident($request:expr)) => {{
+        let request = $request;
+        let deadline = Instant::now() + Duration::from_secs(240);
+        loop {
+            let mut sent = tonic::Request::new(request.clone());
+            sent.set_timeout(Duration::from_secs(30));
+            match $client.$method(sent).await {
+                Ok(answer) => break answer.into_inner(),
+                Err(status) => wait_after(&status, &request, deadline).await,
+            }
+        }
+    }};
+}
+
+async fn wait_after(status: &tonic::Status, request: &impl std::fmt::Debug, deadline: Instant) {
+    // The codes that a client may get while its server is killed and restarted.
+    let expected = matches!(
+        status.code(),
+        Code::Unavailable
+            | Code::Unknown
+            | Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::Internal
+            | Code::Aborted
+    );
+    assert!(expected, "{request:?}: {status:?}");
+    assert!(Instant::now() < deadline, "{request:?} was never answered: {status:?}");
+    tokio::time::sleep(Duration::from_millis(30)).await;
+}
+
+fn set_faults(netbox: &NetBox) {
+    if let Some(emulator) = &netbox.emulator {
+        emulator.set_faults(Faults {
+            delay: Duration::from_millis(1),
+            fail: 1,
+            drop_after_commit: 3,
+            cut: 2,
+            late: 2,
+            late_by: Duration::from_millis(300),
+            ..Faults::default()
+        });
+    }
+}
+
+async fn survive(netbox: &NetBox, url: String, allocations: usize) {
     let vrf = netbox.vrf(true).await;
     let prefix = "10.20.0.0/20";
     netbox.prefix(vrf, prefix).await;
     let run = uuid::Uuid::new_v4().simple().to_string();
     let (_guard, path) = directory();
-    let (port, http) = (free_port(), free_port());
-    let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap().connect_lazy();
-
+    let mut server = Killed::before(netbox, url, &path);
+    let channel = server.channel();
     let next = Arc::new(AtomicUsize::new(0));
     let finished = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..CLIENTS)
@@ -89,7 +154,10 @@ async fn survive(netbox: &NetBox, allocations: usize) {
                         return held;
                     }
                     let id = format!("{run}-{nth}");
-                    for host in repeat_until_answered(channel.clone(), vrf, prefix, &id).await {
+                    let mut client = AllocationServiceClient::new(channel.clone());
+                    let request = addresses(vrf, prefix, 1, &id);
+                    let made = until_answered!(client.allocate_addresses(request));
+                    for host in hosts(&made) {
                         held.push((host, format!("{id}/0")));
                     }
                     finished.fetch_add(1, Ordering::SeqCst);
@@ -98,32 +166,9 @@ async fn survive(netbox: &NetBox, allocations: usize) {
         })
         .collect();
 
-    // The kills are spread over the work, each at a random moment, so that clients are allocating at every one of them.
-    let mut server = spawn(netbox, port, http, &path);
     // Only now, so that the requests above that prepare the test do not fail.
-    if let Some(emulator) = &netbox.emulator {
-        emulator.set_faults(Faults {
-            delay: Duration::from_millis(1),
-            fail: 1,
-            drop_after_commit: 3,
-            cut: 2,
-            late: 2,
-            late_by: Duration::from_millis(300),
-            ..Faults::default()
-        });
-    }
-    for kill in 1..=KILLS {
-        let due = allocations * kill / (KILLS + 1);
-        let waited = Instant::now();
-        while finished.load(Ordering::SeqCst) < due {
-            assert!(waited.elapsed() < Duration::from_secs(120), "stuck before kill {kill}");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        let moment = rand::rng().random_range(0..40);
-        tokio::time::sleep(Duration::from_millis(moment)).await;
-        server.kill().await.unwrap();
-        server = spawn(netbox, port, http, &path);
-    }
+    set_faults(netbox);
+    server.kill(KILLS, allocations, &finished).await;
     let mut held: BTreeMap<String, String> = BTreeMap::new();
     for client in clients {
         for (host, id) in client.await.unwrap() {
@@ -131,12 +176,18 @@ async fn survive(netbox: &NetBox, allocations: usize) {
             assert_eq!(before, None, "{host} was allocated twice, the second time to {id}");
         }
     }
-    server.kill().await.unwrap();
+    server.stop().await;
     assert_eq!(held.len(), allocations);
 
     if let Some(emulator) = &netbox.emulator {
         emulator.set_faults(Faults::default());
     }
+    let recorded = recorded(netbox, vrf).await;
+    assert_eq!(recorded, held, "NetBox has exactly the addresses that clients were given");
+}
+
+/// The addresses that NetBox holds in a VRF, with their allocation ids.
+async fn recorded(netbox: &NetBox, vrf: u64) -> BTreeMap<String, String> {
     let mut recorded: BTreeMap<String, String> = BTreeMap::new();
     let mut start = 0;
     loop {
@@ -153,19 +204,163 @@ async fn survive(netbox: &NetBox, allocations: usize) {
             _ => break,
         }
     }
-    assert_eq!(recorded, held, "NetBox has exactly the addresses that clients were given");
+    recorded
+}
+
+/// What one client is told of a block: registered, used, renewed and given back.
+struct Told {
+    block: String,
+    run: String,
+    standing: BTreeMap<String, String>,
+    child: String,
+}
+
+async fn life_of_a_block(channel: Channel, vrf: u64, block: String, run: String, done: &AtomicUsize) -> Told {
+    let mut allocations = AllocationServiceClient::new(channel.clone());
+    let mut leases = LeaseServiceClient::new(channel);
+    let id = |step: &str| format!("{run}-{step}");
+    let key = || Some(block.clone());
+    let mut standing = BTreeMap::new();
+
+    let register = v1::RegisterLeaseRequest {
+        prefix: block.clone(),
+        vrf: in_vrf(vrf),
+        owner: "ACME-LIR".to_owned(),
+        expiry_date: date("2099-06-01"),
+        request_id: id("register"),
+        ..v1::RegisterLeaseRequest::default()
+    };
+    until_answered!(leases.register_lease(register));
+    done.fetch_add(1, Ordering::SeqCst);
+
+    let (kept, released) =
+        (addresses(vrf, &block, 2, &id("kept")), addresses(vrf, &block, 3, &id("released")));
+    let made = until_answered!(allocations.allocate_addresses(kept));
+    standing.extend((0..).zip(hosts(&made)).map(|(nth, host)| (host, format!("{}/{nth}", id("kept")))));
+    until_answered!(allocations.allocate_addresses(released));
+    done.fetch_add(2, Ordering::SeqCst);
+
+    let host = block.replace(".0/24", ".77");
+    let assign = v1::AssignAddressRequest {
+        address: host.clone(),
+        vrf: in_vrf(vrf),
+        request_id: id("assign"),
+        ..v1::AssignAddressRequest::default()
+    };
+    until_answered!(allocations.assign_address(assign));
+    standing.insert(host, format!("{}/0", id("assign")));
+    let child = v1::AllocatePrefixRequest {
+        source: key().map(v1::allocate_prefix_request::Source::Prefix),
+        vrf: in_vrf(vrf),
+        prefix_length: 28,
+        request_id: id("child"),
+        ..v1::AllocatePrefixRequest::default()
+    };
+    let child = until_answered!(allocations.allocate_prefix(child));
+    done.fetch_add(2, Ordering::SeqCst);
+
+    let release = v1::ReleaseAddressesRequest {
+        allocation_request_id: id("released"),
+        request_id: id("release"),
+        ..v1::ReleaseAddressesRequest::default()
+    };
+    let gone = until_answered!(allocations.release_addresses(release));
+    assert_eq!(gone.addresses.len(), 3);
+    let renew = v1::RenewLeaseRequest {
+        key: key().map(v1::renew_lease_request::Key::Prefix),
+        vrf: in_vrf(vrf),
+        expiry_date: date("2100-06-01"),
+        request_id: id("renew"),
+        ..v1::RenewLeaseRequest::default()
+    };
+    let renewed = until_answered!(leases.renew_lease(renew));
+    assert_eq!(renewed.previous_expiry_date, date("2099-06-01"));
+    let end = v1::EndLeaseRequest {
+        key: key().map(v1::end_lease_request::Key::Prefix),
+        vrf: in_vrf(vrf),
+        allow_addresses_in_use: true,
+        request_id: id("end"),
+        ..v1::EndLeaseRequest::default()
+    };
+    let ended = until_answered!(leases.end_lease(end));
+    assert_eq!(ended.address_in_use_count, 3);
+    done.fetch_add(3, Ordering::SeqCst);
+    Told { block, run, standing, child: child.prefix.unwrap().prefix }
+}
+
+/// Every kind of write, while the server is killed.
+async fn survive_every_write(netbox: &NetBox, url: String, blocks: usize, kills: usize) {
+    let vrf = netbox.vrf(true).await;
+    let (_guard, path) = directory();
+    let mut server = Killed::before(netbox, url, &path);
+    let done = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..blocks)
+        .map(|nth| {
+            let (channel, done) = (server.channel(), done.clone());
+            let run = uuid::Uuid::new_v4().simple().to_string();
+            tokio::spawn(async move {
+                life_of_a_block(channel, vrf, format!("10.30.{nth}.0/24"), run, &done).await
+            })
+        })
+        .collect();
+    set_faults(netbox);
+    server.kill(kills, blocks * 8, &done).await;
+    let mut told = Vec::new();
+    for client in clients {
+        told.push(client.await.unwrap());
+    }
+    server.stop().await;
+    if let Some(emulator) = &netbox.emulator {
+        emulator.set_faults(Faults::default());
+    }
+
+    let standing: BTreeMap<String, String> = told.iter().flat_map(|told| told.standing.clone()).collect();
+    assert_eq!(recorded(netbox, vrf).await, standing);
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/prefixes/?vrf_id={vrf}&limit=1000"), None).await;
+    let status = |prefix: &serde_json::Value| {
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        (text(&prefix["prefix"]), text(&prefix["status"]["value"]))
+    };
+    let recorded: Vec<_> = page["results"].as_array().unwrap().iter().map(status).collect();
+    let ended = told.iter().map(|told| (told.block.clone(), "deprecated".to_owned()));
+    let children = told.iter().map(|told| (told.child.clone(), "active".to_owned()));
+    let expected: BTreeMap<_, _> = ended.chain(children).collect();
+    assert_eq!((recorded.len(), recorded.into_iter().collect::<BTreeMap<_, _>>()), (blocks * 2, expected));
+    for told in &told {
+        for step in ["register", "renew", "end"] {
+            let path = format!("core/object-changes/?q=request%3D{}-{step}%20caller&limit=10", told.run);
+            let (_, page, _) = netbox.rest("GET", &path, None).await;
+            assert_eq!(page["count"], 1, "{step} of {}: {page}", told.block);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_allocations_survive_twenty_kills_and_faults() {
     let netbox = NetBox::emulated().await;
-    survive(&netbox, 2_000).await;
+    survive(&netbox, netbox.url.clone(), 2_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_allocations_survive_twenty_kills_on_a_real_netbox() {
-    let name = "crash::two_hundred_allocations_survive_twenty_kills_on_a_real_netbox";
-    if let Some(netbox) = NetBox::real(name).await {
-        survive(&netbox, 200).await;
-    }
+async fn two_hundred_allocations_survive_twenty_kills_and_cuts_on_a_real_netbox() {
+    let name = "crash::two_hundred_allocations_survive_twenty_kills_and_cuts_on_a_real_netbox";
+    let Some(netbox) = NetBox::real(name).await else { return };
+    let proxy = CuttingProxy::before(&netbox.url, 7).await;
+    survive(&netbox, proxy.url(), 200).await;
+    assert!(proxy.cuts() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_write_survives_kills_and_faults() {
+    let netbox = NetBox::emulated().await;
+    survive_every_write(&netbox, netbox.url.clone(), 48, KILLS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_write_survives_kills_and_cuts_on_a_real_netbox() {
+    let name = "crash::every_kind_of_write_survives_kills_and_cuts_on_a_real_netbox";
+    let Some(netbox) = NetBox::real(name).await else { return };
+    let proxy = CuttingProxy::before(&netbox.url, 5).await;
+    survive_every_write(&netbox, proxy.url(), 10, 10).await;
+    assert!(proxy.cuts() > 0);
 }

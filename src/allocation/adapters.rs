@@ -114,6 +114,11 @@ impl NetBoxPort for Client {
     }
 
     async fn unique_ids(&self) -> NetBoxResult<UniqueIds> {
+        // What a write says in the change log, and whether it names the version that was read, depend on the version of NetBox. No
+        // write is sent before this has been asked.
+        if self.version().is_none() {
+            self.connect().await?;
+        }
         Ok(match self.read_custom_fields().await?.allocation_id {
             AllocationIdField::Unique => UniqueIds::Enforced,
             AllocationIdField::NotUnique => UniqueIds::NotEnforced,

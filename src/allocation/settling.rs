@@ -20,9 +20,7 @@ use super::run::{Phase, Run};
 use super::storing::{CLOCK_DIFFERENCE, changed};
 use super::traces::ids_of;
 use crate::cache::Batch;
-use crate::ledger::{
-    Advanced, Claim, Detail, Intent, IntentChange, IntentKind, IntentStep, ReservationChange,
-};
+use crate::ledger::{Advanced, Detail, Intent, IntentChange, IntentKind, IntentStep, ReservationChange};
 use crate::model::{Address, Prefix, VrfScope};
 use crate::netbox::{self, ObjectKind};
 
@@ -37,10 +35,9 @@ impl Executor {
         if !self.may_take_over(&intent) {
             return Err(Error::UnderWay { request: intent.request });
         }
-        let claim = Claim { owner: self.owner.clone(), attempt: intent.claim.attempt.saturating_add(1) };
         let now = self.clock.now();
         let change = IntentChange {
-            claim,
+            claim: intent.claim.next(&self.owner),
             step: intent.step,
             parent: intent.parent,
             detail: intent.detail.clone(),

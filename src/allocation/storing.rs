@@ -73,7 +73,7 @@ impl Executor {
                     keep_attempt(intent, &mut detail, &mut reserve);
                 }
                 let change = IntentChange {
-                    claim: intent.claim.clone(),
+                    claim: intent.claim.next(&self.owner),
                     step,
                     parent: planned.parent,
                     detail: detail.clone(),
@@ -110,7 +110,7 @@ impl Executor {
         let limit = self.netbox.request_limit();
         let late = progress.unanswered.and_then(|sent| sent.checked_add(limit + CLOCK_DIFFERENCE).ok());
         let change = IntentChange {
-            claim: intent.claim.clone(),
+            claim: intent.claim.next(&self.owner),
             step,
             parent: intent.parent,
             detail: intent.detail.clone(),
@@ -125,7 +125,7 @@ impl Executor {
                 true
             }
             Ok(Advanced::Lost(_) | Advanced::Reserved) => {
-                tracing::warn!(request = %intent.request, ?step, "another server has taken an intent over");
+                tracing::warn!(request = %intent.request, ?step, "an intent has gone on since it was read");
                 false
             }
             Err(error) => {

@@ -100,11 +100,21 @@ impl Owner {
     }
 }
 
-/// Who carries an intent out. Each takeover raises the attempt, so that whoever held the intent before can store nothing any more.
+/// Who carries an intent out, and the how manieth step of it this is. Each takeover and each step raise the number, so that a step
+/// is only ever stored over the one that was read: whoever held the intent before can store nothing any more, and nobody takes
+/// over what has gone on since he read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
     pub owner: Owner,
     pub attempt: u32,
+}
+
+impl Claim {
+    /// The claim of an owner after this one, whoever holds this one.
+    #[must_use]
+    pub fn next(&self, owner: &Owner) -> Self {
+        Self { owner: owner.clone(), attempt: self.attempt.saturating_add(1) }
+    }
 }
 
 /// Gives an enum the words under which the ledger stores it, in both directions. The words must never change.

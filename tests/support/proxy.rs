@@ -1,10 +1,11 @@
-//! Proxies: one for TCP that can be cut, so that a test takes NetBox out of reach without stopping it for other tests, and
-//! one for UDP that counts queries.
+//! Proxies: one for TCP that can be cut, so that a test takes NetBox out of reach without stopping it for other tests; one that
+//! cuts connections by itself when an answer is on its way; and one for UDP that counts queries.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +65,76 @@ fn run(listener: TcpListener, target: String) -> (CancellationToken, tokio::task
         }
     });
     (alive, task)
+}
+
+/// Relays HTTP, and withholds the answer of every so many writes: it breaks the connection when the server has answered, so after
+/// it has committed.
+pub struct CuttingProxy {
+    address: SocketAddr,
+    cut: Arc<AtomicU64>,
+}
+
+impl CuttingProxy {
+    pub async fn before(url: &str, every: u64) -> Self {
+        let target = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (writes, cut) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicU64::new(0)));
+        let counted = cut.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (target, writes, counted) = (target.clone(), writes.clone(), counted.clone());
+                tokio::spawn(async move {
+                    let Ok(server) = TcpStream::connect(target).await else { return };
+                    if relay(client, server, &writes, every).await {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        Self { address, cut }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many connections it has broken.
+    pub fn cuts(&self) -> u64 {
+        self.cut.load(Ordering::Relaxed)
+    }
+}
+
+/// Relays one connection. Returns whether an answer was withheld.
+async fn relay(client: TcpStream, server: TcpStream, writes: &AtomicU64, every: u64) -> bool {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut withhold = false;
+    loop {
+        // A client sends its next request when it has the answer to the last one, so a piece begins with a method or goes on.
+        tokio::select! {
+            read = from_client.read(&mut asked) => {
+                let Ok(length @ 1..) = read else { return false };
+                let piece = &asked[..length];
+                if [b"POST ".as_slice(), b"PATCH ", b"DELETE "].iter().any(|method| piece.starts_with(method)) {
+                    withhold = writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(every);
+                }
+                if to_server.write_all(piece).await.is_err() {
+                    return false;
+                }
+            }
+            read = from_server.read(&mut answered) => {
+                let Ok(length @ 1..) = read else { return false };
+                if withhold {
+                    return true;
+                }
+                if to_client.write_all(&answered[..length]).await.is_err() {
+                    return false;
+                }
+            }
+        }
+    }
 }
 
 /// Relays single queries and answers over UDP and counts the queries.
