@@ -3,6 +3,7 @@
 use leasehold::netbox::{Error, PrefixDraft};
 use leasehold::rpc::proto::v1;
 use serde_json::json;
+use tonic_types::StatusExt as _;
 
 use crate::support::{NetBox, Server, addresses, date, eventually, hosts};
 
@@ -53,4 +54,33 @@ async fn without_if_match_a_record_that_has_changed_is_not_overwritten() {
     let draft = PrefixDraft { description: Some("ours".to_owned()), ..PrefixDraft::default() };
     let refused = client.patch_prefix(read[0].id, &read[0].revision, &draft, None).await;
     assert!(matches!(refused, Err(Error::Changed)), "{refused:?}");
+}
+
+/// Such a NetBox answers a list of deletions as done although it has left out what the token may not delete.
+#[tokio::test]
+async fn a_release_of_which_an_older_netbox_leaves_a_part_is_not_called_done() {
+    let netbox = NetBox::older().await;
+    netbox.post("ipam/prefixes/", json!({ "prefix": "203.0.113.0/24" })).await;
+    let mut server = Server::before(&netbox).await;
+    let made = server.allocate(addresses(0, "203.0.113.0/24", 3, "three")).await.unwrap();
+    for record in &made.addresses[..2] {
+        let path = format!("ipam/ip-addresses/{}/", record.id);
+        netbox.rest("PATCH", &path, Some(json!({ "status": "reserved" }))).await;
+    }
+    netbox.emulator.as_ref().unwrap().constrain_writes("reserved");
+    let release = v1::ReleaseAddressesRequest {
+        allocation_request_id: "three".to_owned(),
+        request_id: "release".to_owned(),
+        ..v1::ReleaseAddressesRequest::default()
+    };
+    let refused = server.allocations.release_addresses(release.clone()).await.unwrap_err();
+    let details = refused.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "NETBOX_TOKEN_MAY_NOT", "{refused:?}");
+    assert!(refused.message().contains(&format!("records {}", made.addresses[2].id)), "{refused:?}");
+    // Once the token may, the same request ends what it began, and tells of all three.
+    netbox.emulator.as_ref().unwrap().constrain_writes("active");
+    let released = server.allocations.release_addresses(release).await.unwrap().into_inner();
+    assert_eq!(released.addresses.len(), 3);
+    let (_, page, _) = netbox.rest("GET", "ipam/ip-addresses/", None).await;
+    assert_eq!(page["count"], 0, "{page}");
 }

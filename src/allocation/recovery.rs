@@ -151,7 +151,7 @@ impl Executor {
             End::Unsettled(_) => (unsettled(Some(intent)), ReservationChange::Keep),
         };
         if step.is_final() && intent.kind == IntentKind::Release {
-            self.quarantine.lift(&intent.detail.released).await;
+            self.lift_standing(intent).await;
         }
         if self.advance(intent, step, end.progress(), reservations).await {
             step

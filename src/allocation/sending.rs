@@ -22,6 +22,10 @@ const RESERVATION_TRIES: u32 = 40;
 /// After so many lost races a parent that the command does not name is left to the others.
 const RACES_PER_PARENT: usize = 2;
 
+/// A request is sent within this time of its step in the ledger, or not at all, so that it cannot arrive after another server has
+/// settled its intent.
+const SENT_WITHIN: Duration = Duration::from_secs(5);
+
 /// The kinds of records that take space.
 const ALL_KINDS: [ObjectKind; 3] = [ObjectKind::Prefix, ObjectKind::Address, ObjectKind::IpRange];
 
@@ -68,7 +72,7 @@ impl Executor {
                 }
             }
         }
-        let sent = state.sent(self.clock.now());
+        let (sent, stamped) = (state.sent(self.clock.now()), tokio::time::Instant::now());
         let requests = Requests { earlier: before, latest: sent.progress().unanswered };
         match self.store(run, &planned, IntentStep::MaybeWritten, requests).await {
             Ok(Stored::Yes) => {}
@@ -91,6 +95,11 @@ impl Executor {
         if let Err(error) = self.look_again(run).await {
             run.last = Some(error);
             return Ok(Planning::Next(Phase::End(state.refused())));
+        }
+        if stamped.elapsed() > SENT_WITHIN {
+            // The ledger hung, or this process was suspended. Another server may take the intent for given up soon.
+            tracing::warn!(request = %run.origin.request, "a write took too long to be prepared and is not sent");
+            return Ok(Planning::Next(Phase::End(End::Unsettled(state.progress()))));
         }
         let repetition = repetition(&write, self.netbox.refuses_stale_changes());
         let (answer, records) = match self.netbox.send(&write, &run.origin).await {

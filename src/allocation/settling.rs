@@ -371,7 +371,7 @@ impl Executor {
         };
         if let Some(intent) = &mut run.intent {
             if step.is_final() && intent.kind == IntentKind::Release {
-                self.quarantine.lift(&intent.detail.released).await;
+                self.lift_standing(intent).await;
             }
             self.advance(intent, step, end.progress(), reservations).await;
         }
@@ -380,7 +380,11 @@ impl Executor {
                 if let Some(error) = &run.last {
                     tracing::warn!(%request, %error, "the outcome of a write is not known");
                 }
-                Error::Unsettled { request }
+                match run.last {
+                    // Sending it again under the same id goes on; but only a person can make it succeed.
+                    Some(error @ Error::NetBox(netbox::Error::PartlyDeleted { .. })) => error,
+                    _ => Error::Unsettled { request },
+                }
             }
             End::Withdrawn(_) => match run.last {
                 // The range is not in our cache, so it cannot be avoided: the token may not see it.
@@ -388,6 +392,16 @@ impl Executor {
                 _ => Error::Contended,
             },
             End::Refused(_) => run.last.unwrap_or(Error::Contended),
+        }
+    }
+
+    /// Takes the addresses of a release that came to nothing out of quarantine, as far as NetBox still has their records: another
+    /// release may have deleted them, or this one some of them.
+    pub(super) async fn lift_standing(&self, intent: &Intent) {
+        let ids: Vec<u64> = intent.detail.released.iter().map(|record| record.id.0).collect();
+        match self.netbox.addresses_by_id(&ids).await {
+            Ok(standing) => self.quarantine.lift(&standing).await,
+            Err(error) => tracing::warn!(request = %intent.request, %error, "addresses stay in quarantine"),
         }
     }
 

@@ -15,7 +15,8 @@ use crate::ledger::{
     Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentStep, Reservation, ReservationChange,
 };
 
-/// The clocks of servers that share a ledger differ by less than this.
+/// What is added to NetBox's request limit where another server's clock may have taken a time: how far the clocks of servers that
+/// share a ledger may differ, and how long a request is on its way to NetBox.
 pub(super) const CLOCK_DIFFERENCE: Duration = Duration::from_mins(1);
 
 /// The times of requests that were not answered.

@@ -66,7 +66,11 @@ pub(super) fn update(state: &mut EmulatorState, kind: RecordKind, request: &Rest
 /// Deletes every record of a list.
 pub(super) fn delete(state: &mut EmulatorState, kind: RecordKind, request: &RestRequest<'_>) -> RestAnswer {
     let Some(bodies) = request.body.as_array() else { return no_list() };
-    let ids: Vec<u64> = bodies.iter().filter_map(|body| body.get("id").and_then(Value::as_u64)).collect();
+    let mut ids: Vec<u64> = bodies.iter().filter_map(|body| body.get("id").and_then(Value::as_u64)).collect();
+    if state.older {
+        // Until 4.6 what cannot be deleted was left out without a word.
+        ids.retain(|id| state.get_writable(kind, *id).is_some());
+    }
     let missing: Vec<Value> = ids
         .iter()
         .filter(|id| state.get_writable(kind, **id).is_none())

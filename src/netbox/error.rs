@@ -101,6 +101,13 @@ pub enum Error {
     /// 409 of a DELETE: other records refer to this one.
     #[error("other records in NetBox depend on it: {detail}")]
     HasDependents { detail: String },
+    /// A list of deletions was answered as done, and NetBox still has these records: those that the token may not delete (before
+    /// NetBox 4.7).
+    #[error(
+        "NetBox deleted only a part and still has the records {}: the token may not delete them",
+        ids(.left)
+    )]
+    PartlyDeleted { left: Vec<u64> },
     /// 412, or the same found by comparing `last_updated`: somebody changed the record since it was read.
     #[error("the record changed in NetBox since it was read")]
     Changed,
@@ -128,6 +135,10 @@ pub enum Error {
     /// A 2xx whose body is not what NetBox documents. `attempt` is the method and path.
     #[error("NetBox's answer to {attempt} is not as documented: {cause}")]
     Malformed { attempt: String, cause: String },
+}
+
+fn ids(ids: &[u64]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn join(problems: &[FieldProblem]) -> String {
@@ -173,6 +184,7 @@ impl Error {
             | Self::NotFound { .. }
             | Self::InsufficientSpace { .. }
             | Self::HasDependents { .. }
+            | Self::PartlyDeleted { .. }
             | Self::Changed
             | Self::DuplicateAddress { .. }
             | Self::DuplicatePrefix { .. }
@@ -192,6 +204,7 @@ impl Error {
             Self::Interrupted { .. }
             | Self::TimedOut { .. }
             | Self::Failing { .. }
+            | Self::PartlyDeleted { .. }
             | Self::Malformed { .. } => Certainty::Unknown,
             Self::Crashed { .. } => Certainty::Ended,
             Self::Unreachable { .. }

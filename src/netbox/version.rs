@@ -39,6 +39,7 @@ impl Version {
             if_match: since(4, 6),
             changelog_message: since(4, 4),
             only_populated_ranges_count: since(4, 3),
+            whole_deletions: since(4, 7),
         }
     }
 }
@@ -90,6 +91,9 @@ pub struct Capabilities {
     pub changelog_message: bool,
     /// Only ranges with `mark_populated` take their addresses out of available-ips (since 4.3). Before, every range did.
     pub only_populated_ranges_count: bool,
+    /// A list of deletions is refused as a whole if one of them is not possible (since 4.7). Before, the others were made, and the
+    /// answer was that of success.
+    pub whole_deletions: bool,
 }
 
 #[cfg(test)]

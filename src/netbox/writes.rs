@@ -325,7 +325,8 @@ impl Client {
     }
 
     /// Deletes addresses, all or none (DELETE of a list at /api/ipam/ip-addresses/). [`Error::Invalid`] if one of them does
-    /// not exist; then none is deleted. [`Error::Forbidden`] if the token may see one of them and not delete it.
+    /// not exist; then none is deleted. [`Error::Forbidden`] if the token may see one of them and not delete it. Before NetBox
+    /// 4.7 the others are deleted, and those that are left are looked for: [`Error::PartlyDeleted`].
     pub async fn delete_addresses(&self, ids: &[AddressId], note: &ChangeNote) -> NetBoxResult<()> {
         let entry = |id: &AddressId| {
             let mut entry = Map::new();
@@ -335,7 +336,17 @@ impl Client {
         };
         let body: Value = ids.iter().map(entry).collect();
         match self.transport().write(ApiRequest::write(Method::DELETE, Address::PATH, &body)).await {
-            Ok(_) => Ok(()),
+            Ok(_) if self.capabilities().whole_deletions => Ok(()),
+            Ok(_) => {
+                let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
+                // The deletion was answered; only what it has left is not known.
+                let unknown = |error: Error| Error::Interrupted { cause: error.to_string() };
+                let left: Vec<Address> = self.by_ids(&ids).await.map_err(unknown)?;
+                if left.is_empty() {
+                    return Ok(());
+                }
+                Err(Error::PartlyDeleted { left: left.iter().map(|address| address.id.0).collect() })
+            }
             Err(error) => Err(self.look_for_listed::<Address>(error).await),
         }
     }

@@ -56,6 +56,7 @@ fn of_netbox() -> Vec<Problem> {
         E::NotFound { path: "ipam/prefixes/7/".to_owned() },
         E::InsufficientSpace { detail: detail.clone() },
         E::HasDependents { detail },
+        E::PartlyDeleted { left: vec![5, 6] },
         E::Changed,
         E::DuplicateAddress { problems: problems() },
         E::DuplicatePrefix { problems: problems() },

@@ -115,6 +115,9 @@ impl From<netbox::Error> for Problem {
                     .with("attempt", attempt)
                     .precondition("netbox.token")
             }
+            E::PartlyDeleted { .. } => Self::new(Code::FailedPrecondition, "NETBOX_TOKEN_MAY_NOT", message)
+                .with("attempt", "DELETE ipam/ip-addresses/")
+                .precondition("netbox.token"),
             E::UnsupportedVersion { found, .. } => {
                 Self::new(Code::FailedPrecondition, "NETBOX_VERSION_UNSUPPORTED", message)
                     .with("version", found)

@@ -150,9 +150,6 @@ impl IntentStore for SharedLedger {
             if intent.claim != *held && self.world.mutant != Mutant::NoCompareAndSet {
                 return Ok(Advanced::Lost(Box::new(intent)));
             }
-            if change.step == IntentStep::Withdrawing && self.world.mutant == Mutant::NoWithdrawalStep {
-                return Ok(Advanced::Set);
-            }
             let reserved = match &change.reservations {
                 ReservationChange::Keep => true,
                 ReservationChange::Replace(ranges) => {
@@ -175,12 +172,15 @@ impl IntentStore for SharedLedger {
                     true
                 }
             };
+            let silent = self.world.mutant == Mutant::NoWithdrawalStep;
+            let step =
+                if silent && change.step == IntentStep::Withdrawing { intent.step } else { change.step };
             if reserved {
                 rows.intents.insert(
                     request.clone(),
                     Intent {
                         claim: change.claim.clone(),
-                        step: change.step,
+                        step,
                         parent: change.parent,
                         detail: change.detail.clone(),
                         unanswered: change.unanswered,

@@ -133,7 +133,12 @@ impl SimulatedNetBox {
 #[async_trait]
 impl NetBoxPort for SimulatedNetBox {
     async fn send(&self, write: &Write, origin: &WriteOrigin) -> NetBoxResult<WrittenRecords> {
+        let asked = tokio::time::Instant::now();
         self.power.gate().await;
+        if asked.elapsed() > TIME_LIMIT {
+            // The client's time limit has run out while its process was suspended; it is looked at before anything is sent.
+            return Err(Error::TimedOut { after: TIME_LIMIT });
+        }
         self.random.pause(10).await;
         let faulty = self.world.is_faulty();
         let draw = if faulty { self.random.below(100) } else { 99 };

@@ -103,7 +103,7 @@ fn run(seed: u64, mutant: Mutant, verbose: bool) -> Arc<Play> {
         let count = if shared { 2 } else { 1 };
         let rush = if random.percent(40) { 60 } else { 6_000 };
         let skewed = random.percent(30);
-        let offset = || if skewed { i64::try_from(random.below(50)).unwrap() - 25 } else { 0 };
+        let offset = || if skewed { i64::try_from(random.below(24)).unwrap() - 12 } else { 0 };
         let offsets = (0..count).map(|_| Arc::new(Mutex::new(offset()))).collect();
         let play = Arc::new(Play {
             world,
