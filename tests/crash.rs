@@ -208,14 +208,20 @@ async fn recorded(netbox: &NetBox, vrf: u64) -> BTreeMap<String, String> {
 }
 
 /// What one client is told of a block: registered, used, renewed and given back.
-struct Told {
+struct BlockLife {
     block: String,
     run: String,
     standing: BTreeMap<String, String>,
     child: String,
 }
 
-async fn life_of_a_block(channel: Channel, vrf: u64, block: String, run: String, done: &AtomicUsize) -> Told {
+async fn life_of_a_block(
+    channel: Channel,
+    vrf: u64,
+    block: String,
+    run: String,
+    done: &AtomicUsize,
+) -> BlockLife {
     let mut allocations = AllocationServiceClient::new(channel.clone());
     let mut leases = LeaseServiceClient::new(channel);
     let id = |step: &str| format!("{run}-{step}");
@@ -285,7 +291,7 @@ async fn life_of_a_block(channel: Channel, vrf: u64, block: String, run: String,
     let ended = until_answered!(leases.end_lease(end));
     assert_eq!(ended.address_in_use_count, 3);
     done.fetch_add(3, Ordering::SeqCst);
-    Told { block, run, standing, child: child.prefix.unwrap().prefix }
+    BlockLife { block, run, standing, child: child.prefix.unwrap().prefix }
 }
 
 /// Every kind of write, while the server is killed.

@@ -83,28 +83,22 @@ impl NetBoxPort for Client {
     async fn changed(&self, wanted: ChangesWanted<'_>) -> NetBoxResult<ChangedRecords> {
         let mut changed = ChangedRecords::default();
         let (mut prefixes, mut addresses, mut ranges) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut from = wanted.from;
-        loop {
-            let entries = self.object_changes_from(from).await?;
-            let Some(last) = entries.last().map(|entry| entry.id) else { break };
-            changed.latest = changed.latest.max(last);
-            for entry in entries {
-                let Some(kind) = entry.kind.filter(|kind| wanted.kinds.contains(kind)) else { continue };
-                if wanted.covered.contains(&entry.id) {
-                    continue;
-                }
-                changed.entries.insert(entry.id);
-                if wanted.own.contains(&(kind, entry.object)) {
-                    continue;
-                }
-                match kind {
-                    ObjectKind::Prefix => prefixes.insert(entry.object),
-                    ObjectKind::Address => addresses.insert(entry.object),
-                    ObjectKind::IpRange => ranges.insert(entry.object),
-                    ObjectKind::Vrf | ObjectKind::Tenant | ObjectKind::Role | ObjectKind::Tag => false,
-                };
+        for entry in self.object_changes_from(wanted.from).await? {
+            changed.latest = changed.latest.max(entry.id);
+            let Some(kind) = entry.kind.filter(|kind| wanted.kinds.contains(kind)) else { continue };
+            if wanted.covered.contains(&entry.id) {
+                continue;
             }
-            from = last.saturating_add(1);
+            changed.entries.insert(entry.id);
+            if wanted.own.contains(&(kind, entry.object)) {
+                continue;
+            }
+            match kind {
+                ObjectKind::Prefix => prefixes.insert(entry.object),
+                ObjectKind::Address => addresses.insert(entry.object),
+                ObjectKind::IpRange => ranges.insert(entry.object),
+                ObjectKind::Vrf | ObjectKind::Tenant | ObjectKind::Role | ObjectKind::Tag => false,
+            };
         }
         let batch = &mut changed.batch;
         (batch.prefixes, batch.deleted_prefixes) = read_again::<Prefix>(self, &prefixes).await?;

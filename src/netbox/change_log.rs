@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::error::NetBoxResult;
-use super::lists::{malformed, rows_of};
+use super::lists::{has_next, malformed, rows_of};
 use super::request::{ApiRequest, QueryParameter};
 
 /// The endpoint of the change log since NetBox 4.1.
@@ -85,17 +85,26 @@ enum WireAction {
 }
 
 impl Client {
-    /// One page of entries whose id is `id` or higher, in the order of ids; empty if there is none (GET of
-    /// /api/core/object-changes/ from that id).
+    /// All entries whose id is `id` or higher, in the order of ids (GET of /api/core/object-changes/ from that id, page by page).
     pub async fn object_changes_from(&self, id: u64) -> NetBoxResult<Vec<ObjectChange>> {
-        let mut query =
-            vec![("limit", self.page_size().to_string()), ("exclude", "config_context".to_owned())];
-        query.push(("fields", FIELDS.to_owned()));
-        self.start_at(&mut query, id);
-        let mut changes = self.object_changes(&query).await?;
-        changes.retain(|change| change.id >= id);
-        changes.sort_by_key(|change| change.id);
-        Ok(changes)
+        let mut found: Vec<ObjectChange> = Vec::new();
+        let mut from = id;
+        loop {
+            let mut query =
+                vec![("limit", self.page_size().to_string()), ("exclude", "config_context".to_owned())];
+            query.push(("fields", FIELDS.to_owned()));
+            self.start_at(&mut query, from);
+            let mut page = self.transport().read(ApiRequest::get(PATH, &query)).await?;
+            let more = has_next(&page);
+            let rows: NetBoxResult<Vec<ObjectChange>> =
+                rows_of(PATH, &mut page)?.iter().map(object_change).collect();
+            found.extend(rows?.into_iter().filter(|change| change.id >= from));
+            found.sort_by_key(|change| change.id);
+            match found.last() {
+                Some(last) if more && last.id >= from => from = last.id.saturating_add(1),
+                _ => return Ok(found),
+            }
+        }
     }
 
     /// The newest entry; `None` if the change log is empty (GET /api/core/object-changes/).

@@ -26,6 +26,7 @@ mod change_log;
 mod client;
 mod custom_fields;
 mod error;
+mod field_defaults;
 mod fields;
 mod links;
 mod lists;

@@ -102,14 +102,7 @@ impl Syncer {
             return Ok((!self.pass_is_running()).then_some(Gap::NoPosition));
         };
         let asked_at = self.clock.now();
-        let mut entries = self.client.object_changes_from(read_from(&position)).await?;
-        while let Some(last) = entries.last().map(|entry| entry.id) {
-            let more = self.client.object_changes_from(last + 1).await?;
-            if more.is_empty() {
-                break;
-            }
-            entries.extend(more);
-        }
+        let entries = self.client.object_changes_from(read_from(&position)).await?;
         if let Err(gap) = check_continuity(&position, &entries) {
             follower.position = None;
             follower.trusted = false;
