@@ -173,6 +173,15 @@ impl Index {
         self.scopes.get(&scope).into_iter().flat_map(move |index| index.addresses.within(network).flatten())
     }
 
+    /// The lowest host from `first` to `last` without a record in a scope; `None` if each has one. It takes no longer where more
+    /// are recorded.
+    pub fn first_unrecorded(&self, scope: VrfScope, first: IpAddr, last: IpAddr) -> Option<IpAddr> {
+        match self.scopes.get(&scope) {
+            Some(index) => index.addresses.first_missing_host(first, last),
+            None => (first <= last).then_some(first),
+        }
+    }
+
     /// The IP ranges that have an address in common with a network.
     pub fn ranges_touching(&self, scope: VrfScope, network: Network) -> impl Iterator<Item = &Arc<IpRange>> {
         self.scopes

@@ -4,9 +4,10 @@
 //! networks that contain the key, and the branching points between them. A change copies the nodes on that path
 //! ([`Arc::make_mut`]) and shares all others; if no other version exists, it copies nothing.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{Network, address_number};
+use crate::model::{Network, address_from_number, address_number};
 
 /// The leading `length` bits of `bits`. The bits are left-aligned: an IPv4 address is in the upper 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,11 @@ impl Key {
         at < 128 && (self.bits >> (127 - at)) & 1 == 1
     }
 
+    /// The greatest address that the key covers, in the same form as its bits.
+    fn last(self) -> u128 {
+        self.bits | !Self::mask(self.length)
+    }
+
     /// The longest key that covers both keys.
     fn common(self, other: Self) -> Self {
         let same = u8::try_from((self.bits ^ other.bits).leading_zeros()).unwrap_or(128);
@@ -49,13 +55,25 @@ struct Node<V> {
     key: Key,
     /// `None` if the node is only a branching point. Such a node always has two children.
     value: Option<V>,
+    /// How many values the subtree has, with this one.
+    count: u64,
     left: Link<V>,
     right: Link<V>,
 }
 
 impl<V> Node<V> {
     fn leaf(key: Key, value: V) -> Arc<Self> {
-        Arc::new(Self { key, value: Some(value), left: None, right: None })
+        Arc::new(Self { key, value: Some(value), count: 1, left: None, right: None })
+    }
+
+    /// Whether every host of a family with addresses of `bits` bits has a value, in a map of hosts.
+    fn is_full(&self, bits: u8) -> bool {
+        1u64.checked_shl(u32::from(bits - self.key.length)) == Some(self.count)
+    }
+
+    fn recount(&mut self) {
+        let below = self.left.iter().chain(&self.right).map(|child| child.count).sum::<u64>();
+        self.count = below + u64::from(self.value.is_some());
     }
 
     fn child(&self, key: Key) -> Option<&Node<V>> {
@@ -146,6 +164,20 @@ impl<V> Trie<V> {
         Within { stack }
     }
 
+    /// The lowest host from `first` to `last` that has no value; `None` if all have one. Both are of one family. For maps of hosts
+    /// only. Visits nodes on two paths at most, however many hosts there are.
+    pub fn first_missing_host(&self, first: IpAddr, last: IpAddr) -> Option<IpAddr> {
+        let (root, bits) = if first.is_ipv4() { (&self.v4, 32u8) } else { (&self.v6, 128) };
+        let unused_bits = 128 - u32::from(bits);
+        let from = address_number(first) << unused_bits;
+        let step = 1u128 << unused_bits;
+        let missing = match root.as_deref() {
+            None => from,
+            Some(root) => first_missing(root, from, bits, step)?,
+        } >> unused_bits;
+        (missing <= address_number(last)).then(|| address_from_number(missing, first.is_ipv4()))
+    }
+
     /// All values, IPv4 before IPv6, ordered by first address, then by length.
     pub fn values(&self) -> Within<'_, V> {
         Within { stack: self.v6.iter().chain(&self.v4).map(AsRef::as_ref).collect() }
@@ -180,6 +212,28 @@ fn seek<'a, V>(stack: &mut Vec<&'a Node<V>>, mut link: Option<&'a Node<V>>, firs
     }
 }
 
+/// The lowest host from `from` on without a value, which may lie behind the subtree; `None` if there is no host behind it. `step` is
+/// the distance of two hosts.
+fn first_missing<V>(node: &Node<V>, from: u128, bits: u8, step: u128) -> Option<u128> {
+    let (first, last) = (node.key.bits, node.key.last());
+    if from < first || from > last {
+        return Some(from);
+    }
+    let behind = (last & !(step - 1)).checked_add(step);
+    if node.key.length == bits || node.is_full(bits) {
+        return behind;
+    }
+    let mut from = from;
+    for child in [&node.left, &node.right].into_iter().flatten() {
+        // What lies before the child, or between the two, has no value.
+        from = first_missing(child, from, bits, step)?;
+        if from < child.key.bits {
+            return Some(from);
+        }
+    }
+    Some(from)
+}
+
 fn update<V: Clone>(link: &mut Link<V>, key: Key, change: impl FnOnce(&mut Option<V>)) {
     let Some(shared) = link else {
         let mut value = None;
@@ -204,6 +258,7 @@ fn update<V: Clone>(link: &mut Link<V>, key: Key, change: impl FnOnce(&mut Optio
     } else {
         update(&mut node.left, key, change);
     }
+    node.recount();
     // A branching point that has lost a child is not needed any more.
     if node.value.is_none() {
         match (&node.left, &node.right) {
@@ -221,7 +276,9 @@ fn split<V>(old: Arc<Node<V>>, key: Key, value: V) -> Arc<Node<V>> {
     let (beside, value) =
         if common.length == key.length { (None, Some(value)) } else { (Some(Node::leaf(key, value)), None) };
     let (left, right) = if old_goes_right { (beside, Some(old)) } else { (Some(old), beside) };
-    Arc::new(Node { key: common, value, left, right })
+    let mut node = Node { key: common, value, count: 0, left, right };
+    node.recount();
+    Arc::new(node)
 }
 
 /// Iterates over the values on the path to a network. See [`Trie::chain`].
@@ -336,6 +393,28 @@ mod tests {
                 .map(|(_, value)| *value)
                 .collect();
             prop_assert_eq!(trie.values_from(within, first).copied().collect::<Vec<_>>(), expected);
+        }
+
+        #[test]
+        fn a_missing_host_is_found_as_by_trying_each(
+            hosts in prop::collection::vec((0u8..40, any::<bool>()), 0..80),
+            first in 0u8..45,
+            length in 0u8..45,
+            ipv4: bool,
+        ) {
+            // Around a boundary of many bits, and at the end of the space.
+            for base in if ipv4 { [0x0a00_fff0u128, 0xffff_ffc0] } else { [0xffff_ffff_ffff_fff0, u128::MAX - 63] } {
+                let host = |number: u8| address_from_number(base + u128::from(number), ipv4);
+                let (mut trie, mut model) = (Trie::default(), std::collections::BTreeSet::new());
+                for (number, recorded) in &hosts {
+                    let network = Network::host(host(*number));
+                    trie.update(network, |slot| *slot = recorded.then_some(()));
+                    if *recorded { model.insert(*number); } else { model.remove(number); }
+                }
+                let last = first + length.min(50 - first);
+                let expected = (first..=last).find(|number| !model.contains(number)).map(host);
+                prop_assert_eq!(trie.first_missing_host(host(first), host(last)), expected);
+            }
         }
 
         #[test]

@@ -43,13 +43,12 @@ impl AllocateAddresses {
         };
         let needed = SpaceNeeded::Addresses(self.count);
         let parent = context.parent(&self.parent, needed, limits, self.purpose)?;
-        let taken = plan::taken_addresses(context.index, &parent, limits);
-        let picked = plan::lowest_free(&parent, &taken, self.count);
+        let picked = plan::pick_addresses(context.index, &parent, limits, self.count);
         if picked.len() < usize::try_from(self.count).unwrap_or(usize::MAX) {
             return Err(Error::Full {
                 network: parent.network,
                 wanted: self.count,
-                free: plan::count_free(&parent, &taken),
+                free: plan::count_free(&parent, &plan::taken_addresses(context.index, &parent, limits)),
                 quarantined: limits.quarantined.within(&parent).count(),
             });
         }

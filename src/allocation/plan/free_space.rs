@@ -117,6 +117,60 @@ pub fn taken_addresses(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Ta
     Taken::new(taken)
 }
 
+/// The lowest free addresses of a prefix, in ascending order: `count` of them, or all if fewer are free. The same that [`lowest_free`]
+/// finds among [`taken_addresses`], but recorded addresses and those in quarantine are not visited one by one, so that it takes no
+/// longer where more of them are.
+pub fn pick_addresses(index: &Index, parent: &Prefix, limits: Limits<'_>, count: u32) -> Vec<IpAddr> {
+    let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+    let mut obstacles: Vec<(u128, u128)> = Vec::new();
+    obstacles.extend(ranges(index, parent, limits.only_populated_ranges));
+    obstacles.extend(excluded(limits.exclude, parent.network));
+    obstacles.extend(reserved(limits.reserved, parent));
+    if !limits.include_children {
+        obstacles.extend(children(index, parent));
+    }
+    let (scopes, ipv4) = (scopes_inside(index, parent), parent.network.is_ipv4());
+    let mut picked = Vec::new();
+    for (first, last) in Taken::new(obstacles).free(usable(parent)) {
+        let (mut from, last) = (address_from_number(first, ipv4), address_from_number(last, ipv4));
+        while picked.len() < wanted
+            && let Some(free) = first_free(index, &scopes, limits.quarantined, parent.scope, from, last)
+        {
+            picked.push(free);
+            match address_number(free).checked_add(1) {
+                Some(next) if next <= address_number(last) => from = address_from_number(next, ipv4),
+                _ => break,
+            }
+        }
+        if picked.len() == wanted {
+            break;
+        }
+    }
+    picked
+}
+
+/// The lowest host from `first` to `last` that is recorded in none of the scopes, and not in quarantine in `own`.
+fn first_free(
+    index: &Index,
+    scopes: &[VrfScope],
+    quarantined: &Quarantined,
+    own: VrfScope,
+    first: IpAddr,
+    last: IpAddr,
+) -> Option<IpAddr> {
+    let mut at = first;
+    loop {
+        let before = at;
+        for scope in scopes {
+            at = index.first_unrecorded(*scope, at, last)?;
+        }
+        at = quarantined.first_outside(own, at, last)?;
+        if at == before {
+            return Some(at);
+        }
+    }
+}
+
 /// What cannot be allocated as a child prefix: recorded addresses, all ranges, exclusions, the quarantine and child prefixes.
 pub fn taken_blocks(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Taken {
     let mut taken: Vec<(u128, u128)> = Vec::new();

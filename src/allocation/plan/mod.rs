@@ -15,7 +15,7 @@ mod verify;
 
 pub use free_space::{
     Limits, Taken, count_free, has_children, is_usable, largest_block, lowest_block, lowest_free,
-    taken_addresses, taken_blocks,
+    pick_addresses, taken_addresses, taken_blocks,
 };
 pub use policy::{Policy, Purpose, Refused};
 pub use quarantine::{QuarantineView, Quarantined};

@@ -1,6 +1,6 @@
 //! The quarantine, kept in memory: read from the ledger once, and then only what was released since.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,41 +8,48 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
+use crate::cache::trie::Trie;
 use crate::ledger::{Error, QuarantineStore, QuarantinedAddress};
-use crate::model::{Address, Prefix, VrfScope};
+use crate::model::{Address, Network, Prefix, VrfScope};
 
 /// How far back an increment reaches, so that a release is not missed whose time another server took a moment earlier than it
 /// stored it.
 const OVERLAP: Duration = Duration::from_mins(1);
 
-/// The addresses in quarantine, by scope. A clone is cheap: it shares the scopes that have not changed.
+/// The addresses in quarantine, by scope. A clone is cheap: versions share what they have in common.
 #[derive(Clone, Debug, Default)]
 pub struct Quarantined {
-    by_scope: HashMap<VrfScope, Arc<BTreeMap<IpAddr, Timestamp>>>,
-    /// An address is in quarantine if it was released after this instant.
-    cutoff: Option<Timestamp>,
+    by_scope: HashMap<VrfScope, Trie<QuarantinedAddress>>,
 }
 
 impl Quarantined {
     /// Those inside a prefix, in ascending order. Visits no address outside it.
     pub fn within(&self, parent: &Prefix) -> impl Iterator<Item = IpAddr> + '_ {
-        let (first, last) = (parent.network.first(), parent.network.last());
-        let cutoff = self.cutoff;
+        let network = parent.network;
         let of_scope = self.by_scope.get(&parent.scope).into_iter();
-        of_scope
-            .flat_map(move |addresses| addresses.range(first..=last))
-            .filter(move |(_, released)| cutoff.is_none_or(|cutoff| **released > cutoff))
-            .map(|(address, _)| *address)
+        of_scope.flat_map(move |addresses| addresses.within(network)).map(|row| row.address)
+    }
+
+    /// The lowest host from `first` to `last` that is not in quarantine; `None` if each is. It takes no longer where more are.
+    pub(super) fn first_outside(&self, scope: VrfScope, first: IpAddr, last: IpAddr) -> Option<IpAddr> {
+        match self.by_scope.get(&scope) {
+            Some(addresses) => addresses.first_missing_host(first, last),
+            None => (first <= last).then_some(first),
+        }
+    }
+
+    fn get(&self, scope: VrfScope, address: IpAddr) -> Option<Timestamp> {
+        self.by_scope.get(&scope)?.get(Network::host(address)).map(|row| row.released)
     }
 
     fn put(&mut self, row: QuarantinedAddress) {
-        let scope = Arc::make_mut(self.by_scope.entry(row.scope).or_default());
-        scope.insert(row.address, row.released);
+        let addresses = self.by_scope.entry(row.scope).or_default();
+        addresses.update(Network::host(row.address), |slot| *slot = Some(row));
     }
 
     fn remove(&mut self, scope: VrfScope, address: IpAddr) {
         if let Some(addresses) = self.by_scope.get_mut(&scope) {
-            Arc::make_mut(addresses).remove(&address);
+            addresses.update(Network::host(address), |slot| *slot = None);
         }
     }
 }
@@ -67,8 +74,32 @@ pub struct QuarantineView {
 #[derive(Default)]
 struct View {
     quarantined: Quarantined,
+    /// The same addresses, and earlier releases of them, by the time of their release.
+    by_time: BTreeSet<(Timestamp, VrfScope, IpAddr)>,
     /// The latest release that was read; `None` before the first read.
     latest: Option<Timestamp>,
+}
+
+impl View {
+    /// Takes in a release. Of two of one address the later counts.
+    fn put(&mut self, row: QuarantinedAddress) {
+        if self.quarantined.get(row.scope, row.address).is_none_or(|before| before < row.released) {
+            self.by_time.insert((row.released, row.scope, row.address));
+            self.quarantined.put(row);
+        }
+    }
+
+    /// Removes the addresses that were released at this instant or before.
+    fn end(&mut self, cutoff: Timestamp) {
+        while let Some((released, scope, address)) = self.by_time.first().copied()
+            && released <= cutoff
+        {
+            self.by_time.pop_first();
+            if self.quarantined.get(scope, address) == Some(released) {
+                self.quarantined.remove(scope, address);
+            }
+        }
+    }
 }
 
 impl QuarantineView {
@@ -90,10 +121,10 @@ impl QuarantineView {
         };
         for row in self.store.quarantined(since).await? {
             view.latest = view.latest.max(Some(row.released));
-            view.quarantined.put(row);
+            view.put(row);
         }
         view.latest = view.latest.or(Some(cutoff));
-        view.quarantined.cutoff = Some(cutoff);
+        view.end(cutoff);
         Ok(view.quarantined.clone())
     }
 
@@ -106,7 +137,7 @@ impl QuarantineView {
             self.store.quarantine(scope, &addresses, now).await?;
             let mut view = self.view.lock().await;
             for address in addresses {
-                view.quarantined.put(QuarantinedAddress { scope, address, released: now });
+                view.put(QuarantinedAddress { scope, address, released: now });
             }
         }
         Ok(())
@@ -130,12 +161,7 @@ impl QuarantineView {
     pub async fn end(&self, now: Timestamp) -> Result<(), Error> {
         let cutoff = self.cutoff(now);
         self.store.end_quarantine(cutoff).await?;
-        let mut view = self.view.lock().await;
-        for addresses in view.quarantined.by_scope.values_mut() {
-            if addresses.values().any(|released| *released <= cutoff) {
-                Arc::make_mut(addresses).retain(|_, released| *released > cutoff);
-            }
-        }
+        self.view.lock().await.end(cutoff);
         Ok(())
     }
 

@@ -184,6 +184,16 @@ mod tests {
         }
 
         #[test]
+        fn picking_finds_what_a_list_of_all_that_is_taken_leaves(space in space(), count in 1u32..1200) {
+            let limits = limits(&space.quarantined);
+            let taken = free_space::taken_addresses(&space.index, &space.parent, limits);
+            prop_assert_eq!(
+                free_space::pick_addresses(&space.index, &space.parent, limits, count),
+                free_space::lowest_free(&space.parent, &taken, count)
+            );
+        }
+
+        #[test]
         fn the_largest_free_child_prefix_can_be_allocated_and_no_larger_one(space in space()) {
             let used = utilization(&space.index, &space.parent, limits(&space.quarantined));
             let taken = free_space::taken_blocks(&space.index, &space.parent, limits(&space.quarantined));
