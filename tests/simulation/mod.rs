@@ -22,6 +22,9 @@ use run::play;
 /// Seeds of a run of the tests, unless LEASEHOLD_SIMULATION_SEEDS says otherwise.
 const SEEDS: u64 = 10_000;
 
+/// A long run says after so many seeds how far it is.
+const PROGRESS: u64 = 50_000;
+
 fn variable(name: &str) -> Option<u64> {
     crate::support::peers::optional(name).map(|text| text.parse().unwrap())
 }
@@ -36,6 +39,9 @@ fn first_failure(seeds: std::ops::Range<u64>, mutant: Mutant) -> Option<(u64, St
                     let seed = next.fetch_add(1, Ordering::SeqCst);
                     if seed >= seeds.end {
                         return;
+                    }
+                    if seed > seeds.start && seed.is_multiple_of(PROGRESS) {
+                        println!("{seed} ...");
                     }
                     if let Err(violation) = play(seed, mutant, false) {
                         failed.lock().unwrap().get_or_insert((seed, violation));
