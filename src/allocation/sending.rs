@@ -3,17 +3,19 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::error::Error;
 use super::executor::Executor;
 use super::operation::{Finished, Operation, Plan, PlanContext, Planned, Preparation, Prepared, repetition};
 use super::plan::Quarantined;
 use super::ports::{Write, WrittenRecords};
-use super::protocol::{AfterAnswer, End, Found, NetBoxReply, NotSent};
+use super::protocol::{AfterAnswer, End, Found, NetBoxReply, NotSent, Progress};
 use super::run::{Phase, Planning, Run, Stored};
 use super::storing::Requests;
 use super::traces::Prospect;
 use crate::cache::Batch;
-use crate::ledger::{Detail, Intent, IntentKind, IntentStep, ReservedRange};
+use crate::ledger::{Detail, Intent, IntentKind, IntentStep, ReservationChange, ReservedRange};
 use crate::model::{PrefixId, RequestId};
 use crate::netbox::{self, Certainty, ObjectKind};
 
@@ -72,7 +74,7 @@ impl Executor {
                 }
             }
         }
-        let (sent, stamped) = (state.sent(self.clock.now()), tokio::time::Instant::now());
+        let (mut sent, stamped) = (state.sent(self.clock.now()), Instant::now());
         let requests = Requests { earlier: before, latest: sent.progress().unanswered };
         match self.store(run, &planned, IntentStep::MaybeWritten, requests).await {
             Ok(Stored::Yes) => {}
@@ -97,9 +99,12 @@ impl Executor {
             return Ok(Planning::Next(Phase::End(state.refused())));
         }
         if stamped.elapsed() > SENT_WITHIN {
-            // The ledger hung, or this process was suspended. Another server may take the intent for given up soon.
-            tracing::warn!(request = %run.origin.request, "a write took too long to be prepared and is not sent");
-            return Ok(Planning::Next(Phase::End(End::Unsettled(state.progress()))));
+            // The ledger or NetBox was slow, or this process was suspended. Another server may have taken the intent over.
+            sent = state.sent(self.clock.now());
+            if !self.stamp_again(run, sent.progress()).await {
+                tracing::warn!(request = %run.origin.request, "a write took too long to be prepared and is not sent");
+                return Ok(Planning::Next(Phase::End(End::Unsettled(state.progress()))));
+            }
         }
         let repetition = repetition(&write, self.netbox.refuses_stale_changes());
         let (answer, records) = match self.netbox.send(&write, &run.origin).await {
@@ -163,6 +168,15 @@ impl Executor {
             }
             plan => plan.map(Prospect::Plan),
         }
+    }
+
+    /// Stores the step of a request that is about to be sent once more, with its new time. Returns whether that was done soon
+    /// enough, and nobody else has gone on with the intent.
+    async fn stamp_again<O: Operation>(&self, run: &mut Run<'_, O>, progress: Progress) -> bool {
+        let began = Instant::now();
+        let Some(intent) = &mut run.intent else { return false };
+        let kept = ReservationChange::Keep;
+        self.advance(intent, IntentStep::MaybeWritten, progress, kept).await && began.elapsed() <= SENT_WITHIN
     }
 
     /// Looks once more, now that no other writer of this ledger takes what is reserved: does the plan still hold?
