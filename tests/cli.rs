@@ -68,7 +68,12 @@ async fn ready() -> (NetBox, Server, tempfile::TempDir) {
     settings.checks.rpki =
         RpkiSettings { sources: vec![RpkiSource::VrpFeed(feed)], ..RpkiSettings::default() };
     settings.checks.validation.preflight.required = [PreflightAspect::Term, PreflightAspect::Roa].into();
-    let target = SinkTarget::Alertmanager { url: "http://127.0.0.1:9".parse().unwrap(), token: None };
+    // It takes whatever is sent, so that the sink works whether or not something was.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let receiver = axum::Router::new().fallback(async || "");
+    tokio::spawn(async move { axum::serve(listener, receiver).await.unwrap() });
+    let target = SinkTarget::Alertmanager { url, token: None };
     let sink = SinkSettings { name: "ops".to_owned(), target, allow_private: true };
     settings.notify = NotifySettings { sinks: vec![sink], routes: Vec::new() };
     let server = Server::with(settings).await;

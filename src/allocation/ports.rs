@@ -108,7 +108,7 @@ pub enum UniqueIds {
 /// NetBox, as the executor uses it. Reads may be repeated by the implementation; a write is sent once.
 #[async_trait]
 pub trait NetBoxPort: Send + Sync {
-    /// Sends one write.
+    /// Sends one write and gives the records that it has made or changed.
     async fn send(&self, write: &Write, origin: &WriteOrigin) -> NetBoxResult<WrittenRecords>;
     /// The addresses that carry allocation ids of a request, in order of their index; `count` is how many it asked for.
     async fn addresses_of(&self, request: &RequestId, count: u32) -> NetBoxResult<Vec<Address>>;

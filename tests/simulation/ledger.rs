@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use leasehold::ledger::{
-    Advanced, Begun, Claim, Error, Intent, IntentChange, IntentStep, IntentStore, ListIntents,
-    QuarantineStore, QuarantinedAddress, Reservation, ReservationChange, ReservationHold, ReservedRange,
+    Advanced, Begun, Claim, Error, Intent, IntentChange, IntentStore, ListIntents, QuarantineStore,
+    QuarantinedAddress, Reservation, ReservationChange, ReservationHold, ReservedRange,
 };
 use leasehold::model::{RequestId, VrfScope};
 
@@ -172,15 +172,12 @@ impl IntentStore for SharedLedger {
                     true
                 }
             };
-            let silent = self.world.mutant == Mutant::NoWithdrawalStep;
-            let step =
-                if silent && change.step == IntentStep::Withdrawing { intent.step } else { change.step };
             if reserved {
                 rows.intents.insert(
                     request.clone(),
                     Intent {
                         claim: change.claim.clone(),
-                        step,
+                        step: change.step,
                         parent: change.parent,
                         detail: change.detail.clone(),
                         unanswered: change.unanswered,

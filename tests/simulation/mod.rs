@@ -41,7 +41,7 @@ fn first_failure(seeds: std::ops::Range<u64>, mutant: Mutant) -> Option<(u64, St
                         return;
                     }
                     if seed > seeds.start && seed.is_multiple_of(PROGRESS) {
-                        println!("{seed} ...");
+                        eprintln!("{seed} ...");
                     }
                     if let Err(violation) = play(seed, mutant, false) {
                         failed.lock().unwrap().get_or_insert((seed, violation));

@@ -25,14 +25,12 @@ pub enum Mutant {
     NoLogQuestion,
     /// A request is sent before its intent and its reservation are stored.
     IntentAfterRequest,
-    /// Records are withdrawn without a word to the ledger before.
-    NoWithdrawalStep,
     /// Released addresses are in no quarantine.
     NoQuarantine,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::NoVerification,
         Self::NoCompareAndSet,
         Self::NoReservation,
@@ -43,7 +41,6 @@ impl Mutant {
         Self::NoVersionCheck,
         Self::NoLogQuestion,
         Self::IntentAfterRequest,
-        Self::NoWithdrawalStep,
         Self::NoQuarantine,
     ];
 }

@@ -130,7 +130,9 @@ impl NetBox {
     }
 
     fn at(url: String, token: String, emulator: Option<Emulator>, listening: Option<Listening>) -> Self {
-        Self { url, token, emulator, listening, http: reqwest::Client::new() }
+        // gunicorn closes idle connections; a request that meets that moment would fail.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        Self { url, token, emulator, listening, http }
     }
 
     async fn set_up(&self) {

@@ -12,8 +12,7 @@ use crate::cache::trie::Trie;
 use crate::ledger::{Error, QuarantineStore, QuarantinedAddress};
 use crate::model::{Address, Network, Prefix, VrfScope};
 
-/// How far back an increment reaches, so that a release is not missed whose time another server took a moment earlier than it
-/// stored it.
+/// How far back an increment reaches, so that a release is not missed whose time another server took before it stored it.
 const OVERLAP: Duration = Duration::from_mins(1);
 
 /// The addresses in quarantine, by scope. A clone is cheap: versions share what they have in common.
