@@ -449,7 +449,12 @@ impl Play {
             let network: IpNet = format!("10.0.0.{last}/{}", 27 + self.random.below(4)).parse().unwrap();
             let network = Network::containing(network);
             let what = self.random.below(100);
-            let answered: Vec<RequestId> = self.book.lock().unwrap().made.keys().cloned().collect();
+            let mut answered: Vec<RequestId> = self.book.lock().unwrap().made.keys().cloned().collect();
+            // Of a request that may still arrive, the allocation id is what tells its records.
+            let open = self.ledger.intents();
+            answered.retain(|request| {
+                open.iter().all(|intent| intent.request != *request || intent.unanswered.is_none())
+            });
             let number = self.random.below(64);
             let mut given = Vec::new();
             if self.random.percent(30) {
