@@ -27,6 +27,7 @@ on_both!(
     a_retry_after_the_ledger_is_lost_is_answered_by_the_record,
     a_lease_that_ends_while_addresses_are_allocated_keeps_none,
     a_populated_range_that_crosses_the_border_is_no_obstacle,
+    an_address_in_a_range_of_the_last_seconds_is_not_handed_out,
 );
 
 fn reason(status: &Status) -> String {
@@ -373,6 +374,29 @@ async fn a_populated_range_that_crosses_the_border_is_no_obstacle(netbox: &NetBo
     let full = server.allocate(addresses(vrf, "203.0.113.128/28", 1, &id("one"))).await.unwrap_err();
     assert_eq!(reason(&full), "PREFIX_FULL");
     assert_eq!(full.get_error_details().error_info().unwrap().metadata["free"], "0");
+}
+
+async fn an_address_in_a_range_of_the_last_seconds_is_not_handed_out(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    let server = server(rarely_polling(netbox)).await;
+    // The cache does not know of it.
+    let range = json!({
+        "start_address": "203.0.113.1/24", "end_address": "203.0.113.10/24", "vrf": vrf, "mark_populated": true,
+    });
+    netbox.post("ipam/ip-ranges/", range).await;
+    let made = server.allocate(addresses(vrf, BLOCK, 2, &id("two"))).await.unwrap();
+    assert_eq!(hosts(&made), ["203.0.113.11", "203.0.113.12"]);
+    // An address that the caller names stays in it, in NetBox's words.
+    let assign = v1::AssignAddressRequest {
+        address: "203.0.113.5".to_owned(),
+        vrf: in_vrf(vrf),
+        request_id: id("named"),
+        ..v1::AssignAddressRequest::default()
+    };
+    let refused = server.allocations.clone().assign_address(assign).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "NETBOX_REFUSED"));
+    assert!(refused.message().contains(" inside range "), "{}", refused.message());
 }
 
 #[tokio::test]
