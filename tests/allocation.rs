@@ -6,18 +6,9 @@ use serde_json::json;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::support::{NetBox, Server, addresses, hosts, on_both};
+use crate::support::{NetBox, Server, addresses, hosts, id, on_both, reason};
 
 const BLOCK: &str = "203.0.113.0/24";
-
-fn reason(status: &tonic::Status) -> String {
-    status.get_error_details().error_info().unwrap().reason.clone()
-}
-
-/// A request id that no other run of the tests has used on the same NetBox.
-fn id(name: &str) -> String {
-    format!("{name}-{}", uuid::Uuid::new_v4().simple())
-}
 
 on_both!(
     the_same_request_gets_the_same_addresses,

@@ -118,17 +118,21 @@ async fn wait_after(status: &tonic::Status, request: &impl std::fmt::Debug, dead
     tokio::time::sleep(Duration::from_millis(30)).await;
 }
 
-fn set_faults(netbox: &NetBox) {
+fn set_faults(netbox: &NetBox, faults: Faults) {
     if let Some(emulator) = &netbox.emulator {
-        emulator.set_faults(Faults {
-            delay: Duration::from_millis(1),
-            fail: 1,
-            drop_after_commit: 3,
-            cut: 2,
-            late: 2,
-            late_by: Duration::from_millis(300),
-            ..Faults::default()
-        });
+        emulator.set_faults(faults);
+    }
+}
+
+fn every_fault() -> Faults {
+    Faults {
+        delay: Duration::from_millis(1),
+        fail: 1,
+        drop_after_commit: 3,
+        cut: 2,
+        late: 2,
+        late_by: Duration::from_millis(300),
+        ..Faults::default()
     }
 }
 
@@ -167,7 +171,7 @@ async fn survive(netbox: &NetBox, url: String, allocations: usize) {
         .collect();
 
     // Only now, so that the requests above that prepare the test do not fail.
-    set_faults(netbox);
+    set_faults(netbox, every_fault());
     server.kill(KILLS, allocations, &finished).await;
     let mut held: BTreeMap<String, String> = BTreeMap::new();
     for client in clients {
@@ -179,9 +183,7 @@ async fn survive(netbox: &NetBox, url: String, allocations: usize) {
     server.stop().await;
     assert_eq!(held.len(), allocations);
 
-    if let Some(emulator) = &netbox.emulator {
-        emulator.set_faults(Faults::default());
-    }
+    set_faults(netbox, Faults::default());
     let recorded = recorded(netbox, vrf).await;
     assert_eq!(recorded, held, "NetBox has exactly the addresses that clients were given");
 }
@@ -309,16 +311,14 @@ async fn survive_every_write(netbox: &NetBox, url: String, blocks: usize, kills:
             })
         })
         .collect();
-    set_faults(netbox);
+    set_faults(netbox, every_fault());
     server.kill(kills, blocks * 8, &done).await;
     let mut told = Vec::new();
     for client in clients {
         told.push(client.await.unwrap());
     }
     server.stop().await;
-    if let Some(emulator) = &netbox.emulator {
-        emulator.set_faults(Faults::default());
-    }
+    set_faults(netbox, Faults::default());
 
     let standing: BTreeMap<String, String> = told.iter().flat_map(|told| told.standing.clone()).collect();
     assert_eq!(recorded(netbox, vrf).await, standing);

@@ -9,13 +9,9 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::support::{NetBox, Server, addresses, date, vrf as in_vrf};
+use crate::support::{NetBox, Server, addresses, date, id, reason, vrf as in_vrf};
 
 const BLOCK: &str = "203.0.113.0/24";
-
-fn reason(status: &Status) -> String {
-    status.get_error_details().error_info().unwrap().reason.clone()
-}
 
 /// Checks that NetBox refused for good, and returns the fields with its words.
 fn refused(status: &Status) -> Vec<(String, String)> {
@@ -27,10 +23,6 @@ fn refused(status: &Status) -> Vec<(String, String)> {
     let details = status.get_error_details();
     let violations = details.bad_request().unwrap().field_violations.iter();
     violations.map(|found| (found.field.clone(), found.description.clone())).collect()
-}
-
-fn id(name: &str) -> String {
-    format!("{name}-{}", uuid::Uuid::new_v4().simple())
 }
 
 async fn block(netbox: &NetBox) -> u64 {
@@ -69,11 +61,6 @@ fn assign(vrf: u64, address: &str, dns_name: &str) -> v1::AssignAddressRequest {
         request_id: id("assign"),
         ..v1::AssignAddressRequest::default()
     }
-}
-
-async fn recorded(netbox: &NetBox, vrf: u64) -> Vec<Value> {
-    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}&limit=1000"), None).await;
-    page["results"].as_array().unwrap().clone()
 }
 
 async fn state(server: &Server, request: &str) -> v1::AllocationState {
@@ -149,12 +136,12 @@ async fn a_required_field_is_named_and_its_default_is_sent(netbox: &NetBox) {
         let mut leases = server.leases.clone();
         let answer = leases.register_lease(register("198.51.100.0/24")).await.unwrap_err();
         assert!(refused(&answer)[0].1.contains(name), "{answer:?}");
-        assert!(recorded(netbox, vrf).await.is_empty());
+        assert!(netbox.recorded(vrf).await.is_empty());
 
         // The administrator gives it a default: the same request goes through at once, and the records carry it.
         change(netbox, path, json!({ "default": "CC-0000" })).await;
         server.allocate(proper(vrf, 1, &request)).await.unwrap();
-        assert_eq!(recorded(netbox, vrf).await[0]["custom_fields"][name], "CC-0000");
+        assert_eq!(netbox.recorded(vrf).await[0]["custom_fields"][name], "CC-0000");
         allocations.allocate_prefix(child(vrf, "a child")).await.unwrap();
         leases.register_lease(register("198.51.100.0/24")).await.unwrap();
         let (_, page, _) = netbox.rest("GET", &format!("ipam/prefixes/?vrf_id={vrf}"), None).await;
@@ -166,7 +153,7 @@ async fn a_required_field_is_named_and_its_default_is_sent(netbox: &NetBox) {
         change(netbox, path, json!({ "default": null, "required": false })).await;
         server.allocate(proper(vrf, 1, &never)).await.unwrap();
         assert_eq!(state(&server, &never).await, v1::AllocationState::Done);
-        assert_eq!(recorded(netbox, vrf).await.len(), 2);
+        assert_eq!(netbox.recorded(vrf).await.len(), 2);
     })
     .await;
 }
@@ -204,7 +191,7 @@ async fn a_validator_s_words_about_unique_names_say_nothing_of_the_address_on_a_
     let answer = server.allocate(chosen).await.unwrap_err();
     assert_eq!(refused(&answer), [("dns_name".to_owned(), words)]);
     assert_eq!(state(&server, &request).await, v1::AllocationState::Failed);
-    assert_eq!(recorded(&netbox, vrf).await.len(), 1);
+    assert_eq!(netbox.recorded(vrf).await.len(), 1);
     assert_eq!(creations(&netbox, &request).await + creations(&netbox, &by_address).await, 0);
     assert!(server.lookup(vrf, "203.0.113.10").await.records.is_empty());
 }
@@ -243,7 +230,7 @@ async fn rules_against_deletion_leave_nothing_half_released_on_a_real_netbox() {
         "{}",
         answer.message()
     );
-    assert_eq!(recorded(&netbox, vrf).await.len(), 3);
+    assert_eq!(netbox.recorded(vrf).await.len(), 3);
     assert_eq!(state(&server, &request).await, v1::AllocationState::Done);
     // None of them rests: the next free address is the fourth, and no address is counted as resting.
     let next = v1::AllocateAddressesRequest { validate_only: true, ..proper(vrf, 1, "") };
@@ -255,7 +242,7 @@ async fn rules_against_deletion_leave_nothing_half_released_on_a_real_netbox() {
     }
     let released = allocations.release_addresses(release).await.unwrap().into_inner();
     assert_eq!(released.addresses.len(), 3);
-    assert!(recorded(&netbox, vrf).await.is_empty());
+    assert!(netbox.recorded(vrf).await.is_empty());
 
     let end = v1::EndLeaseRequest {
         key: Some(v1::end_lease_request::Key::Prefix(BLOCK.to_owned())),

@@ -11,7 +11,7 @@ use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
 use crate::support::leases::{TENANTS, service};
-use crate::support::{NetBox, Server, date, vrf as in_vrf};
+use crate::support::{NetBox, Server, date, reason, vrf as in_vrf};
 
 const BLOCK: &str = "203.0.113.0/24";
 /// The most leases that one call examines.
@@ -47,10 +47,6 @@ fn end(vrf: u64) -> v1::EndLeaseRequest {
         vrf: in_vrf(vrf),
         ..v1::EndLeaseRequest::default()
     }
-}
-
-fn reason(status: &tonic::Status) -> String {
-    status.get_error_details().error_info().unwrap().reason.clone()
 }
 
 async fn register_renew_end(netbox: &NetBox) {

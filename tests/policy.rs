@@ -8,7 +8,7 @@ use leasehold::rpc::proto::v1;
 use serde_json::{Value, json};
 use tonic_types::StatusExt as _;
 
-use crate::support::{NetBox, Server, addresses, hosts, on_both, settings};
+use crate::support::{NetBox, Server, addresses, hosts, id, on_both, settings};
 
 const BLOCK: &str = "203.0.113.0/28";
 
@@ -17,10 +17,6 @@ on_both!(
     mail_gets_mail_space_only_and_nothing_else_gets_it,
     released_addresses_are_quarantined,
 );
-
-fn id(name: &str) -> String {
-    format!("{name}-{}", uuid::Uuid::new_v4().simple())
-}
 
 /// A server with this policy.
 async fn server(netbox: &NetBox, policy: Policy) -> Server {

@@ -5,26 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use leasehold::cache::{Batch, Cache, Position};
-use leasehold::model::{Address, AddressId, Prefix, PrefixId, Revision, VrfScope};
+use leasehold::model::{Address, AddressId, Prefix, PrefixId, VrfScope};
 
 const ADDRESSES: u32 = 1_000_000;
 
 fn address(id: u32) -> Address {
     let host = std::net::Ipv4Addr::from(0x0a00_0000 + id);
-    Address {
-        id: AddressId(u64::from(id)),
-        interface: format!("{host}/8").parse().unwrap(),
-        scope: VrfScope::Global,
-        status: "active".to_owned(),
-        role: None,
-        tenant: None,
-        tags: Vec::new(),
-        dns_name: String::new(),
-        description: String::new(),
-        allocation: None,
-        custom_fields: serde_json::Map::new(),
-        revision: Revision(None),
-    }
+    Address::bare(AddressId(u64::from(id)), format!("{host}/8").parse().unwrap(), VrfScope::Global)
 }
 
 fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {

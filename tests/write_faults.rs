@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::support::{NetBox, Server, addresses, date, directory, hosts, on_both, settings, vrf as in_vrf};
+use crate::support::{
+    NetBox, Server, addresses, date, directory, hosts, id, on_both, reason, settings, vrf as in_vrf,
+};
 
 const BLOCK: &str = "203.0.113.0/24";
 
@@ -29,14 +31,6 @@ on_both!(
     a_populated_range_that_crosses_the_border_is_no_obstacle,
     an_address_in_a_range_of_the_last_seconds_is_not_handed_out,
 );
-
-fn reason(status: &Status) -> String {
-    status.get_error_details().error_info().unwrap().reason.clone()
-}
-
-fn id(name: &str) -> String {
-    format!("{name}-{}", uuid::Uuid::new_v4().simple())
-}
 
 /// Settings of a server that notices only by itself what others write.
 fn rarely_polling(netbox: &NetBox) -> Settings {
@@ -100,12 +94,6 @@ async fn end(server: &Server, vrf: u64, request_id: &str) -> Result<v1::EndLease
         ..v1::EndLeaseRequest::default()
     };
     Ok(server.leases.clone().end_lease(request).await?.into_inner())
-}
-
-/// The records of a VRF in NetBox.
-async fn recorded(netbox: &NetBox, vrf: u64) -> Vec<Value> {
-    let (_, page, _) = netbox.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}&limit=1000"), None).await;
-    page["results"].as_array().unwrap().clone()
 }
 
 async fn a_request_id_of_a_registration_hands_out_no_prefix(netbox: &NetBox) {
@@ -178,7 +166,7 @@ async fn a_block_that_was_given_back_hands_out_nothing(netbox: &NetBox) {
     };
     let refused = server.allocations.clone().assign_address(assign).await.unwrap_err();
     assert_eq!(reason(&refused), "BLOCK_REFUSED");
-    assert!(recorded(netbox, vrf).await.is_empty());
+    assert!(netbox.recorded(vrf).await.is_empty());
 }
 
 async fn an_address_inside_a_child_prefix_of_the_last_seconds_is_not_handed_out(netbox: &NetBox) {
@@ -190,7 +178,7 @@ async fn an_address_inside_a_child_prefix_of_the_last_seconds_is_not_handed_out(
         netbox.prefix(vrf, "203.0.113.0/25").await;
         let made = server.allocate(addresses(vrf, BLOCK, 3, &id("three"))).await.unwrap();
         assert_eq!(hosts(&made), ["203.0.113.128", "203.0.113.129", "203.0.113.130"]);
-        assert_eq!(recorded(netbox, vrf).await.len(), 3, "what lost was deleted again");
+        assert_eq!(netbox.recorded(vrf).await.len(), 3, "what lost was deleted again");
     }
 }
 
@@ -239,7 +227,7 @@ async fn records_that_people_edited_are_repeated_and_released_by_their_ids(netbo
     };
     let released = server.allocations.clone().release_addresses(release).await.unwrap().into_inner();
     assert_eq!(released.addresses.len(), 4);
-    assert!(recorded(netbox, vrf).await.is_empty() && recorded(netbox, elsewhere).await.is_empty());
+    assert!(netbox.recorded(vrf).await.is_empty() && netbox.recorded(elsewhere).await.is_empty());
 }
 
 async fn a_release_by_address_takes_our_record_only(netbox: &NetBox) {
@@ -267,7 +255,8 @@ async fn a_release_by_address_takes_our_record_only(netbox: &NetBox) {
     };
     let released = server.allocations.clone().release_addresses(release(true)).await.unwrap().into_inner();
     assert_eq!(released.addresses.len(), 1);
-    let mut left: Vec<String> = recorded(netbox, vrf)
+    let mut left: Vec<String> = netbox
+        .recorded(vrf)
         .await
         .iter()
         .map(|record| record["description"].as_str().unwrap().to_owned())
@@ -351,7 +340,7 @@ async fn a_lease_that_ends_while_addresses_are_allocated_keeps_none(netbox: &Net
     let (ended, made) =
         futures::future::join(end(&server, vrf, &id("end")), futures::future::join_all(allocating)).await;
     let made = made.into_iter().filter(Result::is_ok).count();
-    let standing = recorded(netbox, vrf).await.len();
+    let standing = netbox.recorded(vrf).await.len();
     assert_eq!(standing, made);
     match ended {
         Ok(ended) => assert_eq!((ended.address_in_use_count, standing), (0, 0)),
@@ -420,7 +409,7 @@ async fn a_tag_for_other_objects_is_the_caller_s_mistake_on_a_real_netbox() {
     let get = v1::GetAllocationRequest { request_id: request, ..Default::default() };
     let found = server.allocations.clone().get_allocation(get).await.unwrap().into_inner();
     assert_eq!(found.allocation.unwrap().state(), v1::AllocationState::Failed);
-    assert!(recorded(&netbox, vrf).await.is_empty());
+    assert!(netbox.recorded(vrf).await.is_empty());
 }
 
 /// A container of the global table covers what stands inside it in VRFs.
@@ -486,7 +475,7 @@ async fn control_characters_are_refused_before_netbox_is_asked_and_letters_of_ev
     };
     let made = server.allocate(tagged).await.unwrap();
     assert_eq!(made.addresses.len(), 1);
-    assert_eq!(recorded(&netbox, vrf).await[0]["tags"][0]["slug"], "почта");
+    assert_eq!(netbox.recorded(vrf).await[0]["tags"][0]["slug"], "почта");
 }
 
 /// Whether a lease ends through Leasehold or by hand, it is kept with its terms and with who has ended it.
@@ -592,7 +581,7 @@ async fn callers_that_have_given_up_allocate_nothing() {
     emulator.set_faults(Faults::default());
     // One more in the same lane: when it is answered, nothing waits any more.
     server.allocate(addresses(vrf, BLOCK, 1, &id("last"))).await.unwrap();
-    let standing = recorded(&netbox, vrf).await.len();
+    let standing = netbox.recorded(vrf).await.len();
     // One of them may have begun before its caller was gone.
     assert!(standing <= answered + 2, "{standing} addresses stand, {answered} callers were answered");
 }
@@ -615,7 +604,7 @@ async fn nothing_is_written_while_allocation_ids_are_not_unique() {
     )
     .await;
     assert!(server.run("allocation.check-fields").await.contains("not unique"));
-    assert!(recorded(&netbox, vrf).await.is_empty());
+    assert!(netbox.recorded(vrf).await.is_empty());
     netbox.rest("PATCH", &field, Some(json!({ "unique": true }))).await;
     server.allocate(addresses(vrf, BLOCK, 1, &id("one"))).await.unwrap();
 }

@@ -9,7 +9,6 @@ use super::protocol::{
     AfterQuestion, AfterVerification, AfterWithdrawal, Deletion, End, Found, MaybeWritten, Progress,
     Withdrawing, Written,
 };
-use super::settling::unsettled;
 use super::traces::ids_of;
 use crate::cache::Batch;
 use crate::ledger::{Intent, IntentKind, IntentStep, ReservationChange};
@@ -141,22 +140,6 @@ impl Executor {
         match state.deleted(deletion) {
             AfterWithdrawal::PlanAnew(state) => self.close(intent, state.given_up()).await,
             AfterWithdrawal::End(end) => self.close(intent, end).await,
-        }
-    }
-
-    async fn close(&self, intent: &mut Intent, end: End) -> IntentStep {
-        let (step, reservations) = match end {
-            End::Withdrawn(_) => (IntentStep::Withdrawn, ReservationChange::Release),
-            End::Refused(_) => (IntentStep::Refused, ReservationChange::Release),
-            End::Unsettled(_) => (unsettled(Some(intent)), ReservationChange::Keep),
-        };
-        if step.is_final() && intent.kind == IntentKind::Release {
-            self.lift_standing(intent).await;
-        }
-        if self.advance(intent, step, end.progress(), reservations).await {
-            step
-        } else {
-            IntentStep::Unsettled
         }
     }
 

@@ -17,10 +17,9 @@ use super::protocol::{
     Verified, Withdrawing, Written,
 };
 use super::run::{Phase, Run};
-use super::storing::{CLOCK_DIFFERENCE, changed};
 use super::traces::ids_of;
 use crate::cache::Batch;
-use crate::ledger::{Advanced, Detail, Intent, IntentChange, IntentKind, IntentStep, ReservationChange};
+use crate::ledger::{Detail, Intent, IntentKind, IntentStep, ReservationChange};
 use crate::model::{Address, Prefix, VrfScope};
 use crate::netbox::{self, ObjectKind};
 
@@ -30,37 +29,6 @@ const QUESTIONS: u32 = 4;
 const RESERVED_AFTERWARDS: Duration = Duration::from_mins(1);
 
 impl Executor {
-    /// Claims an open intent for this process. [`Error::UnderWay`] while another server may still be carrying it out.
-    pub(super) async fn take_over(&self, intent: Intent) -> Result<Intent, Error> {
-        if !self.may_take_over(&intent) {
-            return Err(Error::UnderWay { request: intent.request });
-        }
-        let now = self.clock.now();
-        let change = IntentChange {
-            claim: intent.claim.next(&self.owner),
-            step: intent.step,
-            parent: intent.parent,
-            detail: intent.detail.clone(),
-            unanswered: intent.unanswered,
-            sweep: intent.sweep,
-            reservations: ReservationChange::Keep,
-        };
-        match self.intents.advance(&intent.request, &intent.claim, &change, now).await? {
-            Advanced::Set => Ok(changed(&intent, &change, now)),
-            Advanced::Lost(_) | Advanced::Reserved => Err(Error::UnderWay { request: intent.request }),
-        }
-    }
-
-    /// Whether nobody else can be carrying the intent out any more: of another server, once its latest step is older than NetBox's
-    /// request limit, however its clock differs from ours.
-    pub(super) fn may_take_over(&self, intent: &Intent) -> bool {
-        let settled = intent.step.is_final();
-        let alone = !self.intents.is_shared() || intent.claim.owner == self.owner;
-        let age = self.netbox.request_limit() + CLOCK_DIFFERENCE;
-        let stale = intent.updated.checked_add(age).is_ok_and(|then| then <= self.clock.now());
-        settled || alone || stale
-    }
-
     /// The state of a withdrawal that an earlier run left open.
     pub(super) fn withdrawal(&self, intent: &Intent) -> Withdrawing {
         Withdrawing::resumed(intent.unanswered, self.clock.now(), self.netbox.request_limit())
@@ -364,16 +332,8 @@ impl Executor {
     /// Stores where a run ended, and says why.
     pub(super) async fn end<O: Operation>(&self, mut run: Run<'_, O>, end: End) -> Error {
         let request = run.operation.request().clone();
-        let (step, reservations) = match end {
-            End::Withdrawn(_) => (IntentStep::Withdrawn, ReservationChange::Release),
-            End::Refused(_) => (IntentStep::Refused, ReservationChange::Release),
-            End::Unsettled(_) => (unsettled(run.intent.as_ref()), ReservationChange::Keep),
-        };
         if let Some(intent) = &mut run.intent {
-            if step.is_final() && intent.kind == IntentKind::Release {
-                self.lift_standing(intent).await;
-            }
-            self.advance(intent, step, end.progress(), reservations).await;
+            self.close(intent, end).await;
         }
         match end {
             End::Unsettled(_) => {
@@ -395,9 +355,30 @@ impl Executor {
         }
     }
 
+    /// Stores the end of an intent. Returns the step at which it is then.
+    pub(super) async fn close(&self, intent: &mut Intent, end: End) -> IntentStep {
+        let (step, reservations) = match end {
+            End::Withdrawn(_) => (IntentStep::Withdrawn, ReservationChange::Release),
+            End::Refused(_) => (IntentStep::Refused, ReservationChange::Release),
+            // A withdrawal stays one.
+            End::Unsettled(_) if intent.step == IntentStep::Withdrawing => {
+                (IntentStep::Withdrawing, ReservationChange::Keep)
+            }
+            End::Unsettled(_) => (IntentStep::Unsettled, ReservationChange::Keep),
+        };
+        if step.is_final() && intent.kind == IntentKind::Release {
+            self.lift_standing(intent).await;
+        }
+        if self.advance(intent, step, end.progress(), reservations).await {
+            step
+        } else {
+            IntentStep::Unsettled
+        }
+    }
+
     /// Takes the addresses of a release that came to nothing out of quarantine, as far as NetBox still has their records: another
     /// release may have deleted them, or this one some of them.
-    pub(super) async fn lift_standing(&self, intent: &Intent) {
+    async fn lift_standing(&self, intent: &Intent) {
         let ids: Vec<u64> = intent.detail.released.iter().map(|record| record.id.0).collect();
         match self.netbox.addresses_by_id(&ids).await {
             Ok(standing) => self.quarantine.lift(&standing).await,
@@ -411,14 +392,6 @@ impl Executor {
         if let Err(error) = self.cache.apply(batch).await {
             tracing::error!(%error, "records that NetBox holds could not be put into the cache");
         }
-    }
-}
-
-/// The step of an intent that could not be settled. A withdrawal stays one.
-pub(super) fn unsettled(intent: Option<&Intent>) -> IntentStep {
-    match intent {
-        Some(intent) if intent.step == IntentStep::Withdrawing => IntentStep::Withdrawing,
-        _ => IntentStep::Unsettled,
     }
 }
 

@@ -12,12 +12,12 @@ use super::operations::single_addresses;
 use super::protocol::Progress;
 use super::run::{Run, Stored};
 use crate::ledger::{
-    Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentStep, Reservation, ReservationChange,
+    self, Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentStep, Reservation, ReservationChange,
 };
 
 /// What is added to NetBox's request limit where another server's clock may have taken a time: how far the clocks of servers that
 /// share a ledger may differ, and how long a request is on its way to NetBox.
-pub(super) const CLOCK_DIFFERENCE: Duration = Duration::from_mins(1);
+const CLOCK_DIFFERENCE: Duration = Duration::from_mins(1);
 
 /// The times of requests that were not answered.
 #[derive(Clone, Copy, Default)]
@@ -74,10 +74,9 @@ impl Executor {
                     keep_attempt(intent, &mut detail, &mut reserve);
                 }
                 let change = IntentChange {
-                    claim: intent.claim.next(&self.owner),
                     step,
                     parent: planned.parent,
-                    detail: detail.clone(),
+                    detail,
                     unanswered,
                     sweep: None,
                     reservations: if step.is_final() {
@@ -85,18 +84,50 @@ impl Executor {
                     } else {
                         ReservationChange::Replace(reserve)
                     },
+                    ..IntentChange::of(intent, &self.owner)
                 };
-                let next = changed(intent, &change, now);
-                match self.intents.advance(&intent.request, &intent.claim, &change, now).await? {
-                    Advanced::Set => {
-                        run.intent = Some(next);
-                        Ok(Stored::Yes)
-                    }
-                    Advanced::Lost(_) => Ok(Stored::HeldByAnother),
-                    Advanced::Reserved => Ok(Stored::Reserved),
-                }
+                let mut next = intent.clone();
+                let stored = match self.set(&mut next, &change).await? {
+                    Advanced::Set => Stored::Yes,
+                    Advanced::Lost(_) => Stored::HeldByAnother,
+                    Advanced::Reserved => Stored::Reserved,
+                };
+                run.intent = Some(next);
+                Ok(stored)
             }
         }
+    }
+
+    /// Claims an open intent for this process. [`Error::UnderWay`] while another server may still be carrying it out.
+    pub(super) async fn take_over(&self, mut intent: Intent) -> Result<Intent, Error> {
+        if !self.may_take_over(&intent) {
+            return Err(Error::UnderWay { request: intent.request });
+        }
+        let change = IntentChange::of(&intent, &self.owner);
+        match self.set(&mut intent, &change).await? {
+            Advanced::Set => Ok(intent),
+            Advanced::Lost(_) | Advanced::Reserved => Err(Error::UnderWay { request: intent.request }),
+        }
+    }
+
+    /// Whether nobody else can be carrying the intent out any more: of another server, once its latest step is older than NetBox's
+    /// request limit, however its clock differs from ours.
+    pub(super) fn may_take_over(&self, intent: &Intent) -> bool {
+        let settled = intent.step.is_final();
+        let alone = !self.intents.is_shared() || intent.claim.owner == self.owner;
+        let age = self.netbox.request_limit() + CLOCK_DIFFERENCE;
+        let stale = intent.updated.checked_add(age).is_ok_and(|then| then <= self.clock.now());
+        settled || alone || stale
+    }
+
+    /// Compare-and-set of a change over the intent that was read, which then is as the ledger has it.
+    async fn set(&self, intent: &mut Intent, change: &IntentChange) -> Result<Advanced, ledger::Error> {
+        let now = self.clock.now();
+        let advanced = self.intents.advance(&intent.request, &intent.claim, change, now).await?;
+        if advanced == Advanced::Set {
+            *intent = change.applied_to(intent, now);
+        }
+        Ok(advanced)
     }
 
     /// Compare-and-set of the next step. Returns whether this process still held the intent and the ledger took it.
@@ -107,24 +138,18 @@ impl Executor {
         progress: Progress,
         reservations: ReservationChange,
     ) -> bool {
-        let now = self.clock.now();
         let limit = self.netbox.request_limit();
         let late = progress.unanswered.and_then(|sent| sent.checked_add(limit + CLOCK_DIFFERENCE).ok());
         let change = IntentChange {
-            claim: intent.claim.next(&self.owner),
             step,
-            parent: intent.parent,
-            detail: intent.detail.clone(),
             unanswered: progress.unanswered,
             // A request that was never answered may still arrive. Once it cannot any more, its records are looked for.
             sweep: late.filter(|_| step.is_final()),
             reservations,
+            ..IntentChange::of(intent, &self.owner)
         };
-        match self.intents.advance(&intent.request, &intent.claim, &change, now).await {
-            Ok(Advanced::Set) => {
-                *intent = changed(intent, &change, now);
-                true
-            }
+        match self.set(intent, &change).await {
+            Ok(Advanced::Set) => true,
             Ok(Advanced::Lost(_) | Advanced::Reserved) => {
                 tracing::warn!(request = %intent.request, ?step, "an intent has gone on since it was read");
                 false
@@ -149,18 +174,4 @@ fn keep_attempt(intent: &Intent, detail: &mut Detail, reserve: &mut Vec<Reservat
     detail.attempted.extend(before.attempted.iter().copied().chain(intent.parent));
     detail.attempted.sort_unstable();
     detail.attempted.dedup();
-}
-
-/// The intent after a change.
-pub(super) fn changed(intent: &Intent, change: &IntentChange, now: Timestamp) -> Intent {
-    Intent {
-        claim: change.claim.clone(),
-        step: change.step,
-        parent: change.parent,
-        detail: change.detail.clone(),
-        unanswered: change.unanswered,
-        sweep: change.sweep,
-        updated: now,
-        ..intent.clone()
-    }
 }

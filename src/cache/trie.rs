@@ -170,10 +170,9 @@ impl<V> Trie<V> {
         let (root, bits) = if first.is_ipv4() { (&self.v4, 32u8) } else { (&self.v6, 128) };
         let unused_bits = 128 - u32::from(bits);
         let from = address_number(first) << unused_bits;
-        let step = 1u128 << unused_bits;
         let missing = match root.as_deref() {
             None => from,
-            Some(root) => first_missing(root, from, bits, step)?,
+            Some(root) => first_missing(root, from, bits)?,
         } >> unused_bits;
         (missing <= address_number(last)).then(|| address_from_number(missing, first.is_ipv4()))
     }
@@ -212,21 +211,20 @@ fn seek<'a, V>(stack: &mut Vec<&'a Node<V>>, mut link: Option<&'a Node<V>>, firs
     }
 }
 
-/// The lowest host from `from` on without a value, which may lie behind the subtree; `None` if there is no host behind it. `step` is
-/// the distance of two hosts.
-fn first_missing<V>(node: &Node<V>, from: u128, bits: u8, step: u128) -> Option<u128> {
+/// The lowest host from `from` on without a value, which may lie behind the subtree; `None` if there is no host behind it. Hosts have
+/// `bits` bits.
+fn first_missing<V>(node: &Node<V>, from: u128, bits: u8) -> Option<u128> {
     let (first, last) = (node.key.bits, node.key.last());
     if from < first || from > last {
         return Some(from);
     }
-    let behind = (last & !(step - 1)).checked_add(step);
     if node.key.length == bits || node.is_full(bits) {
-        return behind;
+        return last.checked_add(1);
     }
     let mut from = from;
     for child in [&node.left, &node.right].into_iter().flatten() {
         // What lies before the child, or between the two, has no value.
-        from = first_missing(child, from, bits, step)?;
+        from = first_missing(child, from, bits)?;
         if from < child.key.bits {
             return Some(from);
         }

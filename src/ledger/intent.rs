@@ -100,8 +100,8 @@ impl Owner {
     }
 }
 
-/// Who carries an intent out, and the how manieth step of it this is. Each takeover and each step raise the number, so that a step
-/// is only ever stored over the one that was read: whoever held the intent before can store nothing any more, and nobody takes
+/// Who carries an intent out, and a number that each takeover and each step raise. A step is only ever stored over the one that was
+/// read: whoever held the intent before can store nothing any more, and nobody takes
 /// over what has gone on since he read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
@@ -285,6 +285,37 @@ pub struct IntentChange {
     pub unanswered: Option<Timestamp>,
     pub sweep: Option<Timestamp>,
     pub reservations: ReservationChange,
+}
+
+impl IntentChange {
+    /// The step at which an intent is, for its next owner. A change sets what it changes over it.
+    #[must_use]
+    pub fn of(intent: &Intent, owner: &Owner) -> Self {
+        Self {
+            claim: intent.claim.next(owner),
+            step: intent.step,
+            parent: intent.parent,
+            detail: intent.detail.clone(),
+            unanswered: intent.unanswered,
+            sweep: intent.sweep,
+            reservations: ReservationChange::Keep,
+        }
+    }
+
+    /// The intent after this change.
+    #[must_use]
+    pub fn applied_to(&self, intent: &Intent, now: Timestamp) -> Intent {
+        Intent {
+            claim: self.claim.clone(),
+            step: self.step,
+            parent: self.parent,
+            detail: self.detail.clone(),
+            unanswered: self.unanswered,
+            sweep: self.sweep,
+            updated: now,
+            ..intent.clone()
+        }
+    }
 }
 
 /// Whether an intent was new.

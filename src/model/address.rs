@@ -36,6 +36,24 @@ pub struct Address {
 }
 
 impl Address {
+    /// An active address with every optional part empty.
+    pub fn bare(id: AddressId, interface: IpNet, scope: VrfScope) -> Self {
+        Self {
+            id,
+            interface,
+            scope,
+            status: "active".to_owned(),
+            role: None,
+            tenant: None,
+            tags: Vec::new(),
+            dns_name: String::new(),
+            description: String::new(),
+            allocation: None,
+            custom_fields: serde_json::Map::new(),
+            revision: Revision::default(),
+        }
+    }
+
     /// The host address without its mask.
     pub fn host(&self) -> IpAddr {
         self.interface.addr()

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::error::NetBoxResult;
-use super::lists::{has_next, malformed, rows_of};
-use super::request::{ApiRequest, QueryParameter};
+use super::lists::{malformed, rows_of};
+use super::request::ApiRequest;
 
 /// The endpoint of the change log since NetBox 4.1.
 const PATH: &str = "core/object-changes/";
@@ -87,36 +87,27 @@ enum WireAction {
 impl Client {
     /// All entries whose id is `id` or higher, in the order of ids (GET of /api/core/object-changes/ from that id, page by page).
     pub async fn object_changes_from(&self, id: u64) -> NetBoxResult<Vec<ObjectChange>> {
-        let mut found: Vec<ObjectChange> = Vec::new();
-        let mut from = id;
+        let filters = [("exclude", "config_context".to_owned())];
+        let (mut found, mut from) = (Vec::new(), id);
         loop {
-            let mut query =
-                vec![("limit", self.page_size().to_string()), ("exclude", "config_context".to_owned())];
-            query.push(("fields", FIELDS.to_owned()));
-            self.start_at(&mut query, from);
-            let mut page = self.transport().read(ApiRequest::get(PATH, &query)).await?;
-            let more = has_next(&page);
-            let rows: NetBoxResult<Vec<ObjectChange>> =
-                rows_of(PATH, &mut page)?.iter().map(object_change).collect();
-            found.extend(rows?.into_iter().filter(|change| change.id >= from));
-            found.sort_by_key(|change| change.id);
-            match found.last() {
-                Some(last) if more && last.id >= from => from = last.id.saturating_add(1),
-                _ => return Ok(found),
+            let (rows, next) = self.page_from(PATH, FIELDS, &filters, from).await?;
+            found.extend(rows.iter().map(object_change).collect::<NetBoxResult<Vec<_>>>()?);
+            match next {
+                Some(next) if next > from => from = next,
+                _ => break,
             }
         }
+        found.retain(|change| change.id >= id);
+        found.sort_by_key(|change| change.id);
+        Ok(found)
     }
 
     /// The newest entry; `None` if the change log is empty (GET /api/core/object-changes/).
     pub async fn latest_object_change(&self) -> NetBoxResult<Option<ObjectChange>> {
         let query =
             [("limit", "1".to_owned()), ("ordering", "-id".to_owned()), ("fields", FIELDS.to_owned())];
-        Ok(self.object_changes(&query).await?.into_iter().next())
-    }
-
-    async fn object_changes(&self, query: &[QueryParameter<'_>]) -> NetBoxResult<Vec<ObjectChange>> {
-        let mut page = self.transport().read(ApiRequest::get(PATH, query)).await?;
-        rows_of(PATH, &mut page)?.iter().map(object_change).collect()
+        let mut page = self.transport().read(ApiRequest::get(PATH, &query)).await?;
+        rows_of(PATH, &mut page)?.first().map(object_change).transpose()
     }
 }
 

@@ -4,6 +4,8 @@
 //! NetBox fills in the defaults itself only if a request names no custom field at all, or, depending on its version, after it has
 //! looked for required ones. Each creation of ours names a custom field (the allocation id), so it sends the defaults along.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::records::NetBoxRecord;
@@ -26,8 +28,8 @@ pub struct CustomFields {
     /// Fields of other people that NetBox requires and has no default for. It refuses every record that Leasehold creates of
     /// these kinds.
     pub without_value: Vec<RequiredField>,
-    address_defaults: Map<String, Value>,
-    prefix_defaults: Map<String, Value>,
+    /// The defaults of new records, by object type.
+    defaults: BTreeMap<&'static str, Map<String, Value>>,
 }
 
 /// A custom field that NetBox requires and has no default for.
@@ -41,25 +43,14 @@ pub struct RequiredField {
 /// A kind of record with custom fields that Leasehold creates.
 pub(super) trait WithCustomFields: NetBoxRecord {
     const OBJECT_TYPE: &'static str;
-
-    /// The defaults for a new record of this kind.
-    fn defaults(fields: &CustomFields) -> &Map<String, Value>;
 }
 
 impl WithCustomFields for Address {
     const OBJECT_TYPE: &'static str = "ipam.ipaddress";
-
-    fn defaults(fields: &CustomFields) -> &Map<String, Value> {
-        &fields.address_defaults
-    }
 }
 
 impl WithCustomFields for Prefix {
     const OBJECT_TYPE: &'static str = "ipam.prefix";
-
-    fn defaults(fields: &CustomFields) -> &Map<String, Value> {
-        &fields.prefix_defaults
-    }
 }
 
 impl CustomFields {
@@ -85,12 +76,7 @@ impl CustomFields {
             match row.get("default").filter(|default| !default.is_null()) {
                 Some(default) => {
                     for kind in object_types {
-                        let defaults = if kind == Address::OBJECT_TYPE {
-                            &mut found.address_defaults
-                        } else {
-                            &mut found.prefix_defaults
-                        };
-                        defaults.insert(name.to_owned(), default.clone());
+                        found.defaults.entry(kind).or_default().insert(name.to_owned(), default.clone());
                     }
                 }
                 None if row.get("required").and_then(Value::as_bool) == Some(true)
@@ -102,6 +88,11 @@ impl CustomFields {
             }
         }
         found
+    }
+
+    /// The defaults of a new record of a kind.
+    pub(super) fn defaults<R: WithCustomFields>(&self) -> Map<String, Value> {
+        self.defaults.get(R::OBJECT_TYPE).cloned().unwrap_or_default()
     }
 }
 
@@ -123,8 +114,8 @@ mod tests {
         ];
         let found = CustomFields::of(&rows, "allocation_id", |name| name == "allocation_id");
         assert_eq!(found.allocation_id, AllocationIdField::Unique);
-        assert_eq!(Value::from(found.address_defaults), json!({"cost_center": "CC-0000"}));
-        assert_eq!(Value::from(found.prefix_defaults), json!({"cost_center": "CC-0000", "rack": 7}));
+        assert_eq!(Value::from(found.defaults::<Address>()), json!({"cost_center": "CC-0000"}));
+        assert_eq!(Value::from(found.defaults::<Prefix>()), json!({"cost_center": "CC-0000", "rack": 7}));
         let server = RequiredField { name: "server".to_owned(), object_types: vec!["ipam.ipaddress"] };
         assert_eq!(found.without_value, [server]);
         assert_eq!(CustomFields::of(&[], "allocation_id", |_| false), CustomFields::default());

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::client::Client;
 use super::custom_fields::{CustomFields, WithCustomFields};
 use super::error::{Error, NetBoxResult};
 use super::fields::{Field, FieldChange};
+use super::request::ApiRequest;
 
 impl Client {
     /// Reads the custom fields (GET /api/extras/custom-fields/). Records that are created from now on get the defaults that it
@@ -25,24 +27,29 @@ impl Client {
     /// The custom fields of a new record: the defaults, and over them what is set.
     pub(super) fn new_custom_fields<R: WithCustomFields>(&self, set: &[FieldChange]) -> Map<String, Value> {
         let known = self.known_custom_fields().load();
-        let mut fields = known.as_deref().map(R::defaults).cloned().unwrap_or_default();
+        let mut fields = known.as_deref().map(CustomFields::defaults::<R>).unwrap_or_default();
         fields.extend(self.fields().object(set));
         fields
     }
 
-    /// Whether it may help to send a creation again that NetBox has refused with this error: the defaults are others than when
-    /// it was sent. They are read again.
-    pub(super) async fn has_new_defaults<R: WithCustomFields>(&self, error: &Error) -> bool {
-        if !matches!(error, Error::Invalid { .. }) {
-            return false;
+    /// Sends a creation (POST to the endpoint of `R`). `body` builds it with [`Client::new_custom_fields`]. If NetBox refuses it, the
+    /// defaults are read again, and the creation is sent once more if they make another body of it.
+    pub(super) async fn create<R: WithCustomFields>(
+        &self,
+        body: impl Fn() -> Value + Send + Sync,
+    ) -> NetBoxResult<Value> {
+        let first = body();
+        let refused = match self.transport().write(ApiRequest::write(Method::POST, R::PATH, &first)).await {
+            Err(error @ Error::Invalid { .. }) => error,
+            answer => return answer,
+        };
+        if let Err(error) = self.read_custom_fields().await {
+            tracing::warn!(%error, "the custom fields could not be read again");
         }
-        let before = self.known_custom_fields().load_full();
-        match self.read_custom_fields().await {
-            Ok(now) => before.is_none_or(|before| R::defaults(&before) != R::defaults(&now)),
-            Err(error) => {
-                tracing::warn!(%error, "the custom fields could not be read again");
-                false
-            }
+        let again = body();
+        if again == first {
+            return Err(refused);
         }
+        self.transport().write(ApiRequest::write(Method::POST, R::PATH, &again)).await
     }
 }

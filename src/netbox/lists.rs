@@ -61,19 +61,33 @@ impl Client {
         let mut found = Vec::new();
         let mut from = 0;
         while found.len() < MOST_ROWS {
-            let mut query = self.page_query(fields, filters);
-            self.start_at(&mut query, from);
-            let mut page = self.transport().read(ApiRequest::get(path, &query)).await?;
-            let more = has_next(&page);
-            let rows = rows_of(path, &mut page)?;
-            let last = rows.last().and_then(|row| row.get("id")).and_then(Value::as_u64);
+            let (rows, next) = self.page_from(path, fields, filters, from).await?;
             found.extend(rows);
-            match last {
-                Some(last) if more => from = last + 1,
-                _ => return Ok(found),
+            match next {
+                Some(next) => from = next,
+                None => return Ok(found),
             }
         }
         Err(malformed(path, "it has more rows than the filters can match"))
+    }
+
+    /// One page of the rows that match the filters, from an id on, in the order of ids; and the id at which the next page begins,
+    /// if there is one.
+    pub(super) async fn page_from(
+        &self,
+        path: &str,
+        fields: &str,
+        filters: &[QueryParameter<'_>],
+        from: u64,
+    ) -> NetBoxResult<(Vec<Value>, Option<u64>)> {
+        let mut query = self.page_query(fields, filters);
+        self.start_at(&mut query, from);
+        let mut page = self.transport().read(ApiRequest::get(path, &query)).await?;
+        let more = has_next(&page);
+        let rows = rows_of(path, &mut page)?;
+        let last = rows.last().and_then(|row| row.get("id")).and_then(Value::as_u64);
+        let next = last.filter(|_| more).map(|last| last.saturating_add(1));
+        Ok((rows, next))
     }
 
     fn page_query<'a>(&self, fields: &str, filters: &[QueryParameter<'a>]) -> Vec<QueryParameter<'a>> {

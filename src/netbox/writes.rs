@@ -107,6 +107,36 @@ fn slugs(tags: &[String]) -> Value {
     tags.iter().map(|slug| json!({ "slug": slug })).collect()
 }
 
+/// The body of a prefix with these custom fields.
+fn prefix_body(draft: &PrefixDraft, custom_fields: Map<String, Value>) -> Map<String, Value> {
+    let mut body = Map::new();
+    if let Some(status) = &draft.status {
+        body.insert("status".into(), json!(status));
+    }
+    if let Some(description) = &draft.description {
+        body.insert("description".into(), json!(description));
+    }
+    match &draft.tenant {
+        ValueChange::Leave => {}
+        ValueChange::Set(tenant) => {
+            body.insert("tenant".into(), tenant_reference(tenant));
+        }
+        ValueChange::Clear => {
+            body.insert("tenant".into(), Value::Null);
+        }
+    }
+    if let Some(slug) = &draft.role {
+        body.insert("role".into(), json!({ "slug": slug }));
+    }
+    if let Some(tags) = &draft.tags {
+        body.insert("tags".into(), slugs(tags));
+    }
+    if !custom_fields.is_empty() {
+        body.insert("custom_fields".into(), custom_fields.into());
+    }
+    body
+}
+
 impl Client {
     /// Adds the note to the body of a write, where this NetBox takes one.
     fn noted(&self, body: &mut Map<String, Value>, note: &ChangeNote) {
@@ -130,35 +160,6 @@ impl Client {
         body
     }
 
-    fn prefix_body(&self, draft: &PrefixDraft) -> Map<String, Value> {
-        let mut body = Map::new();
-        if let Some(status) = &draft.status {
-            body.insert("status".into(), json!(status));
-        }
-        if let Some(description) = &draft.description {
-            body.insert("description".into(), json!(description));
-        }
-        match &draft.tenant {
-            ValueChange::Leave => {}
-            ValueChange::Set(tenant) => {
-                body.insert("tenant".into(), tenant_reference(tenant));
-            }
-            ValueChange::Clear => {
-                body.insert("tenant".into(), Value::Null);
-            }
-        }
-        if let Some(slug) = &draft.role {
-            body.insert("role".into(), json!({ "slug": slug }));
-        }
-        if let Some(tags) = &draft.tags {
-            body.insert("tags".into(), slugs(tags));
-        }
-        if !draft.fields.is_empty() {
-            body.insert("custom_fields".into(), self.fields().object(&draft.fields).into());
-        }
-        body
-    }
-
     /// Creates these addresses in one scope, all or none (POST of a list to /api/ipam/ip-addresses/).
     /// [`Error::DuplicateAddress`] if the scope enforces uniqueness and one of them exists.
     pub async fn create_addresses(
@@ -167,7 +168,7 @@ impl Client {
         drafts: &[(IpNet, AddressDraft)],
         note: &ChangeNote,
     ) -> NetBoxResult<Vec<Address>> {
-        let body = || -> Vec<Value> {
+        let body = || {
             let bodies = drafts.iter().map(|(interface, draft)| {
                 let mut body = self.address_body(draft);
                 body.insert("address".into(), json!(interface.to_string()));
@@ -175,26 +176,15 @@ impl Client {
                     body.insert("vrf".into(), json!(vrf.0));
                 }
                 self.noted(&mut body, note);
-                body.into()
+                Value::from(body)
             });
             bodies.collect()
         };
-        match self.create_list(Address::PATH, body()).await {
-            Err(error) if self.has_new_defaults::<Address>(&error).await => {
-                self.create_list(Address::PATH, body()).await
-            }
-            answer => answer,
-        }
-    }
-
-    async fn create_list<R: NetBoxRecord>(&self, path: &str, body: Vec<Value>) -> NetBoxResult<Vec<R>> {
-        let wanted = body.len();
-        let body = Value::Array(body);
-        let answer = self.transport().write(ApiRequest::write(Method::POST, path, &body)).await?;
-        let created = self.many::<R>("POST", path, &answer)?;
-        if created.len() != wanted {
-            let cause = format!("it has {} records, {wanted} were asked for", created.len());
-            return Err(Error::Malformed { attempt: format!("POST {path}"), cause });
+        let answer = self.create::<Address>(body).await?;
+        let created = self.many::<Address>("POST", Address::PATH, &answer)?;
+        if created.len() != drafts.len() {
+            let cause = format!("it has {} records, {} were asked for", created.len(), drafts.len());
+            return Err(Error::Malformed { attempt: format!("POST {}", Address::PATH), cause });
         }
         Ok(created)
     }
@@ -208,21 +198,16 @@ impl Client {
         draft: &PrefixDraft,
         note: &ChangeNote,
     ) -> NetBoxResult<Prefix> {
-        let send = async || {
-            let mut body = self.prefix_body(draft);
-            body.insert("custom_fields".into(), self.new_custom_fields::<Prefix>(&draft.fields).into());
+        let body = || {
+            let mut body = prefix_body(draft, self.new_custom_fields::<Prefix>(&draft.fields));
             self.noted(&mut body, note);
             body.insert("prefix".into(), json!(network.to_string()));
             if let Some(vrf) = scope.vrf() {
                 body.insert("vrf".into(), json!(vrf.0));
             }
-            let body = Value::Object(body);
-            self.transport().write(ApiRequest::write(Method::POST, Prefix::PATH, &body)).await
+            Value::from(body)
         };
-        let answer = match send().await {
-            Err(error) if self.has_new_defaults::<Prefix>(&error).await => send().await?,
-            answer => answer?,
-        };
+        let answer = self.create::<Prefix>(body).await?;
         self.one("POST", Prefix::PATH, &answer)
     }
 
@@ -237,7 +222,7 @@ impl Client {
     ) -> NetBoxResult<Prefix> {
         let path = format!("{}{id}/", Prefix::PATH);
         self.check_unchanged(&path, read).await?;
-        let mut body = self.prefix_body(draft);
+        let mut body = prefix_body(draft, self.fields().object(&draft.fields));
         if let Some(note) = note {
             self.noted(&mut body, note);
         }

@@ -173,19 +173,7 @@ impl IntentStore for SharedLedger {
                 }
             };
             if reserved {
-                rows.intents.insert(
-                    request.clone(),
-                    Intent {
-                        claim: change.claim.clone(),
-                        step: change.step,
-                        parent: change.parent,
-                        detail: change.detail.clone(),
-                        unanswered: change.unanswered,
-                        sweep: change.sweep,
-                        updated: now,
-                        ..intent
-                    },
-                );
+                rows.intents.insert(request.clone(), change.applied_to(&intent, now));
                 Advanced::Set
             } else {
                 Advanced::Reserved

@@ -33,6 +33,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry of a record of which it keeps no state.
+    fn of(kind: ObjectKind, object: u64, at: i64, request: Option<RequestId>) -> Self {
+        Self { kind, object, at, request, prefix: (None, None), address: (None, None) }
+    }
+
     /// One line of a trace.
     pub fn text(&self) -> String {
         let network = |prefix: &Prefix| format!("{} {}", prefix.network, prefix.status);
@@ -284,26 +289,12 @@ impl Records {
             revision: self.revision(),
         };
         self.ranges.insert(id, range);
-        self.log(Entry {
-            kind: ObjectKind::IpRange,
-            object: id,
-            at: now,
-            request: None,
-            prefix: (None, None),
-            address: (None, None),
-        });
+        self.log(Entry::of(ObjectKind::IpRange, id, now, None));
     }
 
     pub fn drop_range(&mut self, id: u64, now: i64) {
         if self.ranges.remove(&id).is_some() {
-            self.log(Entry {
-                kind: ObjectKind::IpRange,
-                object: id,
-                at: now,
-                request: None,
-                prefix: (None, None),
-                address: (None, None),
-            });
+            self.log(Entry::of(ObjectKind::IpRange, id, now, None));
         }
     }
 
@@ -315,12 +306,8 @@ impl Records {
         after.revision = self.revision();
         self.addresses.insert(id, after.clone());
         self.log(Entry {
-            kind: ObjectKind::Address,
-            object: id,
-            at: now,
-            request: None,
-            prefix: (None, None),
             address: (Some(before), Some(after)),
+            ..Entry::of(ObjectKind::Address, id, now, None)
         });
     }
 
@@ -333,29 +320,13 @@ impl Records {
         now: i64,
     ) -> Address {
         let id = self.next_id();
-        let address = Address {
-            id: AddressId(id),
-            interface,
-            scope,
-            status: "active".to_owned(),
-            role: None,
-            tenant: None,
-            tags: Vec::new(),
-            dns_name: String::new(),
-            description: String::new(),
-            allocation,
-            custom_fields: serde_json::Map::new(),
-            revision: self.revision(),
-        };
+        let bare = Address::bare(AddressId(id), interface, scope);
+        let address = Address { allocation, revision: self.revision(), ..bare };
         self.addresses.insert(id, address.clone());
         self.created.insert(id, now);
         self.log(Entry {
-            kind: ObjectKind::Address,
-            object: id,
-            at: now,
-            request,
-            prefix: (None, None),
             address: (None, Some(address.clone())),
+            ..Entry::of(ObjectKind::Address, id, now, request)
         });
         address
     }
@@ -371,12 +342,8 @@ impl Records {
         self.prefixes.insert(after.id.0, after.clone());
         self.created.entry(after.id.0).or_insert(now);
         self.log(Entry {
-            kind: ObjectKind::Prefix,
-            object: after.id.0,
-            at: now,
-            request,
             prefix: (before, Some(after.clone())),
-            address: (None, None),
+            ..Entry::of(ObjectKind::Prefix, after.id.0, now, request)
         });
         after
     }
@@ -384,12 +351,8 @@ impl Records {
     pub fn drop_prefix(&mut self, id: u64, request: Option<RequestId>, now: i64) {
         if let Some(before) = self.prefixes.remove(&id) {
             self.log(Entry {
-                kind: ObjectKind::Prefix,
-                object: id,
-                at: now,
-                request,
                 prefix: (Some(before), None),
-                address: (None, None),
+                ..Entry::of(ObjectKind::Prefix, id, now, request)
             });
         }
     }
@@ -397,12 +360,8 @@ impl Records {
     pub fn drop_address(&mut self, id: u64, request: Option<RequestId>, now: i64) {
         if let Some(before) = self.addresses.remove(&id) {
             self.log(Entry {
-                kind: ObjectKind::Address,
-                object: id,
-                at: now,
-                request,
-                prefix: (None, None),
                 address: (Some(before), None),
+                ..Entry::of(ObjectKind::Address, id, now, request)
             });
         }
     }

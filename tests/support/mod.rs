@@ -32,6 +32,7 @@ use leasehold::server::{self, Running};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
+use tonic_types::StatusExt as _;
 
 /// Makes two tests of each function: one with an emulated NetBox, one with the real one.
 macro_rules! on_both {
@@ -202,6 +203,13 @@ impl NetBox {
         made["id"].as_u64().unwrap()
     }
 
+    /// The addresses that it holds in a VRF, up to a thousand.
+    pub async fn recorded(&self, vrf: u64) -> Vec<Value> {
+        let (_, page, _) =
+            self.rest("GET", &format!("ipam/ip-addresses/?vrf_id={vrf}&limit=1000"), None).await;
+        page["results"].as_array().unwrap().clone()
+    }
+
     /// Takes the emulator out of reach. It keeps its records.
     pub async fn stop(&mut self) -> SocketAddr {
         let listening = self.listening.take().unwrap();
@@ -330,6 +338,16 @@ pub fn addresses(vrf_id: u64, prefix: &str, count: i32, request_id: &str) -> v1:
         request_id: request_id.to_owned(),
         ..v1::AllocateAddressesRequest::default()
     }
+}
+
+/// The stable reason of an error (google.rpc.ErrorInfo).
+pub fn reason(status: &tonic::Status) -> String {
+    status.get_error_details().error_info().unwrap().reason.clone()
+}
+
+/// A request id that no other run of the tests has used on the same NetBox.
+pub fn id(name: &str) -> String {
+    format!("{name}-{}", uuid::Uuid::new_v4().simple())
 }
 
 /// The port of the real NetBox, which names the lock file of one run of the tests.

@@ -105,33 +105,31 @@ fn usable(parent: &Prefix) -> (u128, u128) {
 /// What cannot be allocated as an address: recorded addresses, ranges, exclusions and the quarantine; child prefixes
 /// too, unless they are included.
 pub fn taken_addresses(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Taken {
-    let mut taken: Vec<(u128, u128)> = Vec::new();
+    let mut taken = obstacles(index, parent, limits);
     taken.extend(recorded(index, parent));
+    taken.extend(quarantined(limits.quarantined, parent));
+    Taken::new(taken)
+}
+
+/// The spans that take addresses, of which there are few: [`taken_addresses`] without recorded addresses and the quarantine.
+fn obstacles(index: &Index, parent: &Prefix, limits: Limits<'_>) -> Vec<(u128, u128)> {
+    let mut taken: Vec<(u128, u128)> = Vec::new();
     taken.extend(ranges(index, parent, limits.only_populated_ranges));
     taken.extend(excluded(limits.exclude, parent.network));
-    taken.extend(quarantined(limits.quarantined, parent));
     taken.extend(reserved(limits.reserved, parent));
     if !limits.include_children {
         taken.extend(children(index, parent));
     }
-    Taken::new(taken)
+    taken
 }
 
-/// The lowest free addresses of a prefix, in ascending order: `count` of them, or all if fewer are free. The same that [`lowest_free`]
-/// finds among [`taken_addresses`], but recorded addresses and those in quarantine are not visited one by one, so that it takes no
-/// longer where more of them are.
+/// The lowest addresses of a prefix that [`taken_addresses`] leaves free, in ascending order: `count` of them, or all if fewer are.
+/// Recorded addresses and those in quarantine are not visited one by one, so that it takes no longer where more of them are.
 pub fn pick_addresses(index: &Index, parent: &Prefix, limits: Limits<'_>, count: u32) -> Vec<IpAddr> {
     let wanted = usize::try_from(count).unwrap_or(usize::MAX);
-    let mut obstacles: Vec<(u128, u128)> = Vec::new();
-    obstacles.extend(ranges(index, parent, limits.only_populated_ranges));
-    obstacles.extend(excluded(limits.exclude, parent.network));
-    obstacles.extend(reserved(limits.reserved, parent));
-    if !limits.include_children {
-        obstacles.extend(children(index, parent));
-    }
     let (scopes, ipv4) = (scopes_inside(index, parent), parent.network.is_ipv4());
     let mut picked = Vec::new();
-    for (first, last) in Taken::new(obstacles).free(usable(parent)) {
+    for (first, last) in Taken::new(obstacles(index, parent, limits)).free(usable(parent)) {
         let (mut from, last) = (address_from_number(first, ipv4), address_from_number(last, ipv4));
         while picked.len() < wanted
             && let Some(free) = first_free(index, &scopes, limits.quarantined, parent.scope, from, last)
@@ -263,8 +261,9 @@ fn excluded(exclude: &[Network], network: Network) -> impl Iterator<Item = (u128
     exclude.iter().filter(move |other| other.overlaps(network)).map(|other| span(*other))
 }
 
-/// The lowest free addresses, in ascending order: `count` of them, or all if fewer are free.
-pub fn lowest_free(parent: &Prefix, taken: &Taken, count: u32) -> Vec<IpAddr> {
+/// The lowest free addresses, as [`pick_addresses`] finds them, from a list of all that is taken.
+#[cfg(test)]
+pub(super) fn lowest_free(parent: &Prefix, taken: &Taken, count: u32) -> Vec<IpAddr> {
     let wanted = usize::try_from(count).unwrap_or(usize::MAX);
     taken
         .free(usable(parent))

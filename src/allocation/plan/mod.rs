@@ -14,8 +14,8 @@ mod utilization;
 mod verify;
 
 pub use free_space::{
-    Limits, Taken, count_free, has_children, is_usable, largest_block, lowest_block, lowest_free,
-    pick_addresses, taken_addresses, taken_blocks,
+    Limits, Taken, count_free, has_children, is_usable, largest_block, lowest_block, pick_addresses,
+    taken_addresses, taken_blocks,
 };
 pub use policy::{Policy, Purpose, Refused};
 pub use quarantine::{QuarantineView, Quarantined};

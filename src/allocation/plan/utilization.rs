@@ -78,20 +78,7 @@ mod tests {
     };
 
     fn address(id: u64, host: IpAddr) -> Address {
-        Address {
-            id: AddressId(id),
-            interface: IpNet::from(host),
-            scope: VrfScope::Global,
-            status: "active".to_owned(),
-            role: None,
-            tenant: None,
-            tags: Vec::new(),
-            dns_name: String::new(),
-            description: String::new(),
-            allocation: None,
-            custom_fields: serde_json::Map::new(),
-            revision: Revision(None),
-        }
+        Address::bare(AddressId(id), IpNet::from(host), VrfScope::Global)
     }
 
     fn index(batch: Batch) -> Arc<Index> {

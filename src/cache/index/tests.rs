@@ -13,20 +13,7 @@ fn leased(id: u64, network: &str, owner: &str) -> Prefix {
 }
 
 fn address(id: u64, host: &str, scope: VrfScope) -> Address {
-    Address {
-        id: AddressId(id),
-        interface: host.parse().unwrap(),
-        scope,
-        status: "active".into(),
-        role: None,
-        tenant: None,
-        tags: vec![],
-        dns_name: String::new(),
-        description: String::new(),
-        allocation: None,
-        custom_fields: serde_json::Map::new(),
-        revision: Revision(None),
-    }
+    Address::bare(AddressId(id), host.parse().unwrap(), scope)
 }
 
 fn at(seconds: i64) -> Revision {
