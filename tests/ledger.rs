@@ -6,10 +6,10 @@ use jiff::{Timestamp, ToSpan as _};
 use leasehold::ledger::{
     self, Advanced, Begun, Claim, Detail, Fence, Fingerprint, Intent, IntentChange, IntentKind,
     IntentSelection, IntentState, IntentStep, IntentStore, JobLeases, LedgerHandles, LedgerSettings,
-    ListIntents, Observation, ObservationKind, Observations, Owner, QuarantineStore, Reservation,
-    ReservationChange, ReservationHold,
+    ListIntents, NewIntent, NextStep, Observation, ObservationKind, Observations, Owner, QuarantineStore,
+    Reservation, ReservationChange, ReservationHold,
 };
-use leasehold::model::{PrefixId, VrfId, VrfScope};
+use leasehold::model::{PrefixId, RequestId, VrfId, VrfScope};
 
 use crate::support::{directory, peers};
 
@@ -27,6 +27,36 @@ fn intent(name: &str, nth: i64) -> Intent {
         sweep: None,
         created: at,
         updated: at,
+    }
+}
+
+/// One write in a transaction of its own.
+trait OneByOne {
+    async fn begin(&self, intent: &Intent, reserve: &[Reservation]) -> Result<Begun, ledger::Error>;
+    async fn advance(
+        &self,
+        request: &RequestId,
+        held: &Claim,
+        change: &IntentChange,
+        now: Timestamp,
+    ) -> Result<Advanced, ledger::Error>;
+}
+
+impl OneByOne for Arc<dyn IntentStore> {
+    async fn begin(&self, intent: &Intent, reserve: &[Reservation]) -> Result<Begun, ledger::Error> {
+        let new = NewIntent { intent: intent.clone(), reserve: reserve.to_vec() };
+        Ok(self.begin_all(&[new]).await?.pop().unwrap())
+    }
+
+    async fn advance(
+        &self,
+        request: &RequestId,
+        held: &Claim,
+        change: &IntentChange,
+        now: Timestamp,
+    ) -> Result<Advanced, ledger::Error> {
+        let (request, held, change) = (request.clone(), held.clone(), change.clone());
+        Ok(self.advance_all(&[NextStep { request, held, change, now }]).await?.pop().unwrap())
     }
 }
 

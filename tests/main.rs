@@ -29,6 +29,7 @@ mod events;
 mod expiry;
 mod failures;
 mod golden;
+mod group_commit;
 mod history;
 mod house_rules;
 mod irr;

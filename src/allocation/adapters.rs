@@ -8,13 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::ports::{
-    ChangedRecords, ChangesWanted, LoggedWrite, NetBoxPort, RecordCache, UniqueIds, Write, WriteOrigin,
-    WrittenRecords,
+    ChangedRecords, ChangesWanted, CreationPart, ListRefusal, LoggedWrite, NetBoxPort, Placing, RecordCache,
+    UniqueIds, Write, WriteOrigin, WrittenRecords,
 };
-use crate::cache::{self, Batch, Cache, Index, NotReady};
+use crate::cache::{self, Batch, Cache, Index, NotReady, Reading};
 use crate::model::{Address, IpRange, Network, Prefix, RequestId, VrfScope};
 use crate::netbox::{
-    AllocationIdField, ChangeNote, Client, NetBoxRecord, NetBoxResult, NotedRecord, ObjectKind,
+    AllocationIdField, ChangeNote, Client, NetBoxRecord, NetBoxResult, NewAddress, NotedRecord, ObjectKind,
 };
 
 #[async_trait]
@@ -38,6 +38,39 @@ impl NetBoxPort for Client {
             }
             Write::DeleteAddresses { ids } => {
                 self.delete_addresses(ids, &note).await.map(|()| WrittenRecords::Deleted)
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        placing: Placing,
+        parts: &[&CreationPart],
+    ) -> Result<Vec<Vec<Address>>, ListRefusal> {
+        let lengths: Vec<usize> = parts.iter().map(|part| part.list.len()).collect();
+        let entries = parts.iter().flat_map(|part| {
+            let origin = &part.origin;
+            let note = ChangeNote::new(origin.method, &origin.request, &origin.caller);
+            part.list.iter().map(move |(interface, draft)| NewAddress {
+                scope: part.scope,
+                interface: *interface,
+                draft,
+                note: note.clone(),
+            })
+        });
+        let entries: Vec<NewAddress<'_>> = entries.collect();
+        let created = match placing {
+            Placing::AsListed => self.create_listed(&entries).await,
+            Placing::LowestOf(parent) => self.create_lowest(parent, &entries).await,
+        };
+        match created {
+            Ok(created) => {
+                let mut created = created.into_iter();
+                Ok(lengths.iter().map(|length| created.by_ref().take(*length).collect()).collect())
+            }
+            Err(error) => {
+                let blamed = self.blamed(&error, &lengths);
+                Err(ListRefusal { error, blamed })
             }
         }
     }
@@ -155,6 +188,10 @@ impl RecordCache for Cache {
 
     async fn position(&self) -> u64 {
         Self::position(self).await.1.map_or(0, |position| position.id)
+    }
+
+    fn begin_reading(&self) -> Reading {
+        Self::begin_reading(self)
     }
 
     async fn apply(&self, batch: Batch) -> Result<(), cache::Error> {

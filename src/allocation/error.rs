@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::plan::Refused;
 use super::ports::UniqueIds;
@@ -20,7 +21,7 @@ pub enum Error {
     #[error(transparent)]
     NetBox(#[from] netbox::Error),
     #[error(transparent)]
-    Cache(#[from] cache::Error),
+    Cache(Arc<cache::Error>),
     #[error(transparent)]
     NotReady(#[from] cache::NotReady),
     #[error(transparent)]
@@ -88,6 +89,12 @@ pub enum Error {
     /// The task that carried out the command panicked or was cancelled.
     #[error("the server lost the task of this request: repeat it with the same request id")]
     TaskLost,
+}
+
+impl From<cache::Error> for Error {
+    fn from(error: cache::Error) -> Self {
+        Self::Cache(Arc::new(error))
+    }
 }
 
 impl Error {

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::OwnedMutexGuard;
 
 use super::catch_up::CatchUp;
+use super::creating::Creations;
 use super::error::Error;
+use super::in_flight::InFlight;
+use super::joined::Joined;
 use super::operation::{Operation, repetition_of};
 use super::plan::{Policy, QuarantineView};
 use super::ports::{NetBoxPort, RecordCache, UniqueIds, WriteOrigin};
@@ -16,9 +19,15 @@ use super::protocol::{
 };
 use super::queue::{Caller, Queue};
 use super::run::{Phase, Planning, Run, TakenUp};
+use crate::cache::Batch;
 use crate::clock::Clock;
-use crate::ledger::{IntentStep, IntentStore, Owner, QuarantineStore};
+use crate::ledger::{
+    self, Advanced, Begun, IntentStep, IntentStore, NewIntent, NextStep, Owner, QuarantineStore,
+};
 use crate::model::RequestId;
+
+/// Steps that are stored in one transaction, and records that are published at once.
+const MOST_TOGETHER: usize = 256;
 
 /// Carries out commands and settles what earlier servers left open.
 pub struct Executor {
@@ -32,6 +41,15 @@ pub struct Executor {
     pub(super) owner: Owner,
     pub(super) jitter: Jitter,
     pub(super) catch_up: CatchUp,
+    pub(super) creations: Arc<Creations>,
+    /// The space that the writes of this process are about to take.
+    pub(super) in_flight: Arc<InFlight>,
+    /// Held while a write chooses its space.
+    pub(super) planning: tokio::sync::Mutex<()>,
+    /// New intents, steps of intents and records for the cache: those that wait at the same time are stored at once.
+    pub(super) begins: Joined<NewIntent, Result<Begun, ledger::Error>>,
+    pub(super) advances: Joined<NextStep, Result<Advanced, ledger::Error>>,
+    pub(super) publications: Joined<Batch, ()>,
     queue: Queue,
     /// A lock for each request that is being carried out, so that a retry waits for the first call.
     requests: Mutex<BTreeMap<RequestId, Weak<tokio::sync::Mutex<()>>>>,
@@ -80,7 +98,16 @@ impl Executor {
     /// An executor that has carried out nothing yet.
     pub fn new(parts: ExecutorParts) -> Self {
         let ExecutorParts { netbox, cache, intents, quarantine, clock, policy, owner, jitter } = parts;
+        let in_flight = Arc::new(InFlight::default());
+        let creations = Creations::new(netbox.clone(), cache.clone(), in_flight.clone());
         Self {
+            catch_up: CatchUp::new(netbox.clone(), cache.clone()),
+            creations: Arc::new(creations),
+            in_flight,
+            planning: tokio::sync::Mutex::default(),
+            begins: Joined::of(MOST_TOGETHER),
+            advances: Joined::of(MOST_TOGETHER),
+            publications: Joined::of(MOST_TOGETHER),
             netbox,
             cache,
             intents,
@@ -89,7 +116,6 @@ impl Executor {
             policy,
             owner,
             jitter,
-            catch_up: CatchUp::default(),
             queue: Queue::new(),
             requests: Mutex::default(),
             unique_ids: Mutex::default(),
@@ -102,14 +128,14 @@ impl Executor {
         operation: O,
         caller: String,
     ) -> Result<O::Done, Error> {
-        let lane = operation.lane(&*self.cache.snapshot()?);
+        let (lane, turn) = (operation.lane(&*self.cache.snapshot()?), operation.turn());
         let this = self.clone();
         let work = move |waiting: Arc<Caller<()>>| async move {
             let origin =
                 WriteOrigin { method: operation.method(), request: operation.request().clone(), caller };
-            this.carry_out(&operation, origin, &waiting).await
+            this.carry_out(&operation, origin, waiting).await
         };
-        self.queue.run(lane, work).await
+        self.queue.run(lane, turn, work).await
     }
 
     /// Waits for the commands that are queued or running. New ones are refused.
@@ -170,7 +196,7 @@ impl Executor {
         &self,
         operation: &O,
         origin: WriteOrigin,
-        caller: &Caller<()>,
+        caller: Arc<Caller<()>>,
     ) -> Result<O::Done, Error> {
         self.require_unique_ids().await?;
         let _held = self.hold(operation.request()).await;
@@ -188,6 +214,7 @@ impl Executor {
         };
         let repeated = intent.is_some();
         let run = Run {
+            flight: self.in_flight.begin(operation.request().clone()),
             operation,
             origin,
             caller,

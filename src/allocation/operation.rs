@@ -11,6 +11,7 @@ use super::plan::requirement::{self, PolicyContext, SpaceNeeded};
 use super::plan::{Limits, Policy, Purpose, Quarantined};
 use super::ports::{LoggedWrite, Write, WrittenRecords};
 use super::protocol::Repetition;
+use super::queue::Turn;
 use crate::cache::{Index, PrefixKey};
 use crate::ledger::{Detail, Fingerprint, Intent, IntentKind, Reservation, ReservedRange};
 use crate::model::{Address, Network, Prefix, PrefixId, RequestId, VrfScope};
@@ -135,6 +136,11 @@ pub(super) trait Operation: Send + Sync + 'static {
 
     /// The scope in whose queue the command waits.
     fn lane(&self, index: &Index) -> VrfScope;
+
+    /// Beside which other commands of its lane it is carried out.
+    fn turn(&self) -> Turn {
+        Turn::Alone
+    }
 
     fn preparation(&self) -> Preparation<'_> {
         Preparation::None

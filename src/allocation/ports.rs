@@ -1,7 +1,7 @@
 //! What the executor needs of NetBox and of the cache, as traits. The server implements them with the NetBox client and the
 //! cache (`adapters`); a simulation implements them with a world that it controls.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ipnet::IpNet;
 
-use crate::cache::{self, Batch, Index, NotReady};
+use crate::cache::{self, Batch, Index, NotReady, Reading};
 use crate::model::{Address, AddressId, Network, Prefix, PrefixId, RequestId, Revision, VrfScope};
-use crate::netbox::{AddressDraft, NetBoxResult, ObjectKind, PrefixDraft};
+use crate::netbox::{self, AddressDraft, NetBoxResult, ObjectKind, PrefixDraft};
 
 /// One write to NetBox, all of it or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,32 @@ pub enum Write {
     DeleteAddresses {
         ids: Vec<AddressId>,
     },
+}
+
+/// The addresses that one request creates, as a part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreationPart {
+    pub origin: WriteOrigin,
+    pub scope: VrfScope,
+    pub list: Vec<(IpNet, AddressDraft)>,
+}
+
+/// Who chooses the addresses of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placing {
+    /// They are those of the list.
+    AsListed,
+    /// NetBox takes the lowest free addresses of this prefix, in the order of the list, whatever addresses it names.
+    LowestOf(PrefixId),
+}
+
+/// NetBox has refused a list, or its answer is not known. What is said of the whole list holds for every part.
+#[derive(Clone, Debug)]
+pub struct ListRefusal {
+    pub error: netbox::Error,
+    /// The parts that NetBox finds fault with, by their place, each with its own refusal. Empty if NetBox names none, or if it is not
+    /// known that nothing was written.
+    pub blamed: BTreeMap<usize, netbox::Error>,
 }
 
 /// Who is behind a write: kept in NetBox's change log where it takes a message.
@@ -108,8 +134,14 @@ pub enum UniqueIds {
 /// NetBox, as the executor uses it. Reads may be repeated by the implementation; a write is sent once.
 #[async_trait]
 pub trait NetBoxPort: Send + Sync {
-    /// Sends one write and gives the records that it has made or changed.
+    /// Sends one write by itself and gives the records that it has made or changed.
     async fn send(&self, write: &Write, origin: &WriteOrigin) -> NetBoxResult<WrittenRecords>;
+    /// Creates the addresses of several requests as one list, all or none, and gives the records of each.
+    async fn create(
+        &self,
+        placing: Placing,
+        parts: &[&CreationPart],
+    ) -> Result<Vec<Vec<Address>>, ListRefusal>;
     /// The addresses that carry allocation ids of a request, in order of their index; `count` is how many it asked for.
     async fn addresses_of(&self, request: &RequestId, count: u32) -> NetBoxResult<Vec<Address>>;
     /// The prefix that carries an allocation id of a request.
@@ -144,6 +176,8 @@ pub trait RecordCache: Send + Sync {
     fn snapshot(&self) -> Result<Arc<Index>, NotReady>;
     /// The id of the entry of NetBox's change log up to which the cache follows it; 0 before the first.
     async fn position(&self) -> u64;
+    /// Begins a read of NetBox, so that what is deleted meanwhile does not come back with it.
+    fn begin_reading(&self) -> Reading;
     /// Puts records into the cache.
     async fn apply(&self, batch: Batch) -> Result<(), cache::Error>;
 }

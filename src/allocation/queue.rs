@@ -1,8 +1,9 @@
 //! The queue before the executor: bounded, with a lane for each scope.
 //!
-//! The commands of one lane run one after the other, in the order of their arrival; lanes run side by side. A command whose
-//! caller is gone, or past its deadline, is dropped before it begins. A command that has begun is a part of its lane's task, so
-//! that a caller who hangs up does not cancel it between two writes.
+//! The commands of one lane begin in the order of their arrival; lanes run side by side. Commands that take or free single addresses
+//! run together, so that their requests to NetBox can be joined; any other waits for those before it and runs alone. A command whose
+//! caller is gone, or past its deadline, is dropped before it begins. One that has begun belongs to its lane, so that a caller who
+//! hangs up does not cancel it between two writes.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use super::error::Error;
@@ -19,8 +21,23 @@ use crate::model::VrfScope;
 /// How many commands wait in one lane. One more is refused.
 pub(super) const LANE_LENGTH: usize = 256;
 
+/// How many commands of one lane run together: those of the list that NetBox is writing, and the next one.
+const TOGETHER: usize = 256;
+
+/// Beside which other commands of its lane a command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Beside those that do so too: what they take is told apart by the reservations of the ledger.
+    Together,
+    /// While no other command of the lane runs.
+    Alone,
+}
+
 /// A command that waits: does nothing but drop its reply if its caller is gone.
-type Waiting = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+struct Waiting {
+    turn: Turn,
+    work: Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>,
+}
 
 /// Whether the caller of a command still waits for its answer.
 pub(super) struct Caller<T> {
@@ -51,6 +68,7 @@ impl Queue {
     pub(super) async fn run<T, F>(
         &self,
         scope: VrfScope,
+        turn: Turn,
         work: impl FnOnce(Arc<Caller<()>>) -> F + Send + 'static,
     ) -> Result<T, Error>
     where
@@ -61,7 +79,7 @@ impl Queue {
         // The caller waits as long as it holds `_waits`; both ends of the answer are moved into the work.
         let (waits, _waits) = oneshot::channel();
         let caller = Arc::new(Caller { reply: waits });
-        let waiting: Waiting = Box::new(move || {
+        let work: Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send> = Box::new(move || {
             async move {
                 if caller.is_gone() {
                     return;
@@ -71,7 +89,7 @@ impl Queue {
             }
             .boxed()
         });
-        self.lane(scope)?.try_send(waiting).map_err(|_| Error::Busy)?;
+        self.lane(scope)?.try_send(Waiting { turn, work }).map_err(|_| Error::Busy)?;
         answered.await.map_err(|_| Error::TaskLost)?
     }
 
@@ -88,10 +106,26 @@ impl Queue {
         let lane = lanes.entry(scope).or_insert_with(|| {
             let (sender, mut waiting) = mpsc::channel::<Waiting>(LANE_LENGTH);
             self.tasks.spawn(async move {
-                while let Some(work) = waiting.recv().await {
+                let mut running = JoinSet::new();
+                while let Some(Waiting { turn, work }) = waiting.recv().await {
+                    let beside = match turn {
+                        Turn::Together => TOGETHER - 1,
+                        Turn::Alone => 0,
+                    };
+                    while running.try_join_next().is_some() {}
+                    while running.len() > beside {
+                        running.join_next().await;
+                    }
                     // A panic ends one command. Its caller sees that the task was lost, and the ledger settles it.
-                    let _ = AssertUnwindSafe(async { work().await }).catch_unwind().await;
+                    let command = AssertUnwindSafe(async { work().await }).catch_unwind();
+                    match turn {
+                        Turn::Together => {
+                            running.spawn(command.map(drop));
+                        }
+                        Turn::Alone => drop(command.await),
+                    }
                 }
+                while running.join_next().await.is_some() {}
             });
             sender
         });
@@ -113,7 +147,7 @@ mod tests {
             let queue = queue.clone();
             async move {
                 queue
-                    .run(VrfScope::Global, |_| async move {
+                    .run(VrfScope::Global, Turn::Alone, |_| async move {
                         let _ = gate.await;
                         Ok(())
                     })
@@ -125,7 +159,7 @@ mod tests {
             let (queue, begun) = (queue.clone(), begun.clone());
             waiting.push(tokio::spawn(async move {
                 queue
-                    .run(VrfScope::Global, move |_| async move {
+                    .run(VrfScope::Global, Turn::Alone, move |_| async move {
                         begun.fetch_add(1, Ordering::SeqCst);
                         Ok(())
                     })
@@ -151,7 +185,7 @@ mod tests {
         let (open, gate) = tokio::sync::watch::channel(());
         let blocked = |queue: Arc<Queue>, mut gate: tokio::sync::watch::Receiver<()>| async move {
             queue
-                .run(VrfScope::Global, move |_| async move {
+                .run(VrfScope::Global, Turn::Alone, move |_| async move {
                     let _ = gate.changed().await;
                     Ok(())
                 })
@@ -165,7 +199,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(matches!(blocked(queue.clone(), gate.clone()).await, Err(Error::Busy)));
-        queue.run(VrfScope::from_number(7), |_| async { Ok(()) }).await.unwrap();
+        queue.run(VrfScope::from_number(7), Turn::Alone, |_| async { Ok(()) }).await.unwrap();
         drop(open);
         for caller in callers {
             caller.await.unwrap().unwrap();
@@ -175,8 +209,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_loses_one_command_and_no_other() {
         let queue = Queue::new();
-        let lost: Result<(), Error> = queue.run(VrfScope::Global, |_| async { panic!("a defect") }).await;
+        let lost: Result<(), Error> =
+            queue.run(VrfScope::Global, Turn::Alone, |_| async { panic!("a defect") }).await;
         assert!(matches!(lost, Err(Error::TaskLost)));
-        queue.run(VrfScope::Global, |_| async { Ok(()) }).await.unwrap();
+        queue.run(VrfScope::Global, Turn::Alone, |_| async { Ok(()) }).await.unwrap();
     }
 }

@@ -30,18 +30,20 @@ impl Executor {
                         cached.iter().map(|record| Address::clone(record)).collect(),
                     ));
                 }
+                let reading = self.cache.begin_reading();
                 let mut found = self.netbox.addresses_by_id(made).await?;
                 if found.len() != made.len() {
                     return Err(released());
                 }
                 found.sort_by_key(|record| made.iter().position(|id| *id == record.id.0));
-                self.publish(Batch::from(found.clone())).await;
+                self.publish(Batch::from(found.clone()).read_during(reading)).await;
                 Ok(WrittenRecords::Addresses(found))
             }
             IntentKind::Prefix => {
+                let reading = self.cache.begin_reading();
                 let found =
                     self.netbox.prefixes_by_id(made).await?.into_iter().next().ok_or_else(released)?;
-                self.publish(Batch::from(vec![found.clone()])).await;
+                self.publish(Batch::from(vec![found.clone()]).read_during(reading)).await;
                 Ok(WrittenRecords::Prefix(Box::new(found)))
             }
             IntentKind::Release

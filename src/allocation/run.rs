@@ -1,6 +1,9 @@
 //! One run of a command: where it stands, and what belongs to that.
 
+use std::sync::Arc;
+
 use super::error::Error;
+use super::in_flight::Flight;
 use super::operation::Finished;
 use super::ports::{WriteOrigin, WrittenRecords};
 use super::protocol::{End, MaybeWritten, NotSent, Repetition, Verified, Withdrawing, Written};
@@ -32,7 +35,9 @@ pub(super) enum TakenUp {
 pub(super) struct Run<'a, O> {
     pub(super) operation: &'a O,
     pub(super) origin: WriteOrigin,
-    pub(super) caller: &'a Caller<()>,
+    pub(super) caller: Arc<Caller<()>>,
+    /// The space that the run is about to take.
+    pub(super) flight: Flight,
     /// The intent as it is in the ledger; `None` before it is stored.
     pub(super) intent: Option<Intent>,
     /// Parents that are left to other writers.

@@ -5,28 +5,29 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::catch_up::Wanted;
+use super::creating::{Created, Creation, SENT_WITHIN};
 use super::error::Error;
 use super::executor::Executor;
 use super::operation::{Finished, Operation, Plan, PlanContext, Planned, Preparation, Prepared, repetition};
 use super::plan::Quarantined;
-use super::ports::{Write, WrittenRecords};
-use super::protocol::{AfterAnswer, End, Found, NetBoxReply, NotSent, Progress};
+use super::ports::{CreationPart, Write, WrittenRecords};
+use super::protocol::{AfterAnswer, End, Found, MaybeWritten, NetBoxReply, NotSent, Progress};
 use super::run::{Phase, Planning, Run, Stored};
 use super::storing::Requests;
 use super::traces::Prospect;
 use crate::cache::Batch;
 use crate::ledger::{Detail, Intent, IntentKind, IntentStep, ReservationChange, ReservedRange};
 use crate::model::{PrefixId, RequestId};
-use crate::netbox::{self, Certainty, ObjectKind};
+use crate::netbox::{self, Certainty, NetBoxResult, ObjectKind};
 
 /// How often a range is chosen anew because another writer of the ledger has reserved it.
 const RESERVATION_TRIES: u32 = 40;
 /// After so many lost races a parent that the command does not name is left to the others.
 const RACES_PER_PARENT: usize = 2;
 
-/// A request is sent within this time of its step in the ledger, or not at all, so that it cannot arrive after another server has
-/// settled its intent.
-const SENT_WITHIN: Duration = Duration::from_secs(5);
+/// How often the step of a write is stored before it is sent, since it waited too long each time.
+const STAMPS: u32 = 3;
 
 /// The kinds of records that take space.
 const ALL_KINDS: [ObjectKind; 3] = [ObjectKind::Prefix, ObjectKind::Address, ObjectKind::IpRange];
@@ -48,7 +49,7 @@ impl Executor {
             // The cache may be behind: what others have freed, or taken from another block, counts.
             Err(error) if error.is_of_free_space() && !run.caught_up => {
                 run.caught_up = true;
-                self.catch_up.run(&*self.netbox, &*self.cache, &ALL_KINDS, &[]).await?;
+                self.catch_up.run(Wanted::changes(&ALL_KINDS)).await?;
                 return Ok(Planning::Next(Phase::Plan(state)));
             }
             Err(error) => return self.plan_refused(run, state, error).await,
@@ -74,7 +75,7 @@ impl Executor {
                 }
             }
         }
-        let (mut sent, stamped) = (state.sent(self.clock.now()), Instant::now());
+        let (sent, stamped) = (state.sent(self.clock.now()), Instant::now());
         let requests = Requests { earlier: before, latest: sent.progress().unanswered };
         match self.store(run, &planned, IntentStep::MaybeWritten, requests).await {
             Ok(Stored::Yes) => {}
@@ -98,22 +99,22 @@ impl Executor {
             run.last = Some(error);
             return Ok(Planning::Next(Phase::End(state.refused())));
         }
-        if stamped.elapsed() > SENT_WITHIN {
-            // The ledger or NetBox was slow, or this process was suspended. Another server may have taken the intent over.
-            sent = state.sent(self.clock.now());
-            if !self.stamp_again(run, sent.progress()).await {
-                tracing::warn!(request = %run.origin.request, "a write took too long to be prepared and is not sent");
-                return Ok(Planning::Next(Phase::End(End::Unsettled(state.progress()))));
-            }
-        }
         let repetition = repetition(&write, self.netbox.refuses_stale_changes());
-        let (answer, records) = match self.netbox.send(&write, &run.origin).await {
-            Ok(records) => (NetBoxReply::Created, Some(records)),
+        let (sent, answer) = match self.send_in_time(run, state, sent, stamped, &write).await {
+            Ok(answered) => answered,
+            Err(end) => return Ok(Planning::Next(Phase::End(end))),
+        };
+        let (answer, records) = match answer {
+            Ok(records) => {
+                // Whatever an earlier run has tried, the records are of this one.
+                run.repeated = false;
+                (NetBoxReply::Created, Some(records))
+            }
             Err(error) => {
-                let answer = classify(&error, run.operation.kind());
+                let (answer, error) = (classify(&error, run.operation.kind()), error.without_entries());
                 tracing::info!(request = %run.origin.request, method = run.origin.method, %error, ?answer,
                     "a write to NetBox was not answered with its records");
-                run.last = Some(error.without_entries().into());
+                run.last = Some(error.into());
                 (answer, None)
             }
         };
@@ -132,6 +133,60 @@ impl Executor {
         }))
     }
 
+    /// Sends a write whose step was stored at `stamped`. If that is too long ago by the time it can be sent, since the ledger or
+    /// NetBox was slow or this process was suspended, another server may have taken the intent over: the step is stored anew first.
+    async fn send_in_time<O: Operation>(
+        &self,
+        run: &mut Run<'_, O>,
+        state: NotSent,
+        mut sent: MaybeWritten,
+        mut stamped: Instant,
+        write: &Write,
+    ) -> Result<(MaybeWritten, NetBoxResult<WrittenRecords>), End> {
+        for _ in 0..STAMPS {
+            if stamped.elapsed() <= SENT_WITHIN {
+                match self.send(run, state, write, stamped).await {
+                    Created::Answer(answer) => return Ok((sent, answer)),
+                    Created::TooLate => {}
+                    Created::NotWanted => {
+                        run.last = Some(Error::TaskLost);
+                        return Err(state.refused());
+                    }
+                }
+            }
+            stamped = Instant::now();
+            sent = state.sent(self.clock.now());
+            if !self.stamp_again(run, sent.progress()).await {
+                break;
+            }
+        }
+        tracing::warn!(request = %run.origin.request, "a write took too long to be prepared and is not sent");
+        Err(End::Unsettled(state.progress()))
+    }
+
+    /// Sends a write: new addresses together with those that wait, anything else by itself.
+    async fn send<O: Operation>(
+        &self,
+        run: &Run<'_, O>,
+        state: NotSent,
+        write: &Write,
+        stamped: Instant,
+    ) -> Created<WrittenRecords> {
+        match write {
+            Write::CreateAddresses { scope, list } => {
+                let origin = run.origin.clone();
+                let part = CreationPart { origin, scope: *scope, list: list.clone() };
+                let intent = run.intent.as_ref().filter(|intent| intent.kind == IntentKind::Addresses);
+                let chosen_from = intent.and_then(|intent| intent.parent);
+                let begun = state.progress() != Progress::default();
+                let caller = (!begun).then(|| run.caller.clone());
+                let created = self.creations.create(Creation { part, chosen_from, stamped, caller }).await;
+                created.map(WrittenRecords::Addresses)
+            }
+            alone => Created::Answer(self.netbox.send(alone, &run.origin).await),
+        }
+    }
+
     /// Prepares and plans; before that, looks for traces of a command that the ledger does not know.
     async fn planned<O: Operation>(&self, run: &mut Run<'_, O>) -> Result<Prospect, Error> {
         if run.intent.is_none()
@@ -144,8 +199,13 @@ impl Executor {
             Some(intent) => self.read_released(intent).await?,
             None => self.prepare(run.operation.preparation()).await?,
         };
-        let reserved = self.reserved_by_others(Some(run.operation.request())).await?;
-        let (index, quarantined) = (self.cache.snapshot()?, self.quarantined().await?);
+        let mut reserved = self.reserved_by_others(Some(run.operation.request())).await?;
+        let quarantined = self.quarantined().await?;
+        // From here on nobody else chooses, until what is chosen here is known to all.
+        let _planning = self.planning.lock().await;
+        // Before the cache is looked at: a write that ends in between is in one of the two.
+        reserved.extend(self.in_flight.planned_by_others(run.operation.request()));
+        let index = self.cache.snapshot()?;
         let context = PlanContext {
             index: &index,
             quarantined: &quarantined,
@@ -166,7 +226,12 @@ impl Executor {
                 }
                 Err(error)
             }
-            plan => plan.map(Prospect::Plan),
+            plan => {
+                if let Ok(Plan::Write(planned, _)) = &plan {
+                    run.flight.plan(&planned.reserve);
+                }
+                plan.map(Prospect::Plan)
+            }
         }
     }
 
@@ -231,18 +296,20 @@ impl Executor {
         match preparation {
             Preparation::None => Ok(Prepared::default()),
             Preparation::CatchUp => {
-                self.catch_up.run(&*self.netbox, &*self.cache, &ALL_KINDS, &[]).await?;
+                self.catch_up.run(Wanted::changes(&ALL_KINDS)).await?;
                 Ok(Prepared::default())
             }
             Preparation::ReadNetwork(scope, network) => {
-                self.catch_up.run(&*self.netbox, &*self.cache, &ALL_KINDS, &[]).await?;
+                self.catch_up.run(Wanted::changes(&ALL_KINDS)).await?;
+                let reading = self.cache.begin_reading();
                 let found = self.netbox.prefixes_at(scope, network).await?;
-                self.cache.apply(Batch::from(found)).await?;
+                self.cache.apply(Batch::from(found).read_during(reading)).await?;
                 Ok(Prepared::default())
             }
             Preparation::ReadAddresses(scope, hosts) => {
+                let reading = self.cache.begin_reading();
                 let found = self.netbox.addresses_at(scope, hosts).await?;
-                self.cache.apply(Batch::from(found)).await?;
+                self.cache.apply(Batch::from(found).read_during(reading)).await?;
                 Ok(Prepared::default())
             }
             Preparation::ReadAllocation(target) => self.read_allocation(target).await,
@@ -346,7 +413,8 @@ impl Executor {
     /// Reads what stood in the way of a write into the cache. A failure is no matter: the next attempt meets the same refusal.
     async fn refresh(&self, write: &Write) {
         let read = async {
-            self.catch_up.run(&*self.netbox, &*self.cache, &ALL_KINDS, &[]).await?;
+            self.catch_up.run(Wanted::changes(&ALL_KINDS)).await?;
+            let reading = self.cache.begin_reading();
             let batch = match write {
                 Write::CreateAddresses { scope, list } => {
                     let hosts: Vec<IpAddr> = list.iter().map(|(interface, _)| interface.addr()).collect();
@@ -362,7 +430,7 @@ impl Executor {
                 }
                 Write::DeleteAddresses { .. } => Batch::default(),
             };
-            Ok::<_, Error>(self.cache.apply(batch).await?)
+            Ok::<_, Error>(self.cache.apply(batch.read_during(reading)).await?)
         };
         if let Err(error) = read.await {
             tracing::warn!(%error, "what stood in the way of a write could not be read");

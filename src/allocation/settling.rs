@@ -1,14 +1,18 @@
 //! From a request to its outcome: the record is asked, what NetBox does not check is verified, records that lost are withdrawn,
 //! and the outcome is stored. Works from the intent alone, so that recovery can do it without the command.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::catch_up::Wanted;
 use super::error::Error;
 use super::executor::Executor;
+use super::joined::Member;
 use super::operation::{Finished, Operation};
 use super::plan::{Objection, PlacedSpace, Placement, objections};
 use super::ports::{Write, WriteOrigin, WrittenRecords};
@@ -181,21 +185,30 @@ impl Executor {
         }
         let own = ids_of(records);
         let read = async {
-            self.catch_up.run(&*self.netbox, &*self.cache, kinds, &own).await?;
-            self.read_rivals(records).await?;
-            Ok::<_, Error>(self.cache.snapshot()?)
+            let hosts = self.hosts_to_read(records)?;
+            self.catch_up.run(Wanted { kinds: kinds.to_vec(), own: own.clone(), hosts }).await?;
+            if let WrittenRecords::Prefix(prefix) = records {
+                // What the change log may not tell: other records of the same network.
+                let reading = self.cache.begin_reading();
+                let found = self.netbox.prefixes_at(prefix.scope, prefix.network).await?;
+                self.cache.apply(Batch::from(found).read_during(reading)).await?;
+            }
+            Ok::<_, Error>((self.cache.snapshot()?, self.quarantine.at(self.clock.now()).await?))
         };
-        let index = match read.await {
-            Ok(index) => index,
+        let (index, quarantined) = match read.await {
+            Ok(read) => read,
             Err(error) => {
                 tracing::warn!(request = %intent.request, %error, "a write could not be verified");
                 return Verification::Unread;
             }
         };
         let ids: Vec<u64> = own.iter().map(|(_, id)| *id).collect();
-        let found = placement(intent, records).map_or_else(Vec::new, |placement| {
+        let mut found = placement(intent, records).map_or_else(Vec::new, |placement| {
             objections(&index, &self.policy, self.clock.today(), &placement, &ids)
         });
+        found.extend(
+            quarantined.among(unplanned(intent, records)).map(|address| Objection::Quarantined { address }),
+        );
         if found.is_empty() {
             return Verification::Clean;
         }
@@ -204,24 +217,15 @@ impl Executor {
         Verification::Objection
     }
 
-    /// Reads what the change log may not tell, where NetBox does not enforce unique records: other records of the same
-    /// addresses, or of the same network.
-    async fn read_rivals(&self, records: &WrittenRecords) -> Result<(), Error> {
-        let batch = match records {
-            WrittenRecords::Addresses(list) => {
-                let Some(first) = list.first() else { return Ok(()) };
-                if self.enforces_unique(first.scope)? {
-                    return Ok(());
-                }
-                let hosts: Vec<IpAddr> = list.iter().map(Address::host).collect();
-                Batch::from(self.netbox.addresses_at(first.scope, &hosts).await?)
-            }
-            WrittenRecords::Prefix(prefix) => {
-                Batch::from(self.netbox.prefixes_at(prefix.scope, prefix.network).await?)
-            }
-            WrittenRecords::Deleted => return Ok(()),
-        };
-        Ok(self.cache.apply(batch).await?)
+    /// The addresses whose records are read again, since the change log may not tell all: where NetBox does not enforce unique
+    /// records.
+    fn hosts_to_read(&self, records: &WrittenRecords) -> Result<Option<(VrfScope, Vec<IpAddr>)>, Error> {
+        let WrittenRecords::Addresses(list) = records else { return Ok(None) };
+        let Some(first) = list.first() else { return Ok(None) };
+        if self.enforces_unique(first.scope)? {
+            return Ok(None);
+        }
+        Ok(Some((first.scope, list.iter().map(Address::host).collect())))
     }
 
     fn enforces_unique(&self, scope: VrfScope) -> Result<bool, Error> {
@@ -389,8 +393,23 @@ impl Executor {
     /// Puts records that NetBox holds into the cache. If that fails the error is logged only: the allocation is in NetBox, and
     /// the cache gets the records with the next poll of NetBox's change log.
     pub(super) async fn publish(&self, batch: Batch) {
-        if let Err(error) = self.cache.apply(batch).await {
-            tracing::error!(%error, "records that NetBox holds could not be put into the cache");
+        let cache = self.cache.clone();
+        let together = move |members: Vec<Member<Batch, ()>>| {
+            let cache = cache.clone();
+            async move {
+                let (batches, members): (Vec<Batch>, Vec<Member<(), ()>>) =
+                    members.into_iter().map(Member::take).unzip();
+                let batch = batches.into_iter().fold(Batch::default(), Batch::and);
+                if let Err(error) = cache.apply(batch).await {
+                    tracing::error!(%error, "records that NetBox holds could not be put into the cache");
+                }
+                for member in members {
+                    member.answer(());
+                }
+            }
+        };
+        if self.publications.call(batch, together).await.is_err() {
+            tracing::error!("records that NetBox holds were not put into the cache: the task was lost");
         }
     }
 }
@@ -427,6 +446,14 @@ fn placement(intent: &Intent, records: &WrittenRecords) -> Option<Placement> {
         WrittenRecords::Deleted => return None,
     };
     Some(Placement { scope, parent: intent.parent, space, include_children: intent.detail.include_children })
+}
+
+/// The addresses that NetBox has recorded instead of those that were chosen. Nobody has looked yet whether they may be given out.
+fn unplanned(intent: &Intent, records: &WrittenRecords) -> Vec<(VrfScope, IpAddr)> {
+    let WrittenRecords::Addresses(list) = records else { return Vec::new() };
+    let planned: BTreeSet<IpAddr> = intent.detail.chosen.iter().map(IpNet::addr).collect();
+    let places = list.iter().map(|record| (record.scope, record.host()));
+    places.filter(|(_, host)| !planned.contains(host)).collect()
 }
 
 /// The id of the prefix that an EndLease deleted.

@@ -1,5 +1,6 @@
 //! The steps of a write in the ledger: its intent with the space that it reserves, and each step after that, by compare-and-set.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -7,12 +8,14 @@ use jiff::Timestamp;
 
 use super::error::Error;
 use super::executor::Executor;
+use super::joined::Member;
 use super::operation::{Operation, Planned};
 use super::operations::single_addresses;
 use super::protocol::Progress;
 use super::run::{Run, Stored};
 use crate::ledger::{
-    self, Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentStep, Reservation, ReservationChange,
+    self, Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentStep, NewIntent, NextStep, Reservation,
+    ReservationChange,
 };
 
 /// What is added to NetBox's request limit where another server's clock may have taken a time: how far the clocks of servers that
@@ -57,8 +60,8 @@ impl Executor {
                     created: now,
                     updated: now,
                 };
-                let reserve = if step.is_final() { &[][..] } else { &planned.reserve };
-                match self.intents.begin(&intent, reserve).await? {
+                let reserve = if step.is_final() { Vec::new() } else { planned.reserve.clone() };
+                match self.begin(NewIntent { intent: intent.clone(), reserve }).await? {
                     Begun::New => {
                         run.intent = Some(intent);
                         Ok(Stored::Yes)
@@ -120,10 +123,33 @@ impl Executor {
         settled || alone || stale
     }
 
+    /// Stores a new intent, with those that wait in one transaction.
+    async fn begin(&self, new: NewIntent) -> Result<Begun, ledger::Error> {
+        let intents = self.intents.clone();
+        let together = move |members: Vec<Member<NewIntent, Result<Begun, ledger::Error>>>| {
+            let intents = intents.clone();
+            async move {
+                let new: Vec<NewIntent> = members.iter().map(|member| member.item.clone()).collect();
+                answer_each(members, intents.begin_all(&new).await);
+            }
+        };
+        self.begins.call(new, together).await.unwrap_or(Err(ledger::Error::TaskLost))
+    }
+
     /// Compare-and-set of a change over the intent that was read, which then is as the ledger has it.
     async fn set(&self, intent: &mut Intent, change: &IntentChange) -> Result<Advanced, ledger::Error> {
         let now = self.clock.now();
-        let advanced = self.intents.advance(&intent.request, &intent.claim, change, now).await?;
+        let (request, held) = (intent.request.clone(), intent.claim.clone());
+        let step = NextStep { request, held, change: change.clone(), now };
+        let intents = self.intents.clone();
+        let together = move |members: Vec<Member<NextStep, Result<Advanced, ledger::Error>>>| {
+            let intents = intents.clone();
+            async move {
+                let steps: Vec<NextStep> = members.iter().map(|member| member.item.clone()).collect();
+                answer_each(members, intents.advance_all(&steps).await);
+            }
+        };
+        let advanced = self.advances.call(step, together).await.unwrap_or(Err(ledger::Error::TaskLost))?;
         if advanced == Advanced::Set {
             *intent = change.applied_to(intent, now);
         }
@@ -157,6 +183,26 @@ impl Executor {
             Err(error) => {
                 tracing::error!(request = %intent.request, ?step, %error, "the step of an intent could not be stored");
                 false
+            }
+        }
+    }
+}
+
+/// Answers each member of a transaction with its own outcome, or all with why it failed.
+fn answer_each<T, R>(
+    members: Vec<Member<T, Result<R, ledger::Error>>>,
+    outcomes: Result<Vec<R>, ledger::Error>,
+) {
+    match outcomes {
+        Ok(outcomes) => {
+            for (member, outcome) in members.into_iter().zip(outcomes) {
+                member.answer(Ok(outcome));
+            }
+        }
+        Err(error) => {
+            let error = Arc::new(error);
+            for member in members {
+                member.answer(Err(ledger::Error::Shared(error.clone())));
             }
         }
     }

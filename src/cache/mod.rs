@@ -11,6 +11,9 @@
 //! builds the next *generation* beside the one in service ([`Cache::begin_pass`], [`Cache::add_page`], [`Cache::finish_pass`]).
 //! Changes that arrive during the pass are applied to both. A pass that is interrupted leaves the old generation in service.
 //!
+//! Whoever reads records from NetBox says when the read began ([`Cache::begin_reading`]), so that a record that was deleted meanwhile
+//! does not come back.
+//!
 //! A [`CommitHook`] receives every change, with the records before and after it, before readers see it. The event log is that
 //! hook, so what is served and what is published as events cannot differ.
 //!
@@ -37,6 +40,7 @@
 mod batch;
 mod building;
 mod commit_hook;
+mod deletions;
 mod differences;
 mod error;
 mod freshness;
@@ -56,6 +60,7 @@ mod writer;
 
 pub use batch::Batch;
 pub use commit_hook::{CommitHook, NoHook};
+pub use deletions::{Deletions, Reading};
 pub use differences::Differences;
 pub use error::Error;
 pub use freshness::Freshness;

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use super::batch::Batch;
 use super::building::Building;
 use super::commit_hook::{CommitHook, NoHook};
+use super::deletions::{Deletions, Reading};
 use super::differences::Differences;
 use super::error::Error;
 use super::freshness::Freshness;
@@ -30,6 +31,7 @@ pub struct Cache {
     /// whoever holds `writer`, after `current`.
     ready: AtomicBool,
     commit_hook: Arc<dyn CommitHook>,
+    deletions: Deletions,
 }
 
 struct Writer {
@@ -71,6 +73,7 @@ impl Cache {
             writer: Mutex::new(writer),
             ready: AtomicBool::new(ready),
             commit_hook: Arc::new(NoHook),
+            deletions: Deletions::default(),
         }
     }
 
@@ -118,6 +121,11 @@ impl Cache {
         (writer.generation, writer.position.clone())
     }
 
+    /// Begins a read of NetBox. Its records are applied as [`Batch::read_during`] it.
+    pub fn begin_reading(&self) -> Reading {
+        self.deletions.begin_reading()
+    }
+
     /// Applies changes. Readers see them when this returns, even if it returns an error because the file could not be written.
     /// After [`Error::CommitHook`], nothing has changed.
     pub async fn apply(&self, batch: Batch) -> Result<(), Error> {
@@ -128,11 +136,12 @@ impl Cache {
     /// service. The file gets all of it in one transaction.
     pub async fn advance(
         &self,
-        batch: Batch,
+        mut batch: Batch,
         position: Option<Position>,
         synced_at: Option<Timestamp>,
     ) -> Result<(), Error> {
         let mut writer = self.writer.lock().await;
+        batch.pass(&self.deletions);
         if !batch.is_empty() {
             let mut next = Index::clone(&self.current.load());
             next.apply(&batch);
@@ -168,7 +177,7 @@ impl Cache {
         let mut writer = self.writer.lock().await;
         let latest = writer.building.as_ref().map(|building| building.generation).max(writer.generation);
         let generation = latest.unwrap_or(0) + 1;
-        writer.building = Some(Building::new(generation));
+        writer.building = Some(Building::new(generation, self.begin_reading()));
         generation
     }
 

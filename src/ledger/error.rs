@@ -13,6 +13,12 @@ pub enum Error {
     Schema(#[from] sqlx::migrate::MigrateError),
     #[error("a directory for a temporary ledger could not be created: {0}")]
     TemporaryDirectory(std::io::Error),
+    /// The transaction that several writes shared failed. None of them is stored, or all are.
+    #[error(transparent)]
+    Shared(std::sync::Arc<Self>),
+    /// The task of a transaction ended before it was committed or rolled back.
+    #[error("the task of a transaction was lost")]
+    TaskLost,
     /// A stored value was written by a newer version of Leasehold, or by somebody else.
     #[error("the ledger holds a value that this version cannot read: {0}")]
     Unreadable(String),

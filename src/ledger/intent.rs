@@ -318,6 +318,23 @@ impl IntentChange {
     }
 }
 
+/// An intent that is to be stored, with the ranges that it reserves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewIntent {
+    pub intent: Intent,
+    pub reserve: Vec<Reservation>,
+}
+
+/// The next step of an intent, over the claim that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NextStep {
+    pub request: RequestId,
+    pub held: Claim,
+    pub change: IntentChange,
+    /// The time at which the step is stored.
+    pub now: Timestamp,
+}
+
 /// Whether an intent was new.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begun {
@@ -369,21 +386,16 @@ pub trait IntentStore: Send + Sync {
     /// Whether other servers may use the same ledger. If not, every intent of another owner was left by a server that is gone.
     fn is_shared(&self) -> bool;
 
-    /// Stores a new intent with its reservations, unless one with the same request id exists or a range overlaps another open
-    /// write's. Exactly one of several callers at once gets [`Begun::New`] for an id, and for an address.
-    async fn begin(&self, intent: &Intent, reserve: &[Reservation]) -> Result<Begun, Error>;
+    /// Stores new intents in one transaction, and answers for each. One is not stored if an intent with the same request id exists,
+    /// or if a range overlaps another open write's, be it of the same call. Exactly one of several callers at once gets
+    /// [`Begun::New`] for an id, and for an address.
+    async fn begin_all(&self, intents: &[NewIntent]) -> Result<Vec<Begun>, Error>;
+
+    /// Stores the next steps of intents in one transaction, each only if its claim still holds the intent, and answers for each.
+    async fn advance_all(&self, steps: &[NextStep]) -> Result<Vec<Advanced>, Error>;
 
     /// The intent of a request, if there is one.
     async fn get(&self, request: &RequestId) -> Result<Option<Intent>, Error>;
-
-    /// Stores the next step of an intent if this claim still holds it.
-    async fn advance(
-        &self,
-        request: &RequestId,
-        held: &Claim,
-        change: &IntentChange,
-        now: Timestamp,
-    ) -> Result<Advanced, Error>;
 
     /// How many intents have no outcome yet.
     async fn count_open(&self) -> Result<u64, Error>;

@@ -1,19 +1,21 @@
 //! The intents in SQLite and PostgreSQL.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use sqlx::Acquire as _;
 
 use super::database::{PostgresLedger, SqliteLedger};
 use super::error::Error;
 use super::fingerprint::Fingerprint;
 use super::intent::{
-    Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentSelection, IntentState, IntentStep,
-    IntentStore, ListIntents, Owner, Reservation, ReservationChange, ReservationHold, ReservedRange,
+    Advanced, Begun, Claim, Detail, Intent, IntentSelection, IntentState, IntentStep, IntentStore,
+    ListIntents, NewIntent, NextStep, Owner, ReservationChange, ReservedRange,
 };
-use super::sql_values::{address_text, from_sql, impl_from_row, timestamp, to_sql};
-use crate::model::{PrefixId, RequestId, VrfScope, address_from_number};
+use super::reservation_rows::ReservationRow;
+use super::sql_values::{from_sql, impl_from_row, timestamp, to_sql};
+use crate::model::{PrefixId, RequestId};
 
 const SELECT_INTENT: &str = "SELECT request_id, kind, fingerprint, state, step, owner, attempt, parent, detail, unanswered_at, \
      sweep_at, created_at, updated_at FROM intent";
@@ -82,47 +84,16 @@ impl IntentRow {
     }
 }
 
-/// A row of the table `reservation`.
-struct ReservationRow {
-    request_id: String,
-    vrf: i64,
-    first: String,
-    last: String,
-    settled_until: Option<i64>,
-}
-
-impl_from_row!(ReservationRow { request_id, vrf, first, last, settled_until });
-
-impl ReservationRow {
-    fn into_range(self) -> Result<ReservedRange, Error> {
-        Ok(ReservedRange {
-            range: Reservation {
-                scope: VrfScope::from_number(from_sql(self.vrf)),
-                first: address_of(&self.first)?,
-                last: address_of(&self.last)?,
-            },
-            request: self.request_id.parse().map_err(Error::unreadable)?,
-            hold: match self.settled_until {
-                None => ReservationHold::Exclusive,
-                Some(_) => ReservationHold::Taken,
-            },
-        })
-    }
-}
-
-fn address_of(text: &str) -> Result<IpAddr, Error> {
-    let unreadable = || Error::Unreadable(format!("{text:?} is no address of a reservation"));
-    let (family, digits) = text.split_at_checked(1).ok_or_else(unreadable)?;
-    let number = u128::from_str_radix(digits, 16).map_err(|_| unreadable())?;
-    match family {
-        "4" if number <= u128::from(u32::MAX) => Ok(address_from_number(number, true)),
-        "6" => Ok(address_from_number(number, false)),
-        _ => Err(unreadable()),
-    }
-}
-
 fn detail_json(detail: &Detail) -> Result<String, Error> {
     serde_json::to_string(detail).map_err(Error::unreadable)
+}
+
+/// The places of a list in the order of their request ids: transactions that lock rows in one order never wait for each other.
+fn in_order<T>(list: &[T], request: impl Fn(&T) -> &RequestId) -> Vec<usize> {
+    let mut places: Vec<(usize, &RequestId)> =
+        list.iter().enumerate().map(|(place, item)| (place, request(item))).collect();
+    places.sort_by_key(|(_, request)| *request);
+    places.into_iter().map(|(place, _)| place).collect()
 }
 
 /// A page of intents: $1 and $2 are the last row of the page before, $3 the number of rows, and $4 the value of the selection. Rows
@@ -153,100 +124,10 @@ const PRUNE: &str = "DELETE FROM intent WHERE request_id IN (SELECT request_id F
 macro_rules! impl_intent_store {
     ($ledger:ident, $database:ident, $backend:literal, $shared:literal, $begin:literal) => {
         impl $ledger {
-            /// Reserves ranges for a request. Answers false if another open write holds an address of them. Locks: the row of
-            /// `reservation_turn`, until the transaction ends, so that of two writers at once the second sees what the first has
-            /// reserved. Cost: for each range a look at the index; reservations of open writes are few.
-            async fn reserve(
+            async fn begin_one(
                 transaction: &mut sqlx::Transaction<'_, sqlx::$database>,
-                request: &RequestId,
-                ranges: &[Reservation],
-            ) -> Result<bool, Error> {
-                if ranges.is_empty() {
-                    return Ok(true);
-                }
-                sqlx::query("UPDATE reservation_turn SET turn = turn + 1").execute(&mut **transaction).await?;
-                for range in ranges {
-                    let (first, last) = (address_text(range.first), address_text(range.last));
-                    let taken = sqlx::query(
-                        "SELECT 1 FROM reservation WHERE vrf = $1 AND settled_until IS NULL AND request_id <> $2
-                         AND first <= $3 AND last >= $4 LIMIT 1",
-                    )
-                    .bind(to_sql(range.scope.number()))
-                    .bind(request.as_str())
-                    .bind(&last)
-                    .bind(&first)
-                    .fetch_optional(&mut **transaction)
-                    .await?;
-                    if taken.is_some() {
-                        return Ok(false);
-                    }
-                    sqlx::query(
-                        "INSERT INTO reservation (request_id, vrf, first, last) VALUES ($1, $2, $3, $4)
-                         ON CONFLICT (request_id, vrf, first) DO UPDATE SET last = excluded.last, settled_until = NULL",
-                    )
-                    .bind(request.as_str())
-                    .bind(to_sql(range.scope.number()))
-                    .bind(first)
-                    .bind(last)
-                    .execute(&mut **transaction)
-                    .await?;
-                }
-                Ok(true)
-            }
-
-            async fn drop_reservations(
-                transaction: &mut sqlx::Transaction<'_, sqlx::$database>,
-                request: &RequestId,
-            ) -> Result<(), Error> {
-                sqlx::query("DELETE FROM reservation WHERE request_id = $1")
-                    .bind(request.as_str())
-                    .execute(&mut **transaction)
-                    .await?;
-                Ok(())
-            }
-
-            async fn change_reservations(
-                transaction: &mut sqlx::Transaction<'_, sqlx::$database>,
-                request: &RequestId,
-                change: &ReservationChange,
-            ) -> Result<bool, Error> {
-                match change {
-                    ReservationChange::Keep => Ok(true),
-                    ReservationChange::Replace(ranges) => {
-                        Self::drop_reservations(transaction, request).await?;
-                        Self::reserve(transaction, request, ranges).await
-                    }
-                    ReservationChange::Settle { until } => {
-                        sqlx::query("UPDATE reservation SET settled_until = $2 WHERE request_id = $1")
-                            .bind(request.as_str())
-                            .bind(until.as_microsecond())
-                            .execute(&mut **transaction)
-                            .await?;
-                        Ok(true)
-                    }
-                    ReservationChange::Release => {
-                        Self::drop_reservations(transaction, request).await?;
-                        Ok(true)
-                    }
-                }
-            }
-        }
-
-        #[async_trait]
-        impl IntentStore for $ledger {
-            fn backend(&self) -> &'static str {
-                $backend
-            }
-
-            fn is_shared(&self) -> bool {
-                $shared
-            }
-
-            async fn begin(&self, intent: &Intent, reserve: &[Reservation]) -> Result<Begun, Error> {
-                // Replay: an id that is in the table already changes nothing, and the stored intent is answered. Locks: of two
-                // callers at once the primary key lets one insert; the other waits for its commit and then inserts nothing.
-                // Cost: one look at the primary key, the reservations, and a sync to disk.
-                let mut transaction = self.pool.begin_with($begin).await?;
+                NewIntent { intent, reserve }: &NewIntent,
+            ) -> Result<Begun, Error> {
                 let inserted = sqlx::query(
                     "INSERT INTO intent (request_id, kind, fingerprint, state, step, owner, attempt, parent, detail,
                                          unanswered_at, sweep_at, created_at, updated_at)
@@ -265,42 +146,19 @@ macro_rules! impl_intent_store {
                 .bind(intent.sweep.map(Timestamp::as_microsecond))
                 .bind(intent.created.as_microsecond())
                 .bind(intent.updated.as_microsecond())
-                .execute(&mut *transaction)
+                .execute(&mut **transaction)
                 .await?;
                 if inserted.rows_affected() != 1 {
-                    transaction.rollback().await?;
-                    let before = self.get(&intent.request).await?.ok_or(sqlx::Error::RowNotFound)?;
-                    return Ok(Begun::Before(Box::new(before)));
+                    return Ok(Begun::Before(Box::new(Self::stored(transaction, &intent.request).await?)));
                 }
-                if !Self::reserve(&mut transaction, &intent.request, reserve).await? {
-                    transaction.rollback().await?;
-                    return Ok(Begun::Reserved);
-                }
-                transaction.commit().await?;
-                Ok(Begun::New)
+                let reserved = Self::reserve(transaction, &intent.request, reserve).await?;
+                Ok(if reserved { Begun::New } else { Begun::Reserved })
             }
 
-            async fn get(&self, request: &RequestId) -> Result<Option<Intent>, Error> {
-                // From the writing pool: a retry must see what the call before it has stored.
-                let sql = format!("{SELECT_INTENT} WHERE request_id = $1");
-                let row: Option<IntentRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-                    .bind(request.as_str())
-                    .fetch_optional(&self.pool)
-                    .await?;
-                row.map(IntentRow::into_intent).transpose()
-            }
-
-            async fn advance(
-                &self,
-                request: &RequestId,
-                held: &Claim,
-                change: &IntentChange,
-                now: Timestamp,
+            async fn advance_one(
+                transaction: &mut sqlx::Transaction<'_, sqlx::$database>,
+                NextStep { request, held, change, now }: &NextStep,
             ) -> Result<Advanced, Error> {
-                // Replay: a step that is stored already is stored again, as long as the claim is the same. Locks: the row of the
-                // intent, so that of two claims at once the second sees the first's. Cost: one look at the primary key, the
-                // reservations, and a sync to disk.
-                let mut transaction = self.pool.begin_with($begin).await?;
                 let updated = sqlx::query(
                     "UPDATE intent SET state = $4, step = $5, owner = $6, attempt = $7, parent = $8, detail = $9,
                                        unanswered_at = $10, sweep_at = $11, updated_at = $12
@@ -318,19 +176,100 @@ macro_rules! impl_intent_store {
                 .bind(change.unanswered.map(Timestamp::as_microsecond))
                 .bind(change.sweep.map(Timestamp::as_microsecond))
                 .bind(now.as_microsecond())
-                .execute(&mut *transaction)
+                .execute(&mut **transaction)
                 .await?;
                 if updated.rows_affected() != 1 {
-                    transaction.rollback().await?;
-                    let held = self.get(request).await?.ok_or(sqlx::Error::RowNotFound)?;
-                    return Ok(Advanced::Lost(Box::new(held)));
+                    return Ok(Advanced::Lost(Box::new(Self::stored(transaction, request).await?)));
                 }
-                if !Self::change_reservations(&mut transaction, request, &change.reservations).await? {
-                    transaction.rollback().await?;
-                    return Ok(Advanced::Reserved);
+                let reserved = Self::change_reservations(transaction, request, &change.reservations).await?;
+                Ok(if reserved { Advanced::Set } else { Advanced::Reserved })
+            }
+
+            /// The intent of a request that is known to be in the table.
+            async fn stored(
+                transaction: &mut sqlx::Transaction<'_, sqlx::$database>,
+                request: &RequestId,
+            ) -> Result<Intent, Error> {
+                let sql = format!("{SELECT_INTENT} WHERE request_id = $1");
+                let row: IntentRow = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+                    .bind(request.as_str())
+                    .fetch_one(&mut **transaction)
+                    .await?;
+                row.into_intent()
+            }
+        }
+
+        #[async_trait]
+        impl IntentStore for $ledger {
+            fn backend(&self) -> &'static str {
+                $backend
+            }
+
+            fn is_shared(&self) -> bool {
+                $shared
+            }
+
+            async fn begin_all(&self, intents: &[NewIntent]) -> Result<Vec<Begun>, Error> {
+                // Replay: an id that is in the table already changes nothing, and the stored intent is answered. Locks: of two
+                // callers at once the primary key lets one insert; the other waits for its commit and then inserts nothing. The
+                // turn comes first and the ids follow in order, so that no two transactions wait for each other. Cost: for each a
+                // look at the primary key and its reservations, and one sync to disk for all.
+                let mut transaction = self.pool.begin_with($begin).await?;
+                if intents.iter().any(|new| !new.reserve.is_empty()) {
+                    Self::take_turn(&mut transaction).await?;
+                }
+                let mut begun = BTreeMap::new();
+                for place in in_order(intents, |new| &new.intent.request) {
+                    if let Some(new) = intents.get(place) {
+                        // A savepoint, so that one that is not stored leaves nothing, and the others stay.
+                        let mut savepoint = transaction.begin().await?;
+                        let outcome = Self::begin_one(&mut savepoint, new).await?;
+                        if outcome == Begun::New {
+                            savepoint.commit().await?;
+                        } else {
+                            savepoint.rollback().await?;
+                        }
+                        begun.insert(place, outcome);
+                    }
                 }
                 transaction.commit().await?;
-                Ok(Advanced::Set)
+                Ok(begun.into_values().collect())
+            }
+
+            async fn advance_all(&self, steps: &[NextStep]) -> Result<Vec<Advanced>, Error> {
+                // Replay: a step is stored over one claim, and raises it, so that it is stored once. Locks: the rows of the
+                // intents, so that of two claims at once the second sees the first's; in the same order as above. Cost: for each
+                // a look at the primary key and its reservations, and one sync to disk for all.
+                let mut transaction = self.pool.begin_with($begin).await?;
+                let replaces = |step: &NextStep| matches!(step.change.reservations, ReservationChange::Replace(_));
+                if steps.iter().any(replaces) {
+                    Self::take_turn(&mut transaction).await?;
+                }
+                let mut advanced = BTreeMap::new();
+                for place in in_order(steps, |step| &step.request) {
+                    if let Some(step) = steps.get(place) {
+                        let mut savepoint = transaction.begin().await?;
+                        let outcome = Self::advance_one(&mut savepoint, step).await?;
+                        if outcome == Advanced::Set {
+                            savepoint.commit().await?;
+                        } else {
+                            savepoint.rollback().await?;
+                        }
+                        advanced.insert(place, outcome);
+                    }
+                }
+                transaction.commit().await?;
+                Ok(advanced.into_values().collect())
+            }
+
+            async fn get(&self, request: &RequestId) -> Result<Option<Intent>, Error> {
+                // From the writing pool: a retry must see what the call before it has stored.
+                let sql = format!("{SELECT_INTENT} WHERE request_id = $1");
+                let row: Option<IntentRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+                    .bind(request.as_str())
+                    .fetch_optional(&self.pool)
+                    .await?;
+                row.map(IntentRow::into_intent).transpose()
             }
 
             async fn count_open(&self) -> Result<u64, Error> {
@@ -446,17 +385,5 @@ mod tests {
         assert_eq!(due, "SEARCH intent USING INDEX intent_by_sweep (sweep_at>? AND sweep_at<?)");
         let prune = plan(PRUNE).await;
         assert!(prune.contains("SEARCH intent USING INDEX intent_by_update (updated_at<?)"), "{prune}");
-    }
-
-    #[test]
-    fn addresses_of_reservations_sort_as_addresses_do() {
-        let addresses = ["0.0.0.0", "9.0.0.1", "203.0.113.5", "::", "2001:db8::1"];
-        let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
-        let texts: Vec<String> = addresses.iter().map(|address| address_text(*address)).collect();
-        assert!(texts.is_sorted());
-        let read: Vec<IpAddr> = texts.iter().map(|text| address_of(text).unwrap()).collect();
-        assert_eq!(read, addresses);
-        assert!(address_of("4ffffffffffffffffffffffffffffffff").is_err());
-        assert!(address_of("").is_err());
     }
 }

@@ -47,6 +47,7 @@ mod outbox;
 mod outbox_rows;
 mod quarantine;
 mod quarantine_rows;
+mod reservation_rows;
 mod settings;
 mod sql_values;
 
@@ -55,8 +56,8 @@ pub use error::Error;
 pub use fingerprint::Fingerprint;
 pub use intent::{
     Advanced, Begun, Claim, Detail, Intent, IntentChange, IntentKind, IntentSelection, IntentState,
-    IntentStep, IntentStore, ListIntents, Owner, Reservation, ReservationChange, ReservationHold,
-    ReservedRange,
+    IntentStep, IntentStore, ListIntents, NewIntent, NextStep, Owner, Reservation, ReservationChange,
+    ReservationHold, ReservedRange,
 };
 pub use job_lease::{Fence, JobLeases};
 pub use journal::{Journal, LogExtent, LogWalk, Retention, TermMarkKey};

@@ -124,7 +124,7 @@ fn forbidden(request: &ApiRequest<'_>, detail: String) -> Error {
 }
 
 /// The kind of a 400, from NetBox's own texts. Everything else is somebody's refusal and reaches the caller in their words.
-fn refused(problems: Vec<FieldProblem>, allocation_id_field: &str) -> Error {
+pub(super) fn refused(problems: Vec<FieldProblem>, allocation_id_field: &str) -> Error {
     let begins = |text: &str| problems.iter().any(|problem| problem.message.starts_with(text));
     let taken = format!("Custom field '{allocation_id_field}' must have a unique value.");
     if problems.iter().any(|problem| contains_any(&problem.message, &CUSTOM_FIELD_UNKNOWN)) {

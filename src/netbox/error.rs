@@ -29,17 +29,35 @@ pub struct FieldProblem {
 }
 
 impl FieldProblem {
+    /// The number of the entry of a list, and the field within it.
+    fn entry(&self) -> Option<(usize, &str)> {
+        let (number, rest) = self.field.strip_prefix('[')?.split_once(']')?;
+        let field = match rest.strip_prefix('.') {
+            Some(field) => field,
+            None if rest.is_empty() => "__all__",
+            None => return None,
+        };
+        number.bytes().all(|byte| byte.is_ascii_digit()).then_some((number.parse().ok()?, field))
+    }
+
+    /// The number of the entry of a list that NetBox refused, if it names one.
+    pub(super) fn place(&self) -> Option<usize> {
+        self.entry().map(|(place, _)| place)
+    }
+
+    /// The same problem of another entry.
+    pub(super) fn moved_to(&self, place: usize) -> Self {
+        let field = match self.entry() {
+            Some((_, "__all__")) | None => format!("[{place}]"),
+            Some((_, field)) => format!("[{place}].{field}"),
+        };
+        Self { field, message: self.message.clone() }
+    }
+
     /// Removes the number of the entry from the field.
     fn leave_entry(&mut self) {
-        let Some((number, rest)) = self.field.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
-            return;
-        };
-        if number.bytes().all(|byte| byte.is_ascii_digit()) {
-            self.field = match rest.strip_prefix('.') {
-                Some(field) => field.to_owned(),
-                None if rest.is_empty() => "__all__".to_owned(),
-                None => return,
-            };
+        if let Some((_, field)) = self.entry() {
+            self.field = field.to_owned();
         }
     }
 }
@@ -233,6 +251,25 @@ impl Error {
         match self {
             Self::Failing { retry_after, .. } | Self::Throttled { retry_after } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// Whether one record of a list can be the cause, so that the others may succeed without it: NetBox found fault with the
+    /// content, or with a right that depends on it, or an exception ended the request.
+    pub fn is_of_records(&self) -> bool {
+        self.is_content_refused() || matches!(self, Self::Forbidden { .. } | Self::Crashed { .. })
+    }
+
+    /// The fields that NetBox refused; none if it was not for the content.
+    pub(super) fn problems(&self) -> &[FieldProblem] {
+        match self {
+            Self::DuplicateAddress { problems }
+            | Self::DuplicatePrefix { problems }
+            | Self::AddressInRange { problems }
+            | Self::AllocationIdTaken { problems }
+            | Self::UnknownCustomField { problems }
+            | Self::Invalid { problems } => problems,
+            _ => &[],
         }
     }
 

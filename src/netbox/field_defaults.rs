@@ -32,14 +32,15 @@ impl Client {
         fields
     }
 
-    /// Sends a creation (POST to the endpoint of `R`). `body` builds it with [`Client::new_custom_fields`]. If NetBox refuses it, the
+    /// Sends a creation (POST to this path). `body` builds it with [`Client::new_custom_fields`]. If NetBox refuses it, the
     /// defaults are read again, and the creation is sent once more if they make another body of it.
-    pub(super) async fn create<R: WithCustomFields>(
+    pub(super) async fn create(
         &self,
+        path: &str,
         body: impl Fn() -> Value + Send + Sync,
     ) -> NetBoxResult<Value> {
         let first = body();
-        let refused = match self.transport().write(ApiRequest::write(Method::POST, R::PATH, &first)).await {
+        let refused = match self.transport().write(ApiRequest::write(Method::POST, path, &first)).await {
             Err(error @ Error::Invalid { .. }) => error,
             answer => return answer,
         };
@@ -50,6 +51,6 @@ impl Client {
         if again == first {
             return Err(refused);
         }
-        self.transport().write(ApiRequest::write(Method::POST, R::PATH, &again)).await
+        self.transport().write(ApiRequest::write(Method::POST, path, &again)).await
     }
 }

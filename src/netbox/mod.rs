@@ -21,6 +21,7 @@
 //! An existing NetBox may have other names for Leasehold's custom fields ([`Field`]); [`FieldNames`] maps them. [`schema`]
 //! creates the missing ones, [`permissions`] checks what the token may do.
 
+mod address_lists;
 mod answer;
 mod change_log;
 mod client;
@@ -45,6 +46,7 @@ mod version;
 mod wire;
 mod writes;
 
+pub use address_lists::{AddressDraft, NewAddress};
 pub use change_log::{ChangeAction, ObjectChange, ObjectKind};
 pub use client::Client;
 pub use custom_fields::{AllocationIdField, CustomFields, RequiredField};
@@ -57,4 +59,4 @@ pub use pages::{IdBounds, IdSlice};
 pub use records::NetBoxRecord;
 pub use settings::{NetBoxSettings, NetBoxSettingsError};
 pub use version::{Capabilities, Version};
-pub use writes::{AddressDraft, ChangeNote, PrefixDraft, ValueChange};
+pub use writes::{ChangeNote, PrefixDraft, ValueChange};

@@ -1,8 +1,7 @@
-//! Writes of addresses and prefixes.
+//! Writes of prefixes, and deletions of addresses.
 //!
 //! Each is sent once. A caller that does not learn the outcome ([`super::Certainty::Unknown`]) reads the record to find out.
 
-use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use reqwest::Method;
@@ -14,19 +13,6 @@ use super::fields::FieldChange;
 use super::records::NetBoxRecord;
 use super::request::ApiRequest;
 use crate::model::{Address, AddressId, Network, Prefix, PrefixId, RequestId, Revision, TenantKey, VrfScope};
-
-/// The content of an address to create; the address itself is chosen separately.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AddressDraft {
-    /// NetBox's value of the status. Example: `active`.
-    pub status: String,
-    pub dns_name: String,
-    pub description: String,
-    pub tenant: Option<TenantKey>,
-    /// Slugs of the tags.
-    pub tags: Vec<String>,
-    pub fields: Vec<FieldChange>,
-}
 
 /// What NetBox's change log is told about a write: at most 200 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +81,7 @@ pub struct PrefixDraft {
 }
 
 /// NetBox finds a related object by its id, or by a dictionary of fields that name exactly one.
-fn tenant_reference(tenant: &TenantKey) -> Value {
+pub(super) fn tenant_reference(tenant: &TenantKey) -> Value {
     match tenant {
         TenantKey::Id(id) => json!(id),
         TenantKey::Slug(slug) => json!({ "slug": slug }),
@@ -103,7 +89,7 @@ fn tenant_reference(tenant: &TenantKey) -> Value {
     }
 }
 
-fn slugs(tags: &[String]) -> Value {
+pub(super) fn slugs(tags: &[String]) -> Value {
     tags.iter().map(|slug| json!({ "slug": slug })).collect()
 }
 
@@ -139,54 +125,10 @@ fn prefix_body(draft: &PrefixDraft, custom_fields: Map<String, Value>) -> Map<St
 
 impl Client {
     /// Adds the note to the body of a write, where this NetBox takes one.
-    fn noted(&self, body: &mut Map<String, Value>, note: &ChangeNote) {
+    pub(super) fn noted(&self, body: &mut Map<String, Value>, note: &ChangeNote) {
         if self.capabilities().changelog_message {
             body.insert("changelog_message".into(), json!(note.0));
         }
-    }
-
-    fn address_body(&self, draft: &AddressDraft) -> Map<String, Value> {
-        let mut body = Map::new();
-        body.insert("status".into(), json!(draft.status));
-        body.insert("dns_name".into(), json!(draft.dns_name));
-        body.insert("description".into(), json!(draft.description));
-        body.insert("custom_fields".into(), self.new_custom_fields::<Address>(&draft.fields).into());
-        if let Some(tenant) = &draft.tenant {
-            body.insert("tenant".into(), tenant_reference(tenant));
-        }
-        if !draft.tags.is_empty() {
-            body.insert("tags".into(), slugs(&draft.tags));
-        }
-        body
-    }
-
-    /// Creates these addresses in one scope, all or none (POST of a list to /api/ipam/ip-addresses/).
-    /// [`Error::DuplicateAddress`] if the scope enforces uniqueness and one of them exists.
-    pub async fn create_addresses(
-        &self,
-        scope: VrfScope,
-        drafts: &[(IpNet, AddressDraft)],
-        note: &ChangeNote,
-    ) -> NetBoxResult<Vec<Address>> {
-        let body = || {
-            let bodies = drafts.iter().map(|(interface, draft)| {
-                let mut body = self.address_body(draft);
-                body.insert("address".into(), json!(interface.to_string()));
-                if let Some(vrf) = scope.vrf() {
-                    body.insert("vrf".into(), json!(vrf.0));
-                }
-                self.noted(&mut body, note);
-                Value::from(body)
-            });
-            bodies.collect()
-        };
-        let answer = self.create::<Address>(body).await?;
-        let created = self.many::<Address>("POST", Address::PATH, &answer)?;
-        if created.len() != drafts.len() {
-            let cause = format!("it has {} records, {} were asked for", created.len(), drafts.len());
-            return Err(Error::Malformed { attempt: format!("POST {}", Address::PATH), cause });
-        }
-        Ok(created)
     }
 
     /// Creates a prefix (POST /api/ipam/prefixes/). [`Error::DuplicatePrefix`] if the scope enforces uniqueness
@@ -207,7 +149,7 @@ impl Client {
             }
             Value::from(body)
         };
-        let answer = self.create::<Prefix>(body).await?;
+        let answer = self.create(Prefix::PATH, body).await?;
         self.one("POST", Prefix::PATH, &answer)
     }
 
@@ -271,7 +213,12 @@ impl Client {
         self.many("PATCH", Prefix::PATH, &answer)
     }
 
-    fn many<R: NetBoxRecord>(&self, method: &str, path: &str, answer: &Value) -> NetBoxResult<Vec<R>> {
+    pub(super) fn many<R: NetBoxRecord>(
+        &self,
+        method: &str,
+        path: &str,
+        answer: &Value,
+    ) -> NetBoxResult<Vec<R>> {
         let malformed = |cause: String| Error::Malformed { attempt: format!("{method} {path}"), cause };
         let rows = answer.as_array().ok_or_else(|| malformed("it is no list".to_owned()))?;
         rows.iter().map(|row| R::parse(row, self.fields()).map_err(&malformed)).collect()

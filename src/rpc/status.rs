@@ -174,7 +174,7 @@ impl From<allocation::Error> for Problem {
         match error {
             E::NetBox(error) => error.into(),
             E::Ledger(error) => error.into(),
-            E::Cache(error) => (&error).into(),
+            E::Cache(error) => (&*error).into(),
             E::NotReady(error) => error.into(),
             E::Prefix(error) => error.into(),
             E::Lease(error) => error.into(),

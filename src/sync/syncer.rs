@@ -131,7 +131,8 @@ impl Syncer {
         asked_at: Timestamp,
     ) -> Result<(), Error> {
         let touched = touched::touched(entries, &self.cache.snapshot());
-        let batch = touched::read_again(&self.client, &touched).await?;
+        let reading = self.cache.begin_reading();
+        let batch = touched::read_again(&self.client, &touched).await?.read_during(reading);
         if !batch.is_empty() {
             tracing::debug!(
                 entries = entries.len(),

@@ -75,6 +75,7 @@ pub(super) async fn read_again(client: &Client, touched: &Touched) -> NetBoxResu
         deleted_vrfs,
         prefix_deleted_at: touched.prefix_deleted_at.clone(),
         address_deleted_at: touched.address_deleted_at.clone(),
+        ..Batch::default()
     })
 }
 

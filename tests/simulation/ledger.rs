@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use leasehold::ledger::{
-    Advanced, Begun, Claim, Error, Intent, IntentChange, IntentStore, ListIntents, QuarantineStore,
+    Advanced, Begun, Error, Intent, IntentStore, ListIntents, NewIntent, NextStep, QuarantineStore,
     QuarantinedAddress, Reservation, ReservationChange, ReservationHold, ReservedRange,
 };
 use leasehold::model::{RequestId, VrfScope};
@@ -86,6 +86,69 @@ impl SharedLedger {
         }
         !taken
     }
+
+    fn begin(&self, NewIntent { intent, reserve }: &NewIntent) -> Begun {
+        if self.world.mutant == Mutant::IntentAfterRequest {
+            let (ledger, intent, reserve) = (self.clone(), intent.clone(), reserve.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+                ledger.power.gate().await;
+                let mut rows = ledger.rows.lock().unwrap();
+                if !rows.intents.contains_key(&intent.request)
+                    && ledger.reserve(&mut rows, &intent.request, &reserve)
+                {
+                    rows.intents.insert(intent.request.clone(), intent);
+                }
+            });
+            return Begun::New;
+        }
+        let mut rows = self.rows.lock().unwrap();
+        if let Some(before) = rows.intents.get(&intent.request) {
+            Begun::Before(Box::new(before.clone()))
+        } else if self.reserve(&mut rows, &intent.request, reserve) {
+            rows.intents.insert(intent.request.clone(), intent.clone());
+            Begun::New
+        } else {
+            Begun::Reserved
+        }
+    }
+
+    fn advance(&self, NextStep { request, held, change, now }: &NextStep) -> Result<Advanced, Error> {
+        let mut rows = self.rows.lock().unwrap();
+        let Some(intent) = rows.intents.get(request).cloned() else {
+            return Err(Error::Unreadable("no such intent".to_owned()));
+        };
+        if intent.claim != *held && self.world.mutant != Mutant::NoCompareAndSet {
+            return Ok(Advanced::Lost(Box::new(intent)));
+        }
+        let reserved = match &change.reservations {
+            ReservationChange::Keep => true,
+            ReservationChange::Replace(ranges) => {
+                let before = rows.reserved.clone();
+                rows.reserved.retain(|(_, by, _)| by != request);
+                let reserved = self.reserve(&mut rows, request, ranges);
+                if !reserved {
+                    rows.reserved = before;
+                }
+                reserved
+            }
+            ReservationChange::Settle { until } => {
+                for (_, _, settled) in rows.reserved.iter_mut().filter(|(_, by, _)| by == request) {
+                    *settled = Some(*until);
+                }
+                true
+            }
+            ReservationChange::Release => {
+                rows.reserved.retain(|(_, by, _)| by != request);
+                true
+            }
+        };
+        if !reserved {
+            return Ok(Advanced::Reserved);
+        }
+        rows.intents.insert(request.clone(), change.applied_to(&intent, *now));
+        Ok(Advanced::Set)
+    }
 }
 
 #[async_trait]
@@ -98,89 +161,23 @@ impl IntentStore for SharedLedger {
         self.shared
     }
 
-    async fn begin(&self, intent: &Intent, reserve: &[Reservation]) -> Result<Begun, Error> {
+    async fn begin_all(&self, intents: &[NewIntent]) -> Result<Vec<Begun>, Error> {
         self.before().await?;
-        if self.world.mutant == Mutant::IntentAfterRequest {
-            let (ledger, intent, reserve) = (self.clone(), intent.clone(), reserve.to_vec());
-            tokio::spawn(async move {
-                tokio::time::sleep(std::time::Duration::from_millis(60)).await;
-                ledger.power.gate().await;
-                let mut rows = ledger.rows.lock().unwrap();
-                if !rows.intents.contains_key(&intent.request)
-                    && ledger.reserve(&mut rows, &intent.request, &reserve)
-                {
-                    rows.intents.insert(intent.request.clone(), intent);
-                }
-            });
-            return Ok(Begun::New);
-        }
-        let begun = {
-            let mut rows = self.rows.lock().unwrap();
-            if let Some(before) = rows.intents.get(&intent.request) {
-                Begun::Before(Box::new(before.clone()))
-            } else if self.reserve(&mut rows, &intent.request, reserve) {
-                rows.intents.insert(intent.request.clone(), intent.clone());
-                Begun::New
-            } else {
-                Begun::Reserved
-            }
-        };
+        let begun = intents.iter().map(|new| self.begin(new)).collect();
         self.after().await?;
         Ok(begun)
+    }
+
+    async fn advance_all(&self, steps: &[NextStep]) -> Result<Vec<Advanced>, Error> {
+        self.before().await?;
+        let advanced = steps.iter().map(|step| self.advance(step)).collect::<Result<_, _>>()?;
+        self.after().await?;
+        Ok(advanced)
     }
 
     async fn get(&self, request: &RequestId) -> Result<Option<Intent>, Error> {
         self.before().await?;
         Ok(self.rows.lock().unwrap().intents.get(request).cloned())
-    }
-
-    async fn advance(
-        &self,
-        request: &RequestId,
-        held: &Claim,
-        change: &IntentChange,
-        now: Timestamp,
-    ) -> Result<Advanced, Error> {
-        self.before().await?;
-        let advanced = {
-            let mut rows = self.rows.lock().unwrap();
-            let Some(intent) = rows.intents.get(request).cloned() else {
-                return Err(Error::Unreadable("no such intent".to_owned()));
-            };
-            if intent.claim != *held && self.world.mutant != Mutant::NoCompareAndSet {
-                return Ok(Advanced::Lost(Box::new(intent)));
-            }
-            let reserved = match &change.reservations {
-                ReservationChange::Keep => true,
-                ReservationChange::Replace(ranges) => {
-                    let before = rows.reserved.clone();
-                    rows.reserved.retain(|(_, by, _)| by != request);
-                    let reserved = self.reserve(&mut rows, request, ranges);
-                    if !reserved {
-                        rows.reserved = before;
-                    }
-                    reserved
-                }
-                ReservationChange::Settle { until } => {
-                    for (_, _, settled) in rows.reserved.iter_mut().filter(|(_, by, _)| by == request) {
-                        *settled = Some(*until);
-                    }
-                    true
-                }
-                ReservationChange::Release => {
-                    rows.reserved.retain(|(_, by, _)| by != request);
-                    true
-                }
-            };
-            if reserved {
-                rows.intents.insert(request.clone(), change.applied_to(&intent, now));
-                Advanced::Set
-            } else {
-                Advanced::Reserved
-            }
-        };
-        self.after().await?;
-        Ok(advanced)
     }
 
     async fn count_open(&self) -> Result<u64, Error> {

@@ -1,6 +1,6 @@
 //! How a replica sees the world. Whatever it has asked for goes on when it crashes; what it would do next does not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::allocation::ports::{
-    ChangedRecords, ChangesWanted, LoggedWrite, NetBoxPort, RecordCache, UniqueIds, Write, WriteOrigin,
-    WrittenRecords,
+    ChangedRecords, ChangesWanted, CreationPart, ListRefusal, LoggedWrite, NetBoxPort, Placing, RecordCache,
+    UniqueIds, Write, WriteOrigin, WrittenRecords,
 };
-use leasehold::cache::{self, Batch, Index, NotReady};
+use leasehold::cache::{self, Batch, Deletions, Index, NotReady, Reading};
 use leasehold::clock::Clock;
 use leasehold::model::{Address, Network, Prefix, RequestId, VrfScope};
 use leasehold::netbox::{Error, NetBoxResult, ObjectKind};
@@ -128,11 +128,53 @@ impl SimulatedNetBox {
         world.check(&write)?;
         Ok(world.with_entries(given, |world| world.commit(&write, Some(&origin))))
     }
-}
 
-#[async_trait]
-impl NetBoxPort for SimulatedNetBox {
-    async fn send(&self, write: &Write, origin: &WriteOrigin) -> NetBoxResult<WrittenRecords> {
+    /// What NetBox does with a list: it checks all of it, and then writes all of it.
+    async fn carry_out_list(
+        world: World,
+        random: Random,
+        placing: Placing,
+        parts: Vec<CreationPart>,
+        wait: u64,
+    ) -> NetBoxResult<Result<Vec<Vec<Address>>, ListRefusal>> {
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let mut given = Vec::new();
+        if random.percent(30) {
+            given = world.give_entries(parts.iter().map(|part| part.list.len()).sum());
+            random.pause(30).await;
+        }
+        let refusal = |error: Error, blamed| Ok(Err(ListRefusal { error, blamed }));
+        let Some(parts) = world.place(placing, parts) else {
+            let detail = "Insufficient resources are available to satisfy the request".to_owned();
+            return refusal(Error::InsufficientSpace { detail }, BTreeMap::new());
+        };
+        let refused = |part: &CreationPart| {
+            world.check(&Write::CreateAddresses { scope: part.scope, list: part.list.clone() }).err()
+        };
+        let blamed: BTreeMap<usize, Error> =
+            parts.iter().enumerate().filter_map(|(nth, part)| Some((nth, refused(part)?))).collect();
+        if let Some(error) = blamed.values().next().cloned() {
+            // Not every refusal names the entry that it is about.
+            return refusal(error, if random.percent(60) { blamed } else { BTreeMap::new() });
+        }
+        let commit = |world: &World| {
+            let one = |part: &CreationPart| {
+                let write = Write::CreateAddresses { scope: part.scope, list: part.list.clone() };
+                match world.commit(&write, Some(&part.origin)) {
+                    WrittenRecords::Addresses(made) => made,
+                    WrittenRecords::Prefix(_) | WrittenRecords::Deleted => Vec::new(),
+                }
+            };
+            parts.iter().map(one).collect()
+        };
+        Ok(Ok(world.with_entries(given, commit)))
+    }
+
+    /// Sends a write: it is carried out, or late, or not at all; and its answer may be lost.
+    async fn transmit<T: Send + 'static, F>(&self, carry_out: impl FnOnce(u64) -> F + Send) -> NetBoxResult<T>
+    where
+        F: Future<Output = NetBoxResult<T>> + Send + 'static,
+    {
         let asked = tokio::time::Instant::now();
         self.power.gate().await;
         if asked.elapsed() > TIME_LIMIT {
@@ -157,9 +199,7 @@ impl NetBoxPort for SimulatedNetBox {
             14..20 => (self.random.below(30), false),
             _ => (self.random.below(30), true),
         };
-        let work =
-            Self::carry_out(self.world.clone(), self.random.clone(), write.clone(), origin.clone(), wait);
-        let working = tokio::spawn(work);
+        let working = tokio::spawn(carry_out(wait));
         if !answered {
             // The connection breaks at some moment, before or after the commit.
             self.random.pause(60).await;
@@ -173,6 +213,26 @@ impl NetBoxPort for SimulatedNetBox {
             Ok(answer) => answer.unwrap(),
             Err(_) => Err(Error::TimedOut { after: TIME_LIMIT }),
         }
+    }
+}
+
+#[async_trait]
+impl NetBoxPort for SimulatedNetBox {
+    async fn send(&self, write: &Write, origin: &WriteOrigin) -> NetBoxResult<WrittenRecords> {
+        let (world, random) = (self.world.clone(), self.random.clone());
+        let (write, origin) = (write.clone(), origin.clone());
+        self.transmit(move |wait| Self::carry_out(world, random, write, origin, wait)).await
+    }
+
+    async fn create(
+        &self,
+        placing: Placing,
+        parts: &[&CreationPart],
+    ) -> Result<Vec<Vec<Address>>, ListRefusal> {
+        let parts: Vec<CreationPart> = parts.iter().map(|part| (*part).clone()).collect();
+        let (world, random) = (self.world.clone(), self.random.clone());
+        let sent = self.transmit(move |wait| Self::carry_out_list(world, random, placing, parts, wait));
+        sent.await.unwrap_or_else(|error| Err(ListRefusal { error, blamed: BTreeMap::new() }))
     }
 
     async fn addresses_of(&self, request: &RequestId, _: u32) -> NetBoxResult<Vec<Address>> {
@@ -321,13 +381,19 @@ pub struct SimulatedCache {
     state: Mutex<Option<Cached>>,
     /// What its last poll left: all that a file keeps for certain.
     stored: Mutex<Option<Cached>>,
+    deletions: Deletions,
     power: Power,
 }
 
 impl SimulatedCache {
     /// A cache that begins with this.
     pub fn new(begin: Option<Cached>, power: Power) -> Self {
-        Self { state: Mutex::new(begin.clone()), stored: Mutex::new(begin), power }
+        Self {
+            state: Mutex::new(begin.clone()),
+            stored: Mutex::new(begin),
+            deletions: Deletions::default(),
+            power,
+        }
     }
 
     /// Everything that NetBox holds.
@@ -362,8 +428,13 @@ impl RecordCache for SimulatedCache {
         self.state.lock().unwrap().as_ref().map_or(0, |(_, position)| *position)
     }
 
-    async fn apply(&self, batch: Batch) -> Result<(), cache::Error> {
+    fn begin_reading(&self) -> Reading {
+        self.deletions.begin_reading()
+    }
+
+    async fn apply(&self, mut batch: Batch) -> Result<(), cache::Error> {
         self.power.gate().await;
+        batch.pass(&self.deletions);
         if let Some((index, _)) = self.state.lock().unwrap().as_mut() {
             let mut next = Index::clone(index);
             next.apply(&batch);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ipnet::IpNet;
 use jiff::{Timestamp, ToSpan as _};
-use leasehold::allocation::ports::{Write, WriteOrigin, WrittenRecords};
+use leasehold::allocation::ports::{CreationPart, Placing, Write, WriteOrigin, WrittenRecords};
 use leasehold::cache::Batch;
 use leasehold::model::{
     Address, AddressId, AllocationId, IpRange, Lease, Prefix, PrefixId, RangeId, RequestId, Revision, Term,
@@ -150,6 +150,28 @@ impl World {
             ..Batch::default()
         };
         (batch, records.log.keys().next_back().copied().unwrap_or_default())
+    }
+
+    /// A list as NetBox is going to write it: with its own addresses, or with the lowest that a prefix has free, as NetBox counts:
+    /// child prefixes do not matter. `None` if it has fewer.
+    pub fn place(&self, placing: Placing, mut parts: Vec<CreationPart>) -> Option<Vec<CreationPart>> {
+        let Placing::LowestOf(parent) = placing else { return Some(parts) };
+        let records = self.lock();
+        let parent = records.prefixes.get(&parent.0)?;
+        let (scope, network) = (parent.scope, parent.network);
+        let taken = |host: IpAddr| {
+            let same = |address: &Address| address.scope == scope && address.host() == host;
+            records.addresses.values().any(same) || records.in_range(scope, host, host)
+        };
+        let hosts = IpNet::from(network).hosts().filter(|host| !taken(*host));
+        let mut free = hosts.map(|host| IpNet::new(host, network.length()).unwrap());
+        for part in &mut parts {
+            part.scope = scope;
+            for (interface, _) in &mut part.list {
+                *interface = free.next()?;
+            }
+        }
+        Some(parts)
     }
 
     /// Whether a write is refused. Asked when it commits; for a prefix some time before.

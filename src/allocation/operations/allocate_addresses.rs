@@ -13,6 +13,7 @@ use crate::allocation::operation::{Finished, Operation, Plan, PlanContext, Plann
 use crate::allocation::plan::requirement::SpaceNeeded;
 use crate::allocation::plan::{self, Limits, Quarantined};
 use crate::allocation::ports::{Write, WrittenRecords};
+use crate::allocation::queue::Turn;
 use crate::cache::{Index, PrefixKey};
 use crate::ledger::{Detail, Fingerprint, IntentKind};
 use crate::model::{Address, Network, Prefix, RequestId, VrfScope};
@@ -82,6 +83,10 @@ impl Operation for AllocateAddresses {
 
     fn lane(&self, index: &Index) -> VrfScope {
         lane(&self.parent, index)
+    }
+
+    fn turn(&self) -> Turn {
+        Turn::Together
     }
 
     fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, Error> {

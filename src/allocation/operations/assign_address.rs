@@ -13,6 +13,7 @@ use crate::allocation::fingerprint::Fingerprinted as _;
 use crate::allocation::operation::{Finished, Operation, Plan, PlanContext, Planned, Traces};
 use crate::allocation::plan::{self, Policy};
 use crate::allocation::ports::{Write, WrittenRecords};
+use crate::allocation::queue::Turn;
 use crate::cache::Index;
 use crate::ledger::{Detail, Fingerprint, IntentKind};
 use crate::model::{Address, Network, Prefix, RequestId, VrfScope};
@@ -72,6 +73,10 @@ impl Operation for AssignAddress {
 
     fn lane(&self, _: &Index) -> VrfScope {
         self.scope
+    }
+
+    fn turn(&self) -> Turn {
+        Turn::Together
     }
 
     fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, Error> {

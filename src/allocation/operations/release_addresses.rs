@@ -8,6 +8,7 @@ use crate::allocation::fingerprint::Fingerprinted as _;
 use crate::allocation::operation::{Finished, Operation, Plan, PlanContext, Planned, Preparation, Traces};
 use crate::allocation::plan::release::selected;
 use crate::allocation::ports::Write;
+use crate::allocation::queue::Turn;
 use crate::cache::Index;
 use crate::ledger::{Detail, Fingerprint, IntentKind};
 use crate::model::{Address, RequestId, VrfScope};
@@ -45,6 +46,10 @@ impl Operation for ReleaseCommand {
                 index.allocated(target).0.first().map_or(VrfScope::Global, |address| address.scope)
             }
         }
+    }
+
+    fn turn(&self) -> Turn {
+        Turn::Together
     }
 
     fn preparation(&self) -> Preparation<'_> {

@@ -37,6 +37,12 @@ impl Quarantined {
         }
     }
 
+    /// Those of some addresses that are in it.
+    pub fn among(&self, addresses: Vec<(VrfScope, IpAddr)>) -> impl Iterator<Item = IpAddr> + '_ {
+        let within = addresses.into_iter().filter(|(scope, address)| self.get(*scope, *address).is_some());
+        within.map(|(_, address)| address)
+    }
+
     fn get(&self, scope: VrfScope, address: IpAddr) -> Option<Timestamp> {
         self.by_scope.get(&scope)?.get(Network::host(address)).map(|row| row.released)
     }

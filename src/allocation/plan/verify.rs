@@ -41,14 +41,39 @@ pub enum PlacedSpace {
 /// Something that speaks against a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Objection {
-    SameAddress { address: IpAddr, id: AddressId },
-    InChild { address: IpAddr, child: Network },
-    SameNetwork { network: Network, id: PrefixId },
-    OverlappingPrefix { network: Network },
-    AddressInside { address: IpAddr },
-    RangeInside { first: IpAddr, last: IpAddr },
-    ParentGone { id: PrefixId },
-    ParentRefused { network: Network, reason: String },
+    SameAddress {
+        address: IpAddr,
+        id: AddressId,
+    },
+    InChild {
+        address: IpAddr,
+        child: Network,
+    },
+    /// NetBox chose it, and it was released a short time ago.
+    Quarantined {
+        address: IpAddr,
+    },
+    SameNetwork {
+        network: Network,
+        id: PrefixId,
+    },
+    OverlappingPrefix {
+        network: Network,
+    },
+    AddressInside {
+        address: IpAddr,
+    },
+    RangeInside {
+        first: IpAddr,
+        last: IpAddr,
+    },
+    ParentGone {
+        id: PrefixId,
+    },
+    ParentRefused {
+        network: Network,
+        reason: String,
+    },
 }
 
 impl fmt::Display for Objection {
@@ -56,6 +81,7 @@ impl fmt::Display for Objection {
         match self {
             Self::SameAddress { address, id } => write!(f, "{address} is recorded too by address {id}"),
             Self::InChild { address, child } => write!(f, "{address} is inside the child prefix {child}"),
+            Self::Quarantined { address } => write!(f, "{address} is in quarantine"),
             Self::SameNetwork { network, id } => write!(f, "{network} is recorded too by prefix {id}"),
             Self::OverlappingPrefix { network } => write!(f, "{network} overlaps the block"),
             Self::AddressInside { address } => write!(f, "{address} inside the block is recorded"),
