@@ -1,10 +1,11 @@
 //! One contract, two NetBoxes: each case states something that Leasehold relies on, and runs against the emulator and against
 //! a real NetBox. So the emulator stays true, and a new version of NetBox that behaves differently is noticed here.
 
-use leasehold::model::{VrfId, VrfScope};
+use leasehold::model::{RequestId, VrfId, VrfScope};
+use leasehold::netbox::{AddressDraft, Error, FieldChange, NewAddress};
 use serde_json::{Value, json};
 
-use crate::support::{NetBox, on_both};
+use crate::support::{NetBox, id, on_both};
 
 on_both!(
     available_ips_hands_out_the_lowest_free_addresses,
@@ -15,6 +16,8 @@ on_both!(
     a_full_prefix_is_a_conflict,
     an_allocation_id_can_be_used_once,
     an_allocation_id_is_not_checked_within_a_list,
+    a_list_names_the_entries_it_is_refused_for,
+    measuring_the_check_of_allocation_ids_writes_nothing,
     of_twelve_concurrent_requests_with_one_allocation_id_one_succeeds,
     a_duplicate_address_is_refused_where_uniqueness_is_enforced,
     a_duplicate_address_is_accepted_where_uniqueness_is_not_enforced,
@@ -506,6 +509,65 @@ async fn devices_only(netbox: &NetBox, vrf: u64) -> String {
     let tag = json!({ "name": slug, "slug": slug, "object_types": ["dcim.device"] });
     netbox.post("extras/tags/", tag).await;
     slug
+}
+
+async fn a_list_names_the_entries_it_is_refused_for(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let parent = leasehold::model::PrefixId(netbox.prefix(vrf, "203.0.113.0/24").await);
+    let scope = VrfScope::Vrf(VrfId(vrf));
+    let client = netbox.client().await;
+    let ids: Vec<RequestId> = (0..3).map(|_| id("listed").parse().unwrap()).collect();
+    let draft = |request: &RequestId, status: &str| AddressDraft {
+        status: status.to_owned(),
+        fields: vec![FieldChange::AllocationId(Some(request.allocation(0)))],
+        ..AddressDraft::default()
+    };
+    let interface = |last: u8| format!("203.0.113.{last}/24").parse().unwrap();
+    client.create_addresses(scope, &[(interface(1), draft(&ids[0], "active"))], &note()).await.unwrap();
+    let drafts = [
+        (interface(2), draft(&ids[1], "active")),
+        (interface(1), draft(&ids[2], "active")),
+        (interface(3), draft(&ids[0], "active")),
+        (interface(4), draft(&id("listed").parse().unwrap(), "no-such-status")),
+    ];
+    let entries: Vec<NewAddress<'_>> = drafts
+        .iter()
+        .map(|(interface, draft)| NewAddress { scope, interface: *interface, draft, note: note() })
+        .collect();
+    let error = client.create_listed(&entries).await.unwrap_err();
+    // The first part has the first entry, the second one the others.
+    let blamed = client.blamed(&error, &[1, 1, 1, 1]);
+    assert_eq!(blamed.keys().copied().collect::<Vec<_>>(), [1, 2, 3], "{error:?}");
+    assert!(matches!(blamed[&1], Error::DuplicateAddress { .. }), "{blamed:?}");
+    assert!(matches!(blamed[&2], Error::AllocationIdTaken { .. }), "{blamed:?}");
+    assert!(matches!(blamed[&3], Error::Invalid { .. }), "{blamed:?}");
+    let blamed = client.blamed(&error, &[1, 3]);
+    assert_eq!(blamed.keys().copied().collect::<Vec<_>>(), [1]);
+    assert_eq!(netbox.recorded(vrf).await.len(), 1, "all or none");
+    // NetBox gives the lowest free ones, in the order of the list.
+    let made = client.create_lowest(parent, &entries[..1]).await.unwrap();
+    assert_eq!((made[0].interface, made[0].allocation.clone()), (interface(2), Some(ids[1].allocation(0))));
+    let error = client.create_lowest(parent, &entries[..2]).await.unwrap_err();
+    assert_eq!(client.blamed(&error, &[1, 1]).keys().copied().collect::<Vec<_>>(), [0], "{error:?}");
+    let tiny = leasehold::model::PrefixId(netbox.prefix(vrf, "203.0.113.252/30").await);
+    let many: Vec<NewAddress<'_>> = entries[1..2].iter().cycle().take(3).cloned().collect();
+    let error = client.create_lowest(tiny, &many).await.unwrap_err();
+    assert!(matches!(error, Error::InsufficientSpace { .. }), "{error:?}");
+    assert!(client.blamed(&error, &[3]).is_empty());
+}
+
+async fn measuring_the_check_of_allocation_ids_writes_nothing(netbox: &NetBox) {
+    let client = netbox.client().await;
+    assert_eq!(client.unique_check(), None);
+    let measured = client.measure_unique_check().await.unwrap();
+    // There are few addresses, so that no index is needed.
+    assert!(!measured.needs_index(), "{measured:?}");
+    assert_eq!(client.unique_check(), Some(measured));
+    let (_, page, _) =
+        netbox.rest("GET", "ipam/ip-addresses/?address=192.0.2.0&address=192.0.2.9", None).await;
+    assert_eq!(page["count"], 0);
+    let (_, page, _) = netbox.rest("GET", "core/object-changes/?q=192.0.2.9/32", None).await;
+    assert_eq!(page["count"], 0);
 }
 
 async fn a_tag_of_other_object_types_is_refused_with_500_or_400(netbox: &NetBox) {

@@ -140,7 +140,9 @@ async fn a_required_field_is_named_and_its_default_is_sent(netbox: &NetBox) {
 
         // The administrator gives it a default: the same request goes through at once, and the records carry it.
         change(netbox, path, json!({ "default": "CC-0000" })).await;
-        server.allocate(proper(vrf, 1, &request)).await.unwrap();
+        let made = server.allocate(proper(vrf, 1, &request)).await.unwrap();
+        assert!(!made.repeated, "this call has written it");
+        assert!(server.allocate(proper(vrf, 1, &request)).await.unwrap().repeated);
         assert_eq!(netbox.recorded(vrf).await[0]["custom_fields"][name], "CC-0000");
         allocations.allocate_prefix(child(vrf, "a child")).await.unwrap();
         leases.register_lease(register("198.51.100.0/24")).await.unwrap();

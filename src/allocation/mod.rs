@@ -5,11 +5,13 @@
 //! What it plans, and how its traces in NetBox are recognised, is in a file of its own under `operations`; what space is free
 //! and which prefix may be used is decided in [`plan`]. All of that is pure. [`protocol`] is the state machine that every write steps
 //! through, also pure. The [`Executor`] alone does I/O: it queues commands (`queue`), plans and sends (`sending`), stores
-//! each step (`storing`), asks and verifies (`settling`), and goes on with what a server that is gone left open (`recovery`). It
-//! knows NetBox and the cache by the traits in [`ports`], so that a simulation can stand in for both.
+//! each step (`storing`), asks and verifies (`settling`), and goes on with what a server that is gone left open (`recovery`). What
+//! waits at the same time is done at once (`joined`): steps in one transaction, addresses in one list (`creating`), one read of the
+//! change log (`catch_up`). The executor knows NetBox and the cache by the traits in [`ports`], so that a simulation can stand in for both.
 //! [`Allocator`] is what other rooms call.
 //!
-//! Addresses and blocks are chosen here and not by NetBox's `available-ips`, which allocates inside child prefixes too. What NetBox
+//! Addresses and blocks are chosen here, since NetBox's `available-ips` allocates inside child prefixes too; it is used only where it
+//! would choose the same. What NetBox
 //! does not check itself (a child prefix that appeared meanwhile, a second record of the same address) is verified after each
 //! write; anybody else's record wins, and ours are deleted again. Among the servers of one ledger a range is reserved there before
 //! it is written. Released addresses are in quarantine for a configured time.

@@ -22,6 +22,9 @@ pub(crate) struct SetupArgs {
     /// Print the permissions that the token needs and end
     #[arg(long)]
     print_permissions: bool,
+    /// Measure what NetBox takes to check that an allocation id is unique, say whether it needs an index, and end
+    #[arg(long, conflicts_with = "dry_run")]
+    check_index: bool,
 }
 
 pub(crate) async fn run(args: SetupArgs) -> CommandResult {
@@ -39,6 +42,9 @@ pub(crate) async fn run(args: SetupArgs) -> CommandResult {
     let version = client.connect().await?;
     outln!("NetBox {version} at {}", client.url());
 
+    if args.check_index {
+        return check_index(&client).await;
+    }
     let missing = missing_permissions(&client).await?;
     warn_of_required_fields(&client).await?;
     let steps = schema::plan(&client).await?;
@@ -62,6 +68,15 @@ pub(crate) async fn run(args: SetupArgs) -> CommandResult {
         }
         outln!("{} changes made.", changes.len());
     }
+    outln!(
+        "NetBox looks through its whole table to check that an allocation id is unique. With many addresses, let its"
+    );
+    outln!(
+        "administrator create an index in PostgreSQL (`leasehold setup --check-index` measures whether it is needed):"
+    );
+    for statement in client.index_statements() {
+        outln!("  {statement}");
+    }
     if missing.is_empty() {
         outln!("The token has all permissions that Leasehold needs.");
         return Ok(ExitCode::SUCCESS);
@@ -69,6 +84,25 @@ pub(crate) async fn run(args: SetupArgs) -> CommandResult {
     errln!("The token lacks permissions that `leasehold serve` needs:");
     for line in missing {
         errln!("  {line}");
+    }
+    Ok(ExitCode::from(CHECK_SAID_NO))
+}
+
+/// Measures the check of allocation ids. Writes nothing.
+async fn check_index(client: &Client) -> CommandResult {
+    let measured = client.measure_unique_check().await?;
+    let millis = measured.per_address.as_secs_f64() * 1000.0;
+    let addresses = measured.addresses;
+    outln!(
+        "To check that an allocation id is unique takes NetBox {millis:.1} ms an address, with {addresses} addresses."
+    );
+    if !measured.needs_index() {
+        outln!("No index is needed: there is one, or the table is small.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    outln!("There is no index, and it grows with the number of addresses. Run this in NetBox's PostgreSQL:");
+    for statement in client.index_statements() {
+        outln!("  {statement}");
     }
     Ok(ExitCode::from(CHECK_SAID_NO))
 }

@@ -111,6 +111,7 @@ fn print(output: OutputArgs, status: &v1::GetStatusResponse) {
                 }
             ),
         ),
+        ("id check", id_check(netbox.allocation_id_check.as_ref())),
         ("writes", if status.writes_served { "served" } else { "NOT SERVED" }.to_owned()),
     ]);
     if !status.sources.is_empty() {
@@ -119,6 +120,14 @@ fn print(output: OutputArgs, status: &v1::GetStatusResponse) {
     }
     outln!("");
     print_jobs(output, &status.jobs);
+}
+
+/// What NetBox takes to check an allocation id, in words.
+fn id_check(measured: Option<&v1::AllocationIdCheck>) -> String {
+    let Some(measured) = measured else { return "not measured yet".to_owned() };
+    let took = values::milliseconds(measured.duration_per_address.as_ref());
+    let advice = if measured.index_needed { ": NEEDS AN INDEX, see `leasehold setup`" } else { "" };
+    format!("{took} an address, with {} addresses{advice}", measured.address_count)
 }
 
 fn print_sources(output: OutputArgs, sources: &[v1::SourceStatus]) {

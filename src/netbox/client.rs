@@ -14,6 +14,7 @@ use super::fields::FieldNames;
 use super::request::ApiRequest;
 use super::settings::{NetBoxSettings, NetBoxSettingsError};
 use super::transport::Transport;
+use super::unique_check::UniqueCheck;
 use super::version::{Capabilities, NotAVersion, Version};
 
 /// A client of one NetBox. A clone is cheap and shares the connections.
@@ -28,6 +29,8 @@ pub struct Client {
     version: Arc<OnceLock<Version>>,
     /// What NetBox said last of its custom fields; `None` before it was asked.
     custom_fields: Arc<ArcSwapOption<CustomFields>>,
+    /// What was measured last of the check of allocation ids; `None` before.
+    unique_check: Arc<ArcSwapOption<UniqueCheck>>,
 }
 
 impl Client {
@@ -41,6 +44,7 @@ impl Client {
             request_limit: settings.request_limit,
             version: Arc::default(),
             custom_fields: Arc::default(),
+            unique_check: Arc::default(),
         })
     }
 
@@ -103,6 +107,15 @@ impl Client {
 
     pub(super) fn known_custom_fields(&self) -> &ArcSwapOption<CustomFields> {
         &self.custom_fields
+    }
+
+    /// What was measured last of the check of allocation ids ([`Client::measure_unique_check`]); `None` before.
+    pub fn unique_check(&self) -> Option<UniqueCheck> {
+        self.unique_check.load().as_deref().copied()
+    }
+
+    pub(super) fn remember_unique_check(&self, measured: UniqueCheck) {
+        self.unique_check.store(Some(Arc::new(measured)));
     }
 
     pub(super) fn page_size(&self) -> NonZeroU32 {

@@ -126,6 +126,11 @@ impl AdminService for AdminHandler {
                 version: client.version().map(|version| version.to_string()).unwrap_or_default(),
                 reachable: state.reachable,
                 last_failure: sync_failure(state.last_failure.as_ref()),
+                allocation_id_check: client.unique_check().map(|measured| v1::AllocationIdCheck {
+                    duration_per_address: Some(convert::duration(measured.per_address)),
+                    address_count: measured.addresses,
+                    index_needed: measured.needs_index(),
+                }),
             }),
             sync: Some(self.sync_status().await),
             ledger: Some(v1::LedgerStatus {

@@ -18,6 +18,7 @@ use crate::events::{EventLog, SyncWatch};
 use crate::expiry::ExpiryEngine;
 use crate::jobs::{AtStop, JobError, Leadership, Scheduler, Timing, Work};
 use crate::ledger::Retention;
+use crate::netbox::Client;
 use crate::notify::Notifier;
 use crate::rpc::{HealthReport, Problem};
 use crate::rpki::Validator;
@@ -29,6 +30,8 @@ use crate::validation::{BlockSelection, CheckRounds};
 const SETTLE_EVERY: Duration = Duration::from_secs(10);
 /// NetBox is asked whether allocation ids are unique there. Without that no write is served.
 const FIELDS_EVERY: Duration = Duration::from_secs(30);
+/// What NetBox takes to check an allocation id is measured: fourteen requests of ten addresses that it refuses.
+const INDEX_EVERY: Duration = Duration::from_hours(1);
 /// The states of grpc.health.v1 are reported.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
 /// The samples of histograms are drained. Until then they take memory, whether or not anybody scrapes the metrics.
@@ -115,6 +118,14 @@ fn sync_jobs(scheduler: &Scheduler, settings: &Settings, components: &Components
     scheduler.add_for_all("allocation.settle", SETTLE_EVERY, work(&components.allocator, settle));
     let check_fields = |allocator: Arc<Allocator>| async move { allocator.check_served().await };
     scheduler.add("allocation.check-fields", FIELDS_EVERY, work(&components.allocator, check_fields));
+    let first = Arc::new(AtomicBool::new(true));
+    let measure = move |client: Arc<Client>| {
+        // Not at the start: NetBox has enough to do then.
+        let at_start = first.swap(false, Ordering::Relaxed);
+        async move { if at_start { Ok(()) } else { client.measure_unique_check().await.map(drop) } }
+    };
+    let client = Arc::new(components.client.clone());
+    scheduler.add("allocation.check-index", INDEX_EVERY, work(&client, measure));
     let keep = settings.keep_intents;
     let prune = move |allocator: Arc<Allocator>| async move { allocator.prune(keep).await };
     scheduler.add_for_all("allocation.prune", PRUNE_EVERY, work(&components.allocator, prune));
