@@ -117,12 +117,11 @@ impl NetBoxPort for Client {
         let mut changed = ChangedRecords::default();
         let (mut prefixes, mut addresses, mut ranges) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for entry in self.object_changes_from(wanted.from).await? {
-            changed.latest = changed.latest.max(entry.id);
-            let Some(kind) = entry.kind.filter(|kind| wanted.kinds.contains(kind)) else { continue };
+            changed.entries.insert(entry.id);
             if wanted.covered.contains(&entry.id) {
                 continue;
             }
-            changed.entries.insert(entry.id);
+            let Some(kind) = entry.kind else { continue };
             if wanted.own.contains(&(kind, entry.object)) {
                 continue;
             }

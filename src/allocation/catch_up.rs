@@ -1,8 +1,8 @@
 //! Brings the cache up to date with NetBox's change log, between two polls of the sync.
 //!
-//! The log is read from a little before the newest entry that is known, since ids of entries can commit out of order. What was
-//! covered before is not read again. The position of the sync is not moved. Writes that wait for it at the same time share one read,
-//! which begins after each of them has asked.
+//! Ids of entries can commit out of order, so the log is read from the first id that was never seen, a little before the newest one at
+//! the most. What was covered before is not read again. The position of the sync is not moved. Writes that wait for it at the same time
+//! share one read, which begins after each of them has asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -22,22 +22,13 @@ const OVERLAP: u64 = 100;
 /// Writes that share one read.
 const MOST_TOGETHER: usize = 256;
 
-/// What a write wants to know of.
+/// What a write wants to know of, besides everything that has changed.
 #[derive(Default)]
 pub(super) struct Wanted {
-    /// The kinds of records that have changed.
-    pub(super) kinds: Vec<ObjectKind>,
     /// Records that the write has just written itself; they are not read again.
     pub(super) own: Vec<(ObjectKind, u64)>,
     /// Addresses whose records are read whatever the log says.
     pub(super) hosts: Option<(VrfScope, Vec<IpAddr>)>,
-}
-
-impl Wanted {
-    /// Every record of these kinds that has changed.
-    pub(super) fn changes(kinds: &[ObjectKind]) -> Self {
-        Self { kinds: kinds.to_vec(), ..Self::default() }
-    }
 }
 
 /// Why the cache could not be brought up to date. Each of those that wait is told.
@@ -82,10 +73,28 @@ struct Read {
 }
 
 /// The entries of the change log that this server has covered besides its polls.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Covered {
+    /// Those of the last [`OVERLAP`] ids.
     entries: BTreeSet<u64>,
     latest: u64,
+}
+
+impl Covered {
+    /// The first id that may have been missed: one that has not appeared among the last ids before `known`, or the next one. `known` is
+    /// an id that exists.
+    fn first_missing(&self, known: u64) -> u64 {
+        let latest = self.latest.max(known);
+        let first = latest.saturating_sub(OVERLAP);
+        (first..=latest).find(|id| !self.entries.contains(id)).unwrap_or_else(|| latest.saturating_add(1))
+    }
+
+    /// These entries are covered, and nothing is kept of those before the last ids.
+    fn add(&mut self, entries: BTreeSet<u64>) {
+        self.latest = entries.last().copied().unwrap_or_default().max(self.latest);
+        self.entries.extend(entries);
+        self.entries = self.entries.split_off(&self.latest.saturating_sub(OVERLAP));
+    }
 }
 
 impl CatchUp {
@@ -131,23 +140,41 @@ impl Read {
     }
 
     async fn changes(&self, wanted: &[&Wanted]) -> Result<(), Failed> {
-        let mut kinds: Vec<ObjectKind> =
-            wanted.iter().flat_map(|wanted| wanted.kinds.iter().copied()).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
         let own: Vec<(ObjectKind, u64)> =
             wanted.iter().flat_map(|wanted| wanted.own.iter().copied()).collect();
-        let mut state = self.covered.lock().await;
-        let from = state.latest.max(self.cache.position().await).saturating_sub(OVERLAP);
-        state.entries = state.entries.split_off(&from);
-        let wanted = ChangesWanted { from, covered: &state.entries, kinds: &kinds, own: &own };
+        let mut covered = self.covered.lock().await;
+        let from = covered.first_missing(self.cache.position().await);
         let reading = self.cache.begin_reading();
-        let changed = self.netbox.changed(wanted).await?;
+        let changed =
+            self.netbox.changed(ChangesWanted { from, covered: &covered.entries, own: &own }).await?;
         if !changed.batch.is_empty() {
             self.cache.apply(changed.batch.read_during(reading)).await?;
         }
-        state.entries.extend(changed.entries);
-        state.latest = state.latest.max(changed.latest);
+        covered.add(changed.entries);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_read_from_the_first_id_that_was_never_seen() {
+        let mut covered = Covered::default();
+        assert_eq!(covered.first_missing(500), 400);
+        covered.add((400..=501).collect());
+        assert_eq!(covered.first_missing(500), 502);
+        // An entry that commits late, or never.
+        covered.add([502, 504, 505].into());
+        assert_eq!(covered.first_missing(505), 503);
+        covered.add([503].into());
+        assert_eq!(covered.first_missing(505), 506);
+        covered.add((507..=700).collect());
+        // The gap at 506 is farther back than late entries are waited for.
+        assert_eq!(covered.first_missing(700), 701);
+        assert_eq!(covered.entries.len(), 101);
+        // The sync has gone on; what it has read is read once more.
+        assert_eq!(covered.first_missing(703), 701);
     }
 }

@@ -104,10 +104,8 @@ impl LoggedWrite {
 pub struct ChangedRecords {
     /// The records as they are now, and those that are gone.
     pub batch: Batch,
-    /// The ids of the entries that the batch covers.
+    /// The ids of the entries that the batch covers, be they of records that take no space.
     pub entries: BTreeSet<u64>,
-    /// The greatest id of an entry that was seen; 0 if there was none.
-    pub latest: u64,
 }
 
 /// Which entries of the change log are asked for.
@@ -117,7 +115,6 @@ pub struct ChangesWanted<'a> {
     pub from: u64,
     /// Entries that were covered before and are left out.
     pub covered: &'a BTreeSet<u64>,
-    pub kinds: &'a [ObjectKind],
     /// Records that the caller has just written itself; they are not read again.
     pub own: &'a [(ObjectKind, u64)],
 }
@@ -156,7 +153,7 @@ pub trait NetBoxPort: Send + Sync {
     async fn prefixes_at(&self, scope: VrfScope, network: Network) -> NetBoxResult<Vec<Prefix>>;
     /// What the change log says that a request did; `None` if this NetBox keeps no messages in its log.
     async fn logged(&self, request: &RequestId) -> NetBoxResult<Option<LoggedWrite>>;
-    /// What changed since an entry of the change log.
+    /// Which records that take space (prefixes, addresses and ranges) changed since an entry of the change log.
     async fn changed(&self, wanted: ChangesWanted<'_>) -> NetBoxResult<ChangedRecords>;
     /// Whether NetBox refuses a second record with the same allocation id.
     async fn unique_ids(&self) -> NetBoxResult<UniqueIds>;

@@ -19,7 +19,7 @@ use super::traces::Prospect;
 use crate::cache::Batch;
 use crate::ledger::{Detail, Intent, IntentKind, IntentStep, ReservationChange, ReservedRange};
 use crate::model::{PrefixId, RequestId};
-use crate::netbox::{self, Certainty, NetBoxResult, ObjectKind};
+use crate::netbox::{self, Certainty, NetBoxResult};
 
 /// How often a range is chosen anew because another writer of the ledger has reserved it.
 const RESERVATION_TRIES: u32 = 40;
@@ -28,9 +28,6 @@ const RACES_PER_PARENT: usize = 2;
 
 /// How often the step of a write is stored before it is sent, since it waited too long each time.
 const STAMPS: u32 = 3;
-
-/// The kinds of records that take space.
-const ALL_KINDS: [ObjectKind; 3] = [ObjectKind::Prefix, ObjectKind::Address, ObjectKind::IpRange];
 
 impl Executor {
     /// Plans, stores the intent with its reservation, and sends. An error ends the run: nothing of it is stored or sent.
@@ -49,7 +46,7 @@ impl Executor {
             // The cache may be behind: what others have freed, or taken from another block, counts.
             Err(error) if error.is_of_free_space() && !run.caught_up => {
                 run.caught_up = true;
-                self.catch_up.run(Wanted::changes(&ALL_KINDS)).await?;
+                self.catch_up.run(Wanted::default()).await?;
                 return Ok(Planning::Next(Phase::Plan(state)));
             }
             Err(error) => return self.plan_refused(run, state, error).await,
@@ -296,11 +293,11 @@ impl Executor {
         match preparation {
             Preparation::None => Ok(Prepared::default()),
             Preparation::CatchUp => {
-                self.catch_up.run(Wanted::changes(&ALL_KINDS)).await?;
+                self.catch_up.run(Wanted::default()).await?;
                 Ok(Prepared::default())
             }
             Preparation::ReadNetwork(scope, network) => {
-                self.catch_up.run(Wanted::changes(&ALL_KINDS)).await?;
+                self.catch_up.run(Wanted::default()).await?;
                 let reading = self.cache.begin_reading();
                 let found = self.netbox.prefixes_at(scope, network).await?;
                 self.cache.apply(Batch::from(found).read_during(reading)).await?;
@@ -413,7 +410,7 @@ impl Executor {
     /// Reads what stood in the way of a write into the cache. A failure is no matter: the next attempt meets the same refusal.
     async fn refresh(&self, write: &Write) {
         let read = async {
-            self.catch_up.run(Wanted::changes(&ALL_KINDS)).await?;
+            self.catch_up.run(Wanted::default()).await?;
             let reading = self.cache.begin_reading();
             let batch = match write {
                 Write::CreateAddresses { scope, list } => {

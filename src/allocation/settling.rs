@@ -25,7 +25,7 @@ use super::traces::ids_of;
 use crate::cache::Batch;
 use crate::ledger::{Detail, Intent, IntentKind, IntentStep, ReservationChange};
 use crate::model::{Address, Prefix, VrfScope};
-use crate::netbox::{self, ObjectKind};
+use crate::netbox;
 
 /// How often NetBox is asked for the records of a write that got no answer, while it does not answer the question either.
 const QUESTIONS: u32 = 4;
@@ -171,14 +171,10 @@ impl Executor {
 
     /// Brings the cache up to date with what others wrote since the plan, and looks for objections to our records.
     pub(super) async fn verify(&self, intent: &Intent, records: &WrittenRecords) -> Verification {
-        let kinds: &[ObjectKind] = match intent.kind {
-            IntentKind::Addresses | IntentKind::Assignment => &[ObjectKind::Prefix, ObjectKind::Address],
-            IntentKind::Prefix | IntentKind::RegisterLease => {
-                &[ObjectKind::Prefix, ObjectKind::Address, ObjectKind::IpRange]
-            }
-            IntentKind::Release | IntentKind::UpdateLease | IntentKind::RenewLease | IntentKind::EndLease => {
-                return Verification::Clean;
-            }
+        let (IntentKind::Addresses | IntentKind::Assignment | IntentKind::Prefix | IntentKind::RegisterLease) =
+            intent.kind
+        else {
+            return Verification::Clean;
         };
         if intent.detail.before.is_some() {
             return Verification::Clean;
@@ -186,7 +182,7 @@ impl Executor {
         let own = ids_of(records);
         let read = async {
             let hosts = self.hosts_to_read(records)?;
-            self.catch_up.run(Wanted { kinds: kinds.to_vec(), own: own.clone(), hosts }).await?;
+            self.catch_up.run(Wanted { own: own.clone(), hosts }).await?;
             if let WrittenRecords::Prefix(prefix) = records {
                 // What the change log may not tell: other records of the same network.
                 let reading = self.cache.begin_reading();

@@ -315,11 +315,10 @@ impl NetBoxPort for SimulatedNetBox {
             let mut changed = ChangedRecords::default();
             let mut objects: BTreeSet<(ObjectKind, u64)> = BTreeSet::new();
             for (id, entry) in records.log.range(wanted.from..) {
-                changed.latest = *id;
-                if !wanted.kinds.contains(&entry.kind) || wanted.covered.contains(id) {
+                changed.entries.insert(*id);
+                if wanted.covered.contains(id) {
                     continue;
                 }
-                changed.entries.insert(*id);
                 if !wanted.own.contains(&(entry.kind, entry.object)) {
                     objects.insert((entry.kind, entry.object));
                 }
