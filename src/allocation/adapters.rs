@@ -12,7 +12,7 @@ use super::ports::{
     UniqueIds, Write, WriteOrigin, WrittenRecords,
 };
 use crate::cache::{self, Batch, Cache, Index, NotReady, Reading};
-use crate::model::{Address, IpRange, Network, Prefix, RequestId, VrfScope};
+use crate::model::{Address, AddressId, IpRange, Network, Prefix, PrefixId, RequestId, VrfScope};
 use crate::netbox::{
     AllocationIdField, ChangeNote, Client, NetBoxRecord, NetBoxResult, NewAddress, NotedRecord, ObjectKind,
 };
@@ -122,6 +122,14 @@ impl NetBoxPort for Client {
                 continue;
             }
             let Some(kind) = entry.kind else { continue };
+            let known = entry.created_after().is_some_and(|at| match kind {
+                ObjectKind::Prefix => wanted.index.knows_prefix(PrefixId(entry.object), at),
+                ObjectKind::Address => wanted.index.knows_address(AddressId(entry.object), at),
+                _ => false,
+            });
+            if known {
+                continue;
+            }
             if wanted.own.contains(&(kind, entry.object)) {
                 continue;
             }

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::error::Error;
 use super::joined::{GroupLost, Joined, Member};
 use super::ports::{ChangesWanted, NetBoxPort, RecordCache};
-use crate::cache::{self, Batch};
+use crate::cache::{self, Batch, NotReady};
 use crate::model::VrfScope;
 use crate::netbox::{self, ObjectKind};
 
@@ -36,6 +36,13 @@ pub(super) struct Wanted {
 enum Failed {
     NetBox(netbox::Error),
     Cache(Arc<cache::Error>),
+    NotReady(NotReady),
+}
+
+impl From<NotReady> for Failed {
+    fn from(error: NotReady) -> Self {
+        Self::NotReady(error)
+    }
 }
 
 impl From<netbox::Error> for Failed {
@@ -55,6 +62,7 @@ impl From<Failed> for Error {
         match failed {
             Failed::NetBox(error) => Self::NetBox(error),
             Failed::Cache(error) => Self::Cache(error),
+            Failed::NotReady(error) => Self::NotReady(error),
         }
     }
 }
@@ -145,8 +153,9 @@ impl Read {
         let mut covered = self.covered.lock().await;
         let from = covered.first_missing(self.cache.position().await);
         let reading = self.cache.begin_reading();
-        let changed =
-            self.netbox.changed(ChangesWanted { from, covered: &covered.entries, own: &own }).await?;
+        let index = self.cache.snapshot()?;
+        let wanted = ChangesWanted { from, covered: &covered.entries, index: &index, own: &own };
+        let changed = self.netbox.changed(wanted).await?;
         if !changed.batch.is_empty() {
             self.cache.apply(changed.batch.read_during(reading)).await?;
         }

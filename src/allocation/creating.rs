@@ -12,12 +12,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::time::Instant;
 
-use super::in_flight::InFlight;
 use super::joined::{GroupLost, Joined, Member};
 use super::plan::{Limits, Quarantined, pick_addresses};
 use super::ports::{CreationPart, ListRefusal, NetBoxPort, Placing, RecordCache};
 use super::queue::Caller;
-use crate::cache::Index;
+use crate::cache::{Batch, Index};
 use crate::model::{Address, PrefixId};
 use crate::netbox::{self, Certainty, NetBoxResult};
 
@@ -76,18 +75,13 @@ struct List {
 pub(super) struct Creations {
     netbox: Arc<dyn NetBoxPort>,
     cache: Arc<dyn RecordCache>,
-    in_flight: Arc<InFlight>,
     joined: Joined<Creation, Created<Vec<Address>>>,
 }
 
 impl Creations {
-    pub(super) fn new(
-        netbox: Arc<dyn NetBoxPort>,
-        cache: Arc<dyn RecordCache>,
-        in_flight: Arc<InFlight>,
-    ) -> Self {
+    pub(super) fn new(netbox: Arc<dyn NetBoxPort>, cache: Arc<dyn RecordCache>) -> Self {
         let joined = Joined::weighed(MOST_TOGETHER, |creation: &Creation| creation.part.list.len());
-        Self { netbox, cache, in_flight, joined }
+        Self { netbox, cache, joined }
     }
 
     /// Creates the addresses of one request, all or none. They are sent again only while every answer says that none was written.
@@ -119,9 +113,11 @@ impl Creations {
             let parts: Vec<&CreationPart> = members.iter().map(|member| &member.item.part).collect();
             match self.netbox.create(placing, &parts).await {
                 Ok(records) => {
+                    // Before anybody is told: whoever plans next must not choose them, and need not read them.
+                    if let Err(error) = self.cache.apply(Batch::from(records.concat())).await {
+                        tracing::error!(%error, "new records could not be put into the cache");
+                    }
                     for (member, records) in members.into_iter().zip(records) {
-                        // Before anybody is told: whoever reads the change log next need not read these records.
-                        self.in_flight.wrote(&member.item.part.origin.request, &records);
                         member.answer(Created::Answer(Ok(records)));
                     }
                 }
@@ -171,11 +167,11 @@ impl Creations {
             return false;
         }
         let planned: Vec<IpAddr> = interfaces(members).map(|interface| interface.addr()).collect();
-        let (quarantined, written) = (Quarantined::default(), self.in_flight.written());
+        let quarantined = Quarantined::default();
         let limits = Limits {
             exclude: &[],
             quarantined: &quarantined,
-            reserved: &written,
+            reserved: &[],
             include_children: true,
             only_populated_ranges: self.netbox.only_populated_ranges(),
         };

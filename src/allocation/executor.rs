@@ -98,12 +98,11 @@ impl Executor {
     /// An executor that has carried out nothing yet.
     pub fn new(parts: ExecutorParts) -> Self {
         let ExecutorParts { netbox, cache, intents, quarantine, clock, policy, owner, jitter } = parts;
-        let in_flight = Arc::new(InFlight::default());
-        let creations = Creations::new(netbox.clone(), cache.clone(), in_flight.clone());
+        let creations = Creations::new(netbox.clone(), cache.clone());
         Self {
             catch_up: CatchUp::new(netbox.clone(), cache.clone()),
             creations: Arc::new(creations),
-            in_flight,
+            in_flight: Arc::new(InFlight::default()),
             planning: tokio::sync::Mutex::default(),
             begins: Joined::of(MOST_TOGETHER),
             advances: Joined::of(MOST_TOGETHER),

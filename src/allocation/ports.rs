@@ -115,6 +115,8 @@ pub struct ChangesWanted<'a> {
     pub from: u64,
     /// Entries that were covered before and are left out.
     pub covered: &'a BTreeSet<u64>,
+    /// What is known. A record that was created, and is in it, is not read again.
+    pub index: &'a Index,
     /// Records that the caller has just written itself; they are not read again.
     pub own: &'a [(ObjectKind, u64)],
 }

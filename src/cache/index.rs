@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use imbl::{HashMap, OrdMap};
+use jiff::Timestamp;
 use smallvec::SmallVec;
 
 use super::lease_order::{LeaseOrder, LeaseOrders};
@@ -195,6 +196,16 @@ impl Index {
     /// The address with this id in NetBox.
     pub fn address(&self, id: AddressId) -> Option<&Arc<Address>> {
         self.addresses.get(&id.0)
+    }
+
+    /// Whether this prefix is known as it was at this time, or later.
+    pub fn knows_prefix(&self, id: PrefixId, at: Timestamp) -> bool {
+        self.prefix(id).is_some_and(|prefix| prefix.revision.instant() >= Some(at))
+    }
+
+    /// Whether this address is known as it was at this time, or later.
+    pub fn knows_address(&self, id: AddressId, at: Timestamp) -> bool {
+        self.address(id).is_some_and(|address| address.revision.instant() >= Some(at))
     }
 
     /// The ids of all prefixes.

@@ -1,5 +1,7 @@
 //! NetBox's change log (`core/object-changes/`) as a feed: which records changed, in the order of the entries' ids.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -64,6 +66,18 @@ pub struct ObjectChange {
     pub kind: Option<ObjectKind>,
     /// NetBox's id of the record.
     pub object: u64,
+}
+
+/// NetBox saves a record a moment before it writes the entry about it.
+const SAVED_BEFORE: Duration = Duration::from_secs(1);
+
+impl ObjectChange {
+    /// For an entry of a creation, a time at which the record was just about to be saved: whoever knows the record as it was then, or
+    /// later, need not read it for this entry. (The id alone does not say so: after a restore NetBox gives ids again.)
+    pub fn created_after(&self) -> Option<Timestamp> {
+        let created = self.action == ChangeAction::Create;
+        created.then(|| self.time.checked_sub(SAVED_BEFORE).unwrap_or(Timestamp::MIN))
+    }
 }
 
 #[derive(Deserialize)]

@@ -20,3 +20,15 @@ impl UniqueCheck {
         self.per_address > WORTH_AN_INDEX
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_advised_where_the_check_takes_long() {
+        let check = |micros| UniqueCheck { per_address: Duration::from_micros(micros), addresses: 206_000 };
+        assert!(check(11_000).needs_index());
+        assert!(!check(30).needs_index());
+    }
+}

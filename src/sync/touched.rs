@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::cache::{Batch, Index, Mention};
-use crate::model::{Address, IpRange, Prefix, Vrf};
+use crate::model::{Address, AddressId, IpRange, Prefix, PrefixId, Vrf};
 use crate::netbox::{ChangeAction, Client, NetBoxRecord, NetBoxResult, ObjectChange, ObjectKind};
 
 /// The ids of the records to read again.
@@ -25,6 +25,9 @@ pub(super) fn touched(changes: &[ObjectChange], index: &Index) -> Touched {
     let mut touched = Touched::default();
     let (mut tenants, mut roles, mut tags) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for change in changes {
+        if is_known(change, index) {
+            continue;
+        }
         let ids = match change.kind {
             Some(ObjectKind::Prefix) => &mut touched.prefixes,
             Some(ObjectKind::Address) => &mut touched.addresses,
@@ -56,6 +59,15 @@ pub(super) fn touched(changes: &[ObjectChange], index: &Index) -> Touched {
         touched.addresses.extend(addresses);
     }
     touched
+}
+
+/// Whether an entry is of the creation of a record that is in the index, such as one that this server has made itself.
+fn is_known(change: &ObjectChange, index: &Index) -> bool {
+    change.created_after().is_some_and(|at| match change.kind {
+        Some(ObjectKind::Prefix) => index.knows_prefix(PrefixId(change.object), at),
+        Some(ObjectKind::Address) => index.knows_address(AddressId(change.object), at),
+        _ => false,
+    })
 }
 
 /// Reads the records again. A record that NetBox does not return was deleted.

@@ -15,7 +15,7 @@ use leasehold::allocation::ports::{
 };
 use leasehold::cache::{self, Batch, Deletions, Index, NotReady, Reading};
 use leasehold::clock::Clock;
-use leasehold::model::{Address, Network, Prefix, RequestId, VrfScope};
+use leasehold::model::{Address, AddressId, Network, Prefix, PrefixId, RequestId, VrfScope};
 use leasehold::netbox::{Error, NetBoxResult, ObjectKind};
 
 use super::mutants::Mutant;
@@ -316,7 +316,13 @@ impl NetBoxPort for SimulatedNetBox {
             let mut objects: BTreeSet<(ObjectKind, u64)> = BTreeSet::new();
             for (id, entry) in records.log.range(wanted.from..) {
                 changed.entries.insert(*id);
-                if wanted.covered.contains(id) {
+                let (created, object) = (entry.is_creation(), entry.object);
+                let known = match entry.kind {
+                    ObjectKind::Prefix => created && wanted.index.prefix(PrefixId(object)).is_some(),
+                    ObjectKind::Address => created && wanted.index.address(AddressId(object)).is_some(),
+                    _ => false,
+                };
+                if known || wanted.covered.contains(id) {
                     continue;
                 }
                 if !wanted.own.contains(&(entry.kind, entry.object)) {

@@ -38,6 +38,12 @@ impl Entry {
         Self { kind, object, at, request, prefix: (None, None), address: (None, None) }
     }
 
+    /// Whether its record was created by it.
+    pub fn is_creation(&self) -> bool {
+        let prefix = self.prefix.0.is_none() && self.prefix.1.is_some();
+        prefix || self.address.0.is_none() && self.address.1.is_some()
+    }
+
     /// One line of a trace.
     pub fn text(&self) -> String {
         let network = |prefix: &Prefix| format!("{} {}", prefix.network, prefix.status);
