@@ -31,18 +31,7 @@ fn intent(name: &str, nth: i64) -> Intent {
 }
 
 /// One write in a transaction of its own.
-trait OneByOne {
-    async fn begin(&self, intent: &Intent, reserve: &[Reservation]) -> Result<Begun, ledger::Error>;
-    async fn advance(
-        &self,
-        request: &RequestId,
-        held: &Claim,
-        change: &IntentChange,
-        now: Timestamp,
-    ) -> Result<Advanced, ledger::Error>;
-}
-
-impl OneByOne for Arc<dyn IntentStore> {
+trait OneByOne: IntentStore {
     async fn begin(&self, intent: &Intent, reserve: &[Reservation]) -> Result<Begun, ledger::Error> {
         let new = NewIntent { intent: intent.clone(), reserve: reserve.to_vec() };
         Ok(self.begin_all(&[new]).await?.pop().unwrap())
@@ -59,6 +48,8 @@ impl OneByOne for Arc<dyn IntentStore> {
         Ok(self.advance_all(&[NextStep { request, held, change, now }]).await?.pop().unwrap())
     }
 }
+
+impl<T: IntentStore + ?Sized> OneByOne for T {}
 
 async fn intent_suite(ledger: Arc<dyn IntentStore>) {
     let name = uuid::Uuid::new_v4().simple().to_string();

@@ -14,7 +14,7 @@ use super::ports::{
 use crate::cache::{self, Batch, Cache, Index, NotReady, Reading};
 use crate::model::{Address, AddressId, IpRange, Network, Prefix, PrefixId, RequestId, VrfScope};
 use crate::netbox::{
-    AllocationIdField, ChangeNote, Client, NetBoxRecord, NetBoxResult, NewAddress, NotedRecord, ObjectKind,
+    AllocationIdField, ChangeNote, Client, NetBoxResult, NewAddress, NotedRecord, ObjectKind,
 };
 
 #[async_trait]
@@ -127,10 +127,7 @@ impl NetBoxPort for Client {
                 ObjectKind::Address => wanted.index.knows_address(AddressId(entry.object), at),
                 _ => false,
             });
-            if known {
-                continue;
-            }
-            if wanted.own.contains(&(kind, entry.object)) {
+            if known || wanted.own.contains(&(kind, entry.object)) {
                 continue;
             }
             match kind {
@@ -141,9 +138,9 @@ impl NetBoxPort for Client {
             };
         }
         let batch = &mut changed.batch;
-        (batch.prefixes, batch.deleted_prefixes) = read_again::<Prefix>(self, &prefixes).await?;
-        (batch.addresses, batch.deleted_addresses) = read_again::<Address>(self, &addresses).await?;
-        (batch.ranges, batch.deleted_ranges) = read_again::<IpRange>(self, &ranges).await?;
+        (batch.prefixes, batch.deleted_prefixes) = self.read_again::<Prefix>(&prefixes).await?;
+        (batch.addresses, batch.deleted_addresses) = self.read_again::<Address>(&addresses).await?;
+        (batch.ranges, batch.deleted_ranges) = self.read_again::<IpRange>(&ranges).await?;
         Ok(changed)
     }
 
@@ -171,20 +168,6 @@ impl NetBoxPort for Client {
     fn request_limit(&self) -> Duration {
         Self::request_limit(self)
     }
-}
-
-/// The records that exist, and the ids of those that do not.
-async fn read_again<R: NetBoxRecord>(
-    client: &Client,
-    ids: &BTreeSet<u64>,
-) -> NetBoxResult<(Vec<R>, Vec<u64>)> {
-    if ids.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    let wanted: Vec<u64> = ids.iter().copied().collect();
-    let found: Vec<R> = client.by_ids(&wanted).await?;
-    let existing: BTreeSet<u64> = found.iter().map(NetBoxRecord::id).collect();
-    Ok((found, wanted.into_iter().filter(|id| !existing.contains(id)).collect()))
 }
 
 #[async_trait]

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::error::Error;
-use super::joined::{GroupLost, Joined, Member};
+use super::joined::{GroupLost, Joined};
 use super::ports::{ChangesWanted, NetBoxPort, RecordCache};
 use crate::cache::{self, Batch, NotReady};
-use crate::model::VrfScope;
+use crate::model::{Address, VrfScope};
 use crate::netbox::{self, ObjectKind};
 
 /// How far back the log is read. An entry that commits later than this many others is seen by the next poll only.
@@ -113,54 +113,45 @@ impl CatchUp {
 
     /// Reads what changed since the last time into the cache.
     pub(super) async fn run(&self, wanted: Wanted) -> Result<(), Error> {
-        let together = |members| self.read.clone().together(members);
-        let done = self.joined.call(wanted, together).await.map_err(|GroupLost| Error::TaskLost)?;
+        let together = |wanted| self.read.clone().together(wanted);
+        let done = self.joined.call_all(wanted, together).await.map_err(|GroupLost| Error::TaskLost)?;
         Ok(done?)
     }
 }
 
 impl Read {
-    async fn together(self: Arc<Self>, members: Vec<Member<Wanted, Result<(), Failed>>>) {
-        let wanted: Vec<&Wanted> = members.iter().map(|member| &member.item).collect();
+    async fn together(self: Arc<Self>, wanted: Vec<Wanted>) -> Vec<Result<(), Failed>> {
         let done = self.read(&wanted).await;
-        for member in members {
-            member.answer(done.clone());
-        }
+        vec![done; wanted.len()]
     }
 
-    async fn read(&self, wanted: &[&Wanted]) -> Result<(), Failed> {
-        let mut hosts: BTreeMap<VrfScope, Vec<IpAddr>> = BTreeMap::new();
-        for (scope, of_scope) in wanted.iter().filter_map(|wanted| wanted.hosts.as_ref()) {
-            hosts.entry(*scope).or_default().extend(of_scope);
-        }
-        let reading = self.cache.begin_reading();
-        let recorded = async {
-            let mut found = Vec::new();
-            for (scope, hosts) in hosts {
-                found.extend(self.netbox.addresses_at(scope, &hosts).await?);
-            }
-            Ok(found)
-        };
-        let (changed, recorded) = tokio::join!(self.changes(wanted), recorded);
-        changed?;
-        let recorded: Result<_, netbox::Error> = recorded;
-        Ok(self.cache.apply(Batch::from(recorded?).read_during(reading)).await?)
-    }
-
-    async fn changes(&self, wanted: &[&Wanted]) -> Result<(), Failed> {
+    async fn read(&self, wanted: &[Wanted]) -> Result<(), Failed> {
         let own: Vec<(ObjectKind, u64)> =
             wanted.iter().flat_map(|wanted| wanted.own.iter().copied()).collect();
         let mut covered = self.covered.lock().await;
         let from = covered.first_missing(self.cache.position().await);
-        let reading = self.cache.begin_reading();
-        let index = self.cache.snapshot()?;
-        let wanted = ChangesWanted { from, covered: &covered.entries, index: &index, own: &own };
-        let changed = self.netbox.changed(wanted).await?;
-        if !changed.batch.is_empty() {
-            self.cache.apply(changed.batch.read_during(reading)).await?;
+        let (reading, index) = (self.cache.begin_reading(), self.cache.snapshot()?);
+        let changes = ChangesWanted { from, covered: &covered.entries, index: &index, own: &own };
+        let (changed, recorded) = tokio::try_join!(self.netbox.changed(changes), self.recorded(wanted))?;
+        let batch = changed.batch.and(Batch::from(recorded));
+        if !batch.is_empty() {
+            self.cache.apply(batch.read_during(reading)).await?;
         }
         covered.add(changed.entries);
         Ok(())
+    }
+
+    /// The records of the hosts that are wanted, each scope asked once.
+    async fn recorded(&self, wanted: &[Wanted]) -> netbox::NetBoxResult<Vec<Address>> {
+        let mut hosts: BTreeMap<VrfScope, Vec<IpAddr>> = BTreeMap::new();
+        for (scope, of_scope) in wanted.iter().filter_map(|wanted| wanted.hosts.as_ref()) {
+            hosts.entry(*scope).or_default().extend(of_scope);
+        }
+        let mut found = Vec::new();
+        for (scope, hosts) in hosts {
+            found.extend(self.netbox.addresses_at(scope, &hosts).await?);
+        }
+        Ok(found)
     }
 }
 

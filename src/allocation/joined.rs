@@ -16,11 +16,6 @@ pub(super) struct Member<T, R> {
 }
 
 impl<T, R> Member<T, R> {
-    /// The item, and the call without it.
-    pub(super) fn take(self) -> (T, Member<(), R>) {
-        (self.item, Member { item: (), reply: self.reply })
-    }
-
     /// Gives the caller its answer.
     pub(super) fn answer(self, answer: R) {
         // A caller that is gone gets no answer.
@@ -82,6 +77,29 @@ impl<T: Send + 'static, R: Send + 'static> Joined<T, R> {
                 });
             }
         }
+    }
+
+    /// Makes a call as [`Joined::call`] does. `make` takes the items of a group and gives an answer for each, in their order.
+    pub(super) async fn call_all<G>(
+        &self,
+        item: T,
+        make: impl Fn(Vec<T>) -> G + Send + Sync,
+    ) -> Result<R, GroupLost>
+    where
+        G: Future<Output = Vec<R>> + Send + 'static,
+    {
+        let group = |members: Vec<Member<T, R>>| {
+            let (items, replies): (Vec<T>, Vec<_>) =
+                members.into_iter().map(|member| (member.item, member.reply)).unzip();
+            let made = make(items);
+            async move {
+                for (reply, answer) in replies.into_iter().zip(made.await) {
+                    // A caller that is gone gets no answer.
+                    let _ = reply.send(answer);
+                }
+            }
+        };
+        self.call(item, group).await
     }
 
     /// The next group, in the order of arrival.

@@ -6,7 +6,6 @@
 //! hangs up does not cancel it between two writes.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
@@ -117,12 +116,9 @@ impl Queue {
                         running.join_next().await;
                     }
                     // A panic ends one command. Its caller sees that the task was lost, and the ledger settles it.
-                    let command = AssertUnwindSafe(async { work().await }).catch_unwind();
-                    match turn {
-                        Turn::Together => {
-                            running.spawn(command.map(drop));
-                        }
-                        Turn::Alone => drop(command.await),
+                    running.spawn(async move { work().await });
+                    if turn == Turn::Alone {
+                        running.join_next().await;
                     }
                 }
                 while running.join_next().await.is_some() {}

@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use super::catch_up::Wanted;
 use super::error::Error;
 use super::executor::Executor;
-use super::joined::Member;
 use super::operation::{Finished, Operation};
 use super::plan::{Objection, PlacedSpace, Placement, objections};
 use super::ports::{Write, WriteOrigin, WrittenRecords};
@@ -390,21 +389,18 @@ impl Executor {
     /// the cache gets the records with the next poll of NetBox's change log.
     pub(super) async fn publish(&self, batch: Batch) {
         let cache = self.cache.clone();
-        let together = move |members: Vec<Member<Batch, ()>>| {
+        let together = move |batches: Vec<Batch>| {
             let cache = cache.clone();
             async move {
-                let (batches, members): (Vec<Batch>, Vec<Member<(), ()>>) =
-                    members.into_iter().map(Member::take).unzip();
-                let batch = batches.into_iter().fold(Batch::default(), Batch::and);
-                if let Err(error) = cache.apply(batch).await {
+                let count = batches.len();
+                if let Err(error) = cache.apply(batches.into_iter().fold(Batch::default(), Batch::and)).await
+                {
                     tracing::error!(%error, "records that NetBox holds could not be put into the cache");
                 }
-                for member in members {
-                    member.answer(());
-                }
+                vec![(); count]
             }
         };
-        if self.publications.call(batch, together).await.is_err() {
+        if self.publications.call_all(batch, together).await.is_err() {
             tracing::error!("records that NetBox holds were not put into the cache: the task was lost");
         }
     }

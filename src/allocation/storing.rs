@@ -8,7 +8,6 @@ use jiff::Timestamp;
 
 use super::error::Error;
 use super::executor::Executor;
-use super::joined::Member;
 use super::operation::{Operation, Planned};
 use super::operations::single_addresses;
 use super::protocol::Progress;
@@ -126,14 +125,11 @@ impl Executor {
     /// Stores a new intent, with those that wait in one transaction.
     async fn begin(&self, new: NewIntent) -> Result<Begun, ledger::Error> {
         let intents = self.intents.clone();
-        let together = move |members: Vec<Member<NewIntent, Result<Begun, ledger::Error>>>| {
+        let together = move |new: Vec<NewIntent>| {
             let intents = intents.clone();
-            async move {
-                let new: Vec<NewIntent> = members.iter().map(|member| member.item.clone()).collect();
-                answer_each(members, intents.begin_all(&new).await);
-            }
+            async move { each(new.len(), intents.begin_all(&new).await) }
         };
-        self.begins.call(new, together).await.unwrap_or(Err(ledger::Error::TaskLost))
+        self.begins.call_all(new, together).await.unwrap_or(Err(ledger::Error::TaskLost))
     }
 
     /// Compare-and-set of a change over the intent that was read, which then is as the ledger has it.
@@ -142,14 +138,12 @@ impl Executor {
         let (request, held) = (intent.request.clone(), intent.claim.clone());
         let step = NextStep { request, held, change: change.clone(), now };
         let intents = self.intents.clone();
-        let together = move |members: Vec<Member<NextStep, Result<Advanced, ledger::Error>>>| {
+        let together = move |steps: Vec<NextStep>| {
             let intents = intents.clone();
-            async move {
-                let steps: Vec<NextStep> = members.iter().map(|member| member.item.clone()).collect();
-                answer_each(members, intents.advance_all(&steps).await);
-            }
+            async move { each(steps.len(), intents.advance_all(&steps).await) }
         };
-        let advanced = self.advances.call(step, together).await.unwrap_or(Err(ledger::Error::TaskLost))?;
+        let advanced =
+            self.advances.call_all(step, together).await.unwrap_or(Err(ledger::Error::TaskLost))?;
         if advanced == Advanced::Set {
             *intent = change.applied_to(intent, now);
         }
@@ -188,22 +182,13 @@ impl Executor {
     }
 }
 
-/// Answers each member of a transaction with its own outcome, or all with why it failed.
-fn answer_each<T, R>(
-    members: Vec<Member<T, Result<R, ledger::Error>>>,
-    outcomes: Result<Vec<R>, ledger::Error>,
-) {
+/// The outcome of each of so many writes in one transaction: its own, or why the transaction failed.
+fn each<R>(count: usize, outcomes: Result<Vec<R>, ledger::Error>) -> Vec<Result<R, ledger::Error>> {
     match outcomes {
-        Ok(outcomes) => {
-            for (member, outcome) in members.into_iter().zip(outcomes) {
-                member.answer(Ok(outcome));
-            }
-        }
+        Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
         Err(error) => {
             let error = Arc::new(error);
-            for member in members {
-                member.answer(Err(ledger::Error::Shared(error.clone())));
-            }
+            (0..count).map(|_| Err(ledger::Error::Shared(error.clone()))).collect()
         }
     }
 }

@@ -74,9 +74,7 @@ pub(crate) async fn run(args: SetupArgs) -> CommandResult {
     outln!(
         "administrator create an index in PostgreSQL (`leasehold setup --check-index` measures whether it is needed):"
     );
-    for statement in client.index_statements() {
-        outln!("  {statement}");
-    }
+    print_index_statements(&client);
     if missing.is_empty() {
         outln!("The token has all permissions that Leasehold needs.");
         return Ok(ExitCode::SUCCESS);
@@ -101,10 +99,14 @@ async fn check_index(client: &Client) -> CommandResult {
         return Ok(ExitCode::SUCCESS);
     }
     outln!("There is no index, and it grows with the number of addresses. Run this in NetBox's PostgreSQL:");
+    print_index_statements(client);
+    Ok(ExitCode::from(CHECK_SAID_NO))
+}
+
+fn print_index_statements(client: &Client) {
     for statement in client.index_statements() {
         outln!("  {statement}");
     }
-    Ok(ExitCode::from(CHECK_SAID_NO))
 }
 
 /// Says which fields of other people make NetBox refuse what Leasehold creates.

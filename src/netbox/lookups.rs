@@ -25,6 +25,14 @@ impl Client {
         Ok(found)
     }
 
+    /// The records with these ids that exist, and the ids of those that do not.
+    pub async fn read_again<R: NetBoxRecord>(&self, ids: &BTreeSet<u64>) -> NetBoxResult<(Vec<R>, Vec<u64>)> {
+        let wanted: Vec<u64> = ids.iter().copied().collect();
+        let found: Vec<R> = self.by_ids(&wanted).await?;
+        let existing: BTreeSet<u64> = found.iter().map(NetBoxRecord::id).collect();
+        Ok((found, wanted.into_iter().filter(|id| !existing.contains(id)).collect()))
+    }
+
     /// The records of these addresses in one scope, whatever their mask (GET /api/ipam/ip-addresses/ with `address=`). A
     /// scope that does not enforce uniqueness may hold several records of one address.
     pub async fn addresses_at(&self, scope: VrfScope, hosts: &[IpAddr]) -> NetBoxResult<Vec<Address>> {

@@ -103,29 +103,27 @@ where
     })
 }
 
+/// The same work, but for the run at the start of the server, which does nothing.
+fn not_at_start(work: Work) -> Work {
+    let first = AtomicBool::new(true);
+    Arc::new(move || if first.swap(false, Ordering::Relaxed) { async { Ok(()) }.boxed() } else { work() })
+}
+
 /// Follows NetBox, and settles what was begun there.
 fn sync_jobs(scheduler: &Scheduler, settings: &Settings, components: &Components) {
     let poll = |syncer: Arc<Syncer>| async move { syncer.poll().await };
     scheduler.add("sync.poll", settings.poll, work(&components.syncer, poll));
-    let first = Arc::new(AtomicBool::new(true));
-    let full = move |syncer: Arc<Syncer>| {
-        // The run at start does nothing: the poll makes a full pass by itself where one is needed.
-        let at_start = first.swap(false, Ordering::Relaxed);
-        async move { if at_start { Ok(()) } else { syncer.full_pass("on its timer, or asked for").await } }
-    };
-    scheduler.add("sync.full", settings.full_pass, work(&components.syncer, full));
+    // At the start the poll makes a full pass by itself where one is needed.
+    let full = |syncer: Arc<Syncer>| async move { syncer.full_pass("on its timer, or asked for").await };
+    scheduler.add("sync.full", settings.full_pass, not_at_start(work(&components.syncer, full)));
     let settle = |allocator: Arc<Allocator>| async move { allocator.recover().await };
     scheduler.add_for_all("allocation.settle", SETTLE_EVERY, work(&components.allocator, settle));
     let check_fields = |allocator: Arc<Allocator>| async move { allocator.check_served().await };
     scheduler.add("allocation.check-fields", FIELDS_EVERY, work(&components.allocator, check_fields));
-    let first = Arc::new(AtomicBool::new(true));
-    let measure = move |client: Arc<Client>| {
-        // Not at the start: NetBox has enough to do then.
-        let at_start = first.swap(false, Ordering::Relaxed);
-        async move { if at_start { Ok(()) } else { client.measure_unique_check().await.map(drop) } }
-    };
+    // At the start NetBox has enough to do.
+    let measure = |client: Arc<Client>| async move { client.measure_unique_check().await };
     let client = Arc::new(components.client.clone());
-    scheduler.add("allocation.check-index", INDEX_EVERY, work(&client, measure));
+    scheduler.add("allocation.check-index", INDEX_EVERY, not_at_start(work(&client, measure)));
     let keep = settings.keep_intents;
     let prune = move |allocator: Arc<Allocator>| async move { allocator.prune(keep).await };
     scheduler.add_for_all("allocation.prune", PRUNE_EVERY, work(&components.allocator, prune));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::cache::{Batch, Index, Mention};
 use crate::model::{Address, AddressId, IpRange, Prefix, PrefixId, Vrf};
-use crate::netbox::{ChangeAction, Client, NetBoxRecord, NetBoxResult, ObjectChange, ObjectKind};
+use crate::netbox::{ChangeAction, Client, NetBoxResult, ObjectChange, ObjectKind};
 
 /// The ids of the records to read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,10 +72,10 @@ fn is_known(change: &ObjectChange, index: &Index) -> bool {
 
 /// Reads the records again. A record that NetBox does not return was deleted.
 pub(super) async fn read_again(client: &Client, touched: &Touched) -> NetBoxResult<Batch> {
-    let (prefixes, deleted_prefixes) = read_by_ids::<Prefix>(client, &touched.prefixes).await?;
-    let (addresses, deleted_addresses) = read_by_ids::<Address>(client, &touched.addresses).await?;
-    let (ranges, deleted_ranges) = read_by_ids::<IpRange>(client, &touched.ranges).await?;
-    let (vrfs, deleted_vrfs) = read_by_ids::<Vrf>(client, &touched.vrfs).await?;
+    let (prefixes, deleted_prefixes) = client.read_again::<Prefix>(&touched.prefixes).await?;
+    let (addresses, deleted_addresses) = client.read_again::<Address>(&touched.addresses).await?;
+    let (ranges, deleted_ranges) = client.read_again::<IpRange>(&touched.ranges).await?;
+    let (vrfs, deleted_vrfs) = client.read_again::<Vrf>(&touched.vrfs).await?;
     Ok(Batch {
         prefixes,
         addresses,
@@ -89,15 +89,4 @@ pub(super) async fn read_again(client: &Client, touched: &Touched) -> NetBoxResu
         address_deleted_at: touched.address_deleted_at.clone(),
         ..Batch::default()
     })
-}
-
-/// Returns the records that NetBox has, and the ids that it does not have.
-async fn read_by_ids<R: NetBoxRecord>(
-    client: &Client,
-    ids: &BTreeSet<u64>,
-) -> NetBoxResult<(Vec<R>, Vec<u64>)> {
-    let requested: Vec<u64> = ids.iter().copied().collect();
-    let found: Vec<R> = client.by_ids(&requested).await?;
-    let existing: BTreeSet<u64> = found.iter().map(NetBoxRecord::id).collect();
-    Ok((found, requested.into_iter().filter(|id| !existing.contains(id)).collect()))
 }
