@@ -1,8 +1,8 @@
 //! One contract, two NetBoxes: each case states something that Leasehold relies on, and runs against the emulator and against
 //! a real NetBox. So the emulator stays true, and a new version of NetBox that behaves differently is noticed here.
 
-use leasehold::model::{RequestId, VrfId, VrfScope};
-use leasehold::netbox::{AddressDraft, Error, FieldChange, NewAddress};
+use leasehold::model::{Address, AddressId, PrefixId, RequestId, VrfId, VrfScope};
+use leasehold::netbox::{AddressChange, AddressDraft, ChangeNote, Error, FieldChange, NewAddress};
 use serde_json::{Value, json};
 
 use crate::support::{NetBox, id, on_both};
@@ -35,6 +35,7 @@ on_both!(
     the_change_log_records_create_update_and_delete,
     the_change_log_has_records_before_and_after_each_change,
     a_bulk_delete_with_a_missing_id_deletes_nothing,
+    each_entry_of_a_list_has_a_note_of_its_own,
     field_errors_name_their_fields,
     an_unknown_custom_field_is_refused,
     a_tag_of_other_object_types_is_refused_with_500_or_400,
@@ -463,6 +464,58 @@ async fn the_change_log_has_records_before_and_after_each_change(netbox: &NetBox
     assert_eq!(count(&format!("time_after={last}")).await, 1);
 }
 
+async fn each_entry_of_a_list_has_a_note_of_its_own(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let parent = PrefixId(netbox.prefix(vrf, "203.0.113.0/24").await);
+    let (client, scope) = (netbox.client().await, VrfScope::from_number(vrf));
+    let [listed, lowest, changed] = ["listed", "lowest", "changed"].map(|name| id(name).parse().unwrap());
+    let note = |request: &RequestId, caller: &str| ChangeNote::new("AllocateAddresses", request, caller);
+    let draft = AddressDraft { status: "reserved".to_owned(), ..AddressDraft::default() };
+    let new = |last: u8, request: &RequestId| NewAddress {
+        scope,
+        interface: format!("203.0.113.{last}/24").parse().unwrap(),
+        draft: &draft,
+        note: note(request, &format!("caller-{last}")),
+    };
+    let mut made = client.create_listed(&[new(1, &listed), new(2, &listed)]).await.unwrap();
+    made.extend(client.create_lowest(parent, &[new(3, &lowest), new(4, &lowest)]).await.unwrap());
+    // The order of the list is that of the answer, whatever the order of the ids.
+    made.reverse();
+    let one = |(index, record): (u32, &Address)| Address {
+        status: "active".to_owned(),
+        description: format!("web-{index}"),
+        dns_name: "web.example".to_owned(),
+        allocation: Some(changed.allocation(index)),
+        ..record.clone()
+    };
+    let wanted: Vec<Address> = (0..).zip(&made).map(one).collect();
+    let change = async |list: &[Address]| {
+        let change = |wanted| AddressChange { wanted, note: note(&changed, &format!("id-{}", wanted.id)) };
+        client.change_addresses(&list.iter().map(change).collect::<Vec<_>>()).await
+    };
+    for (record, wanted) in change(&wanted).await.unwrap().iter().zip(&wanted) {
+        let revision = record.revision.clone();
+        assert!(revision.instant() > wanted.revision.instant());
+        assert_eq!(*record, Address { revision, ..wanted.clone() });
+    }
+    for (request, entries) in [(&listed, 2), (&lowest, 2), (&changed, 4)] {
+        let path = format!("core/object-changes/?q=request%3D{request}%20caller&limit=10");
+        let (_, page, _) = netbox.rest("GET", &path, None).await;
+        let notes = page["results"].as_array().unwrap().iter().map(|row| row["message"].as_str().unwrap());
+        assert_eq!(notes.collect::<std::collections::BTreeSet<_>>().len(), entries, "{page}");
+    }
+    // All or none: one of them has an id that is taken, or is gone.
+    let again = Address { description: "again".to_owned(), ..wanted[0].clone() };
+    let taken = Address { allocation: wanted[1].allocation.clone(), ..wanted[2].clone() };
+    let gone = Address { id: AddressId(999_999_999), ..wanted[2].clone() };
+    for other in [taken, gone] {
+        let refused = change(&[again.clone(), other]).await.unwrap_err();
+        assert!(refused.is_of_records(), "{refused:?}");
+    }
+    let standing: Vec<Address> = client.by_ids(&[again.id.0]).await.unwrap();
+    assert_eq!(standing[0].description, "web-0");
+}
+
 async fn a_bulk_delete_with_a_missing_id_deletes_nothing(netbox: &NetBox) {
     let vrf = netbox.vrf(true).await;
     let made = netbox.post("ipam/ip-addresses/", json!([{ "address": "203.0.113.5/24", "vrf": vrf }])).await;
@@ -750,6 +803,9 @@ async fn a_list_of_patches_is_all_or_nothing(netbox: &NetBox) {
     let missing = json!([owner(first, "C-LIR"), owner(999_999_999, "D-LIR")]);
     let (status, answer, _) = netbox.rest("PATCH", "ipam/prefixes/", Some(missing)).await;
     assert_eq!(status, 400, "{answer}");
+    let blamed =
+        json!([{ "id": 999_999_999, "errors": { "id": ["Object with ID 999999999 does not exist"] } }]);
+    assert_eq!(answer["errors"], blamed);
     let (_, row, _) = netbox.rest("GET", &format!("ipam/prefixes/{first}/"), None).await;
     assert_eq!(row["custom_fields"]["lease_owner"], "A-LIR", "a refused list changes nothing");
     // `patch_fields` skips prefixes that changed since they were read.

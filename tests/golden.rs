@@ -291,6 +291,7 @@ pub fn event(event: &v1::Event) -> Value {
         Subject::Term(reached) => reached.lease.as_ref().unwrap().prefix.clone(),
         Subject::Verdict(change) => change.lease.as_ref().unwrap().prefix.clone(),
         Subject::Sync(change) => change.message.clone(),
+        Subject::Completion(refused) => refused.address.as_ref().unwrap().address.clone(),
     };
     json!([event.sequence, event.r#type().as_str_name(), event.owner, subject])
 }

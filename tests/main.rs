@@ -43,6 +43,7 @@ mod lookup;
 mod notify;
 mod older;
 mod policy;
+mod pools;
 mod replicas;
 mod reputation;
 mod rpki;

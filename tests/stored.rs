@@ -13,9 +13,9 @@ use leasehold::events::ResumeToken;
 use leasehold::ledger::{Detail, Observation, ObservationKind};
 use leasehold::model::{
     Address, AddressId, DomainEvent, Event, EventKind, IpRange, KnownListing, Lease, Listing, ListingClass,
-    NamedRef, Network, Prefix, PrefixId, RangeId, RecordChange, Reputation, Revision, RoaStatus, Subject,
-    Term, TermDate, TermReached, Threshold, Verdict, VerdictChange, VerdictState, Vrf, VrfId, VrfScope,
-    ZoneCoverage,
+    NamedRef, Network, Prefix, PrefixId, RangeId, RecordChange, RecordState, Reputation, Revision, RoaStatus,
+    Subject, Term, TermDate, TermReached, Threshold, Verdict, VerdictChange, VerdictState, Vrf, VrfId,
+    VrfScope, ZoneCoverage,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -118,6 +118,7 @@ fn address() -> Address {
         allocation: Some("request-1/1".parse().unwrap()),
         custom_fields: fields(),
         revision: Revision(Some(at(4))),
+        record_state: RecordState::Recorded,
     }
 }
 

@@ -8,13 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::ports::{
-    ChangedRecords, ChangesWanted, CreationPart, ListRefusal, LoggedWrite, NetBoxPort, Placing, RecordCache,
-    UniqueIds, Write, WriteOrigin, WrittenRecords,
+    ChangedRecords, ChangesWanted, Completion, CreationPart, ListRefusal, LoggedWrite, NetBoxPort, Placing,
+    PoolEvents, RecordCache, UniqueIds, Write, WriteOrigin, WrittenRecords,
 };
-use crate::cache::{self, Batch, Cache, Index, NotReady, Reading};
+use crate::cache::{self, Batch, Cache, HandedOut, Index, NotReady, Reading};
+use crate::events::EventLog;
 use crate::model::{Address, AddressId, IpRange, Network, Prefix, PrefixId, RequestId, VrfScope};
 use crate::netbox::{
-    AllocationIdField, ChangeNote, Client, NetBoxResult, NewAddress, NotedRecord, ObjectKind,
+    AddressChange, AllocationIdField, ChangeNote, Client, NetBoxResult, NewAddress, NotedRecord, ObjectKind,
 };
 
 #[async_trait]
@@ -73,6 +74,17 @@ impl NetBoxPort for Client {
                 Err(ListRefusal { error, blamed })
             }
         }
+    }
+
+    async fn complete(&self, list: &[Completion]) -> NetBoxResult<Vec<Address>> {
+        let changes: Vec<AddressChange<'_>> = list
+            .iter()
+            .map(|Completion { origin, wanted }| AddressChange {
+                wanted,
+                note: ChangeNote::new(origin.method, &origin.request, &origin.caller),
+            })
+            .collect();
+        self.change_addresses(&changes).await
     }
 
     async fn addresses_of(&self, request: &RequestId, count: u32) -> NetBoxResult<Vec<Address>> {
@@ -180,11 +192,22 @@ impl RecordCache for Cache {
         Self::position(self).await.1.map_or(0, |position| position.id)
     }
 
+    fn handed_out(&self) -> &HandedOut {
+        Self::handed_out(self)
+    }
+
     fn begin_reading(&self) -> Reading {
         Self::begin_reading(self)
     }
 
     async fn apply(&self, batch: Batch) -> Result<(), cache::Error> {
         Self::apply(self, batch).await
+    }
+}
+
+#[async_trait]
+impl PoolEvents for EventLog {
+    async fn completion_refused(&self, record: &Address, reason: &str) -> Result<(), String> {
+        self.publish_refused(record, reason).await.map_err(|error| error.to_string())
     }
 }

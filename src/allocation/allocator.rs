@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::commands::{
-    AllocateAddresses, AllocatePrefix, AssignAddress, LeaseCommand, ReleaseAddresses, ReleaseCommand,
+    AllocateAddresses, AllocatePrefix, AssignAddress, LeaseCommand, ParentSelector, ReleaseAddresses,
+    ReleaseCommand,
 };
 use super::error::Error;
 use super::executor::Executor;
@@ -20,27 +21,81 @@ use super::operations::{
 };
 use super::plan::release::selected;
 use super::plan::{Limits, Utilization, utilization};
-use super::ports::UniqueIds;
+use super::pool::{PoolSettings, Pools};
+use super::ports::{PoolEvents, UniqueIds};
 use super::recovery::Recovered;
 use crate::cache::{Index, PrefixKey};
 use crate::lease::{EndLease, RegisterLease, RenewLease, UpdateLease};
-use crate::ledger::IntentStore;
+use crate::ledger::{IntentStore, PoolStore};
 use crate::model::{Address, Network, Prefix, RequestId};
 
 /// Carries out every write to NetBox that a caller asks for, and says what would be written and what was.
 pub struct Allocator {
     executor: Arc<Executor>,
+    /// `None` if this allocator keeps no pools.
+    pools: Option<Arc<Pools>>,
 }
 
 impl Allocator {
-    /// An allocator over an executor.
+    /// An allocator over an executor, without pools.
     pub fn new(executor: Executor) -> Self {
-        Self { executor: Arc::new(executor) }
+        Self { executor: Arc::new(executor), pools: None }
     }
 
-    /// Allocates addresses, all of them or none. `caller` is who called, as far as it is known.
+    /// The same allocator with pools, which the store keeps.
+    #[must_use]
+    pub fn with_pools(
+        self,
+        store: Arc<dyn PoolStore>,
+        events: Arc<dyn PoolEvents>,
+        settings: PoolSettings,
+    ) -> Self {
+        let pools = Pools::new(self.executor.clone(), store, events, settings);
+        Self { pools: Some(Arc::new(pools)), ..self }
+    }
+
+    /// The pools of this allocator; `None` if it keeps none.
+    pub fn pools(&self) -> Option<&Arc<Pools>> {
+        self.pools.as_ref()
+    }
+
+    /// Allocates addresses, all of them or none: from a pool, if one serves the request. `caller` is who called, as far as it is known.
     pub async fn allocate(&self, command: AllocateAddresses, caller: String) -> Result<Allocated, Error> {
-        self.executor.execute(command, caller).await
+        if let Some(pools) = &self.pools
+            && let Some(done) = pools.hand_out(&command, &caller).await?
+        {
+            return Ok(done);
+        }
+        let parent = command.parent.clone();
+        let attempt = || self.executor.execute(command.clone(), caller.clone());
+        self.with_pooled_space(&parent, attempt).await
+    }
+
+    /// Makes an attempt, and another one if it finds no space while a pool holds some of the prefix that it names. A pool never keeps
+    /// space from a request that it does not serve.
+    async fn with_pooled_space<T, F>(
+        &self,
+        parent: &ParentSelector,
+        attempt: impl Fn() -> F + Send + Sync,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        let refused = match attempt().await {
+            Err(error) if error.is_of_free_space() => error,
+            outcome => return outcome,
+        };
+        let key = match parent {
+            ParentSelector::Prefix(scope, network) => PrefixKey::Network(*scope, *network),
+            ParentSelector::Id(id) => PrefixKey::Id(*id),
+            ParentSelector::Any(_) => return Err(refused),
+        };
+        let Some((pools, parent)) = self.pools.as_ref().and_then(|pools| Some((pools, pools.pool_of(key)?)))
+        else {
+            return Err(refused);
+        };
+        let _closed = pools.close(parent).await;
+        if pools.give_back_all(parent).await? == 0 { Err(refused) } else { attempt().await }
     }
 
     /// Allocates a child prefix that overlaps no other child, no recorded address and no range.
@@ -49,16 +104,32 @@ impl Allocator {
         command: AllocatePrefix,
         caller: String,
     ) -> Result<AllocatedPrefix, Error> {
-        self.executor.execute(command, caller).await
+        let parent = command.parent.clone();
+        let attempt = || self.executor.execute(command.clone(), caller.clone());
+        self.with_pooled_space(&parent, attempt).await
     }
 
-    /// Records one address that the caller names.
+    /// Records one address that the caller names. A pool that has reserved it gives it back.
     pub async fn assign(&self, command: AssignAddress, caller: String) -> Result<Assigned, Error> {
+        let taken = match self.executor.execute(command.clone(), caller.clone()).await {
+            Err(error @ Error::AddressTaken { .. }) => error,
+            outcome => return outcome,
+        };
+        let index = self.executor.cache.snapshot()?;
+        let pooled =
+            index.addresses_at(command.scope, command.address).iter().find(|record| record.is_in_pool());
+        let (Some(pools), Some(pooled)) = (&self.pools, pooled) else { return Err(taken) };
+        if pools.give_back_address(pooled).await? == 0 {
+            return Err(taken);
+        }
         self.executor.execute(command, caller).await
     }
 
     /// Releases addresses, all of them or none.
     pub async fn release(&self, command: ReleaseCommand, caller: String) -> Result<Released, Error> {
+        if let Some(pools) = &self.pools {
+            pools.complete_before(&command.selection, &*self.executor.cache.snapshot()?).await?;
+        }
         self.executor.execute(command, caller).await
     }
 
@@ -77,8 +148,12 @@ impl Allocator {
         self.executor.execute(command, caller).await
     }
 
-    /// Ends a lease.
+    /// Ends a lease. Its pool is returned first.
     pub async fn end_lease(&self, command: LeaseCommand<EndLease>, caller: String) -> Result<Ended, Error> {
+        let pool = self.pools.as_ref().and_then(|pools| Some((pools, pools.pool_of(command.key)?)));
+        let Some((pools, parent)) = pool else { return self.executor.execute(command, caller).await };
+        let _closed = pools.close(parent).await;
+        pools.give_back_all(parent).await?;
         self.executor.execute(command, caller).await
     }
 
@@ -141,7 +216,8 @@ impl Allocator {
 
     /// The lease that [`Allocator::end_lease`] would end now.
     pub fn preview_end(&self, command: &LeaseCommand<EndLease>) -> Result<Ended, Error> {
-        let (before, addresses_in_use) = command.check(&*self.executor.cache.snapshot()?)?;
+        let (before, addresses_in_use) =
+            command.check(&*self.executor.cache.snapshot()?, |record| !record.is_in_pool())?;
         Ok(Ended { before, addresses_in_use })
     }
 
@@ -208,6 +284,36 @@ impl Allocator {
         let now = self.executor.clock.now();
         let before = now.checked_sub(keep).unwrap_or(Timestamp::MIN);
         Ok(self.executor.intents.prune(before, now).await?)
+    }
+
+    /// One round of the upkeep of the pools. A job runs it.
+    pub async fn keep_pools(&self) -> Result<(), Error> {
+        match &self.pools {
+            Some(pools) if pools.has_any() => match pools.round().await {
+                // The first full pass is running. Until it is done there is nothing to allocate from.
+                Err(Error::NotReady(_)) => Ok(()),
+                outcome => outcome,
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Shows what an earlier server has handed out of pools, before anything is answered.
+    pub async fn show_pools(&self) {
+        if let Some(pools) = &self.pools
+            && let Err(error) = pools.show_pending().await
+        {
+            tracing::warn!(%error, "what pools have handed out is not shown yet");
+        }
+    }
+
+    /// Completes what the pools have handed out, before a server stops. What is left is completed by the next start.
+    pub async fn finish_pools(&self) {
+        if let Some(pools) = self.pools.as_ref().filter(|pools| pools.has_any())
+            && let Err(error) = pools.finish().await
+        {
+            tracing::warn!(%error, "records of addresses that pools have handed out are left to the next start");
+        }
     }
 
     /// Waits for the commands that are queued or running. New ones are refused: stop the edge first.

@@ -197,18 +197,23 @@ impl Executor {
         origin: WriteOrigin,
         caller: Arc<Caller<()>>,
     ) -> Result<O::Done, Error> {
-        self.require_unique_ids().await?;
         let _held = self.hold(operation.request()).await;
-        let (phase, intent) = match self.look_up(operation).await? {
+        let intent = match self.look_up(operation).await? {
+            // Nothing is written, so NetBox need not be in reach.
             TakenUp::Done(intent) => return self.repeat(operation, *intent).await,
-            TakenUp::New => (Phase::Plan(NotSent::new()), None),
-            TakenUp::Resumed(intent) if intent.step == IntentStep::Withdrawing => {
-                (Phase::ResumeWithdrawal(self.withdrawal(&intent)), Some(*intent))
+            TakenUp::New => None,
+            TakenUp::Resumed(intent) => Some(*intent),
+        };
+        self.require_unique_ids().await?;
+        let phase = match &intent {
+            None => Phase::Plan(NotSent::new()),
+            Some(intent) if intent.step == IntentStep::Withdrawing => {
+                Phase::ResumeWithdrawal(self.withdrawal(intent))
             }
-            TakenUp::Resumed(intent) => {
+            Some(intent) => {
                 let stale = self.netbox.refuses_stale_changes();
                 let repetition = repetition_of(intent.kind, &intent.detail, stale);
-                (Phase::Ask(MaybeWritten::resumed(intent.unanswered), repetition), Some(*intent))
+                Phase::Ask(MaybeWritten::resumed(intent.unanswered), repetition)
             }
         };
         let repeated = intent.is_some();

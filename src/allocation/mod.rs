@@ -35,6 +35,7 @@ mod lease_fingerprint;
 mod operation;
 mod operations;
 pub mod plan;
+mod pool;
 pub mod ports;
 pub mod protocol;
 mod queue;
@@ -56,6 +57,7 @@ pub use error::Error;
 pub use executor::{Executor, ExecutorParts, Jitter};
 pub use operations::{Allocated, AllocatedPrefix, Assigned, Ended, Registered, Released, Renewed, Updated};
 pub use plan::{Policy, Purpose, Utilization, utilization};
+pub use pool::{PoolRule, PoolSelector, PoolSettings, PoolState, Pools};
 pub use recovery::Recovered;
 pub use search::{
     Allocation, AllocationFilter, AllocationKind, AllocationPage, AllocationPosition, AllocationState,

@@ -189,7 +189,9 @@ pub(super) fn repetition(write: &Write, refuses_stale_changes: bool) -> Repetiti
 /// The same for a write that an earlier run sent.
 pub(super) fn repetition_of(kind: IntentKind, detail: &Detail, refuses_stale_changes: bool) -> Repetition {
     match kind {
-        IntentKind::Addresses | IntentKind::Assignment | IntentKind::Release => Repetition::Harmless,
+        IntentKind::Addresses | IntentKind::Assignment | IntentKind::Release | IntentKind::PoolFill => {
+            Repetition::Harmless
+        }
         IntentKind::Prefix => Repetition::Doubles,
         IntentKind::RegisterLease if detail.before.is_none() => Repetition::Doubles,
         IntentKind::RegisterLease

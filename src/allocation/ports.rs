@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ipnet::IpNet;
 
-use crate::cache::{self, Batch, Index, NotReady, Reading};
+use crate::cache::{self, Batch, HandedOut, Index, NotReady, Reading};
 use crate::model::{Address, AddressId, Network, Prefix, PrefixId, RequestId, Revision, VrfScope};
 use crate::netbox::{self, AddressDraft, NetBoxResult, ObjectKind, PrefixDraft};
 
@@ -47,6 +47,14 @@ pub struct CreationPart {
     pub origin: WriteOrigin,
     pub scope: VrfScope,
     pub list: Vec<(IpNet, AddressDraft)>,
+}
+
+/// What the record of an address that was handed out of a pool is to say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    pub origin: WriteOrigin,
+    /// The record; its status, description, DNS name and allocation id are written.
+    pub wanted: Address,
 }
 
 /// Who chooses the addresses of a list.
@@ -141,6 +149,8 @@ pub trait NetBoxPort: Send + Sync {
         placing: Placing,
         parts: &[&CreationPart],
     ) -> Result<Vec<Vec<Address>>, ListRefusal>;
+    /// Writes into the records of addresses what they are to say, all or none, and gives the records. Sent again it does the same again.
+    async fn complete(&self, list: &[Completion]) -> NetBoxResult<Vec<Address>>;
     /// The addresses that carry allocation ids of a request, in order of their index; `count` is how many it asked for.
     async fn addresses_of(&self, request: &RequestId, count: u32) -> NetBoxResult<Vec<Address>>;
     /// The prefix that carries an allocation id of a request.
@@ -168,6 +178,13 @@ pub trait NetBoxPort: Send + Sync {
     fn request_limit(&self) -> Duration;
 }
 
+/// Who is told of what happens to pools.
+#[async_trait]
+pub trait PoolEvents: Send + Sync {
+    /// NetBox refuses, for this reason, the record of an address that was handed out. The address stays with whom it was handed out to.
+    async fn completion_refused(&self, record: &Address, reason: &str) -> Result<(), String>;
+}
+
 /// The cache, as the executor uses it.
 #[async_trait]
 pub trait RecordCache: Send + Sync {
@@ -175,6 +192,8 @@ pub trait RecordCache: Send + Sync {
     fn snapshot(&self) -> Result<Arc<Index>, NotReady>;
     /// The id of the entry of NetBox's change log up to which the cache follows it; 0 before the first.
     async fn position(&self) -> u64;
+    /// The addresses that were handed out of pools, as they are to be shown.
+    fn handed_out(&self) -> &HandedOut;
     /// Begins a read of NetBox, so that what is deleted meanwhile does not come back with it.
     fn begin_reading(&self) -> Reading;
     /// Puts records into the cache.

@@ -147,9 +147,11 @@ impl Executor {
     /// are deleted.
     async fn sweep(&self, intent: Intent) -> Result<usize, Error> {
         let found = match intent.kind {
-            IntentKind::Addresses | IntentKind::Assignment => WrittenRecords::Addresses(
-                self.netbox.addresses_of(&intent.request, intent.detail.wanted).await?,
-            ),
+            IntentKind::Addresses | IntentKind::Assignment | IntentKind::PoolFill => {
+                WrittenRecords::Addresses(
+                    self.netbox.addresses_of(&intent.request, intent.detail.wanted).await?,
+                )
+            }
             IntentKind::Prefix | IntentKind::RegisterLease => {
                 let found = self.netbox.prefix_of(&intent.request).await?;
                 found.map_or(WrittenRecords::Deleted, |prefix| WrittenRecords::Prefix(Box::new(prefix)))

@@ -21,7 +21,7 @@ impl Executor {
         let released = || Error::ReleasedSince { request: intent.request.clone() };
         let made = &intent.detail.made;
         match intent.kind {
-            IntentKind::Addresses | IntentKind::Assignment => {
+            IntentKind::Addresses | IntentKind::Assignment | IntentKind::PoolFill => {
                 let index = self.cache.snapshot()?;
                 let cached: Vec<_> =
                     made.iter().filter_map(|id| index.address(AddressId(*id)).cloned()).collect();
@@ -35,6 +35,7 @@ impl Executor {
                 if found.len() != made.len() {
                     return Err(released());
                 }
+                self.cache.handed_out().amend(&mut found);
                 found.sort_by_key(|record| made.iter().position(|id| *id == record.id.0));
                 self.publish(Batch::from(found.clone()).read_during(reading)).await;
                 Ok(WrittenRecords::Addresses(found))

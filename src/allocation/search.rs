@@ -141,7 +141,7 @@ impl AllocationFilter {
     }
 }
 
-/// The allocation of an intent; `None` for a release.
+/// The allocation of an intent; `None` if it is of another kind.
 fn of_intent(index: &Index, intent: &Intent) -> Option<Allocation> {
     let kind = match intent.kind {
         IntentKind::Addresses => AllocationKind::Addresses,
@@ -151,7 +151,8 @@ fn of_intent(index: &Index, intent: &Intent) -> Option<Allocation> {
         | IntentKind::RegisterLease
         | IntentKind::UpdateLease
         | IntentKind::RenewLease
-        | IntentKind::EndLease => return None,
+        | IntentKind::EndLease
+        | IntentKind::PoolFill => return None,
     };
     let (addresses, prefix) = records_of(index, intent);
     let recorded = addresses.len() + usize::from(prefix.is_some());
@@ -193,7 +194,8 @@ fn records_of(index: &Index, intent: &Intent) -> (Vec<Arc<Address>>, Option<Arc<
 /// address was allocated or assigned.
 fn of_records(index: &Index, request: &RequestId) -> Option<Allocation> {
     let (addresses, prefix) = index.allocated(request);
-    if addresses.is_empty() && prefix.is_none() {
+    // What a pool has reserved is nobody's allocation.
+    if request.is_of_pool() || addresses.is_empty() && prefix.is_none() {
         return None;
     }
     Some(Allocation {

@@ -173,7 +173,8 @@ impl Executor {
             Write::CreateAddresses { scope, list } => {
                 let origin = run.origin.clone();
                 let part = CreationPart { origin, scope: *scope, list: list.clone() };
-                let intent = run.intent.as_ref().filter(|intent| intent.kind == IntentKind::Addresses);
+                let picks = |kind| matches!(kind, IntentKind::Addresses | IntentKind::PoolFill);
+                let intent = run.intent.as_ref().filter(|intent| picks(intent.kind));
                 let chosen_from = intent.and_then(|intent| intent.parent);
                 let begun = state.progress() != Progress::default();
                 let caller = (!begun).then(|| run.caller.clone());
@@ -314,6 +315,9 @@ impl Executor {
     }
 
     async fn read_allocation(&self, target: &RequestId) -> Result<Prepared, Error> {
+        if target.is_of_pool() {
+            return Err(Error::AllocationNotFound { request: target.clone() });
+        }
         let intent = self.intents.get(target).await?;
         if intent.as_ref().is_some_and(|intent| !intent.step.is_final()) {
             return Err(Error::Unsettled { request: target.clone() });
@@ -324,8 +328,9 @@ impl Executor {
         ids.extend(made);
         ids.sort_unstable();
         ids.dedup();
-        let target_records =
+        let mut target_records =
             if ids.is_empty() { Vec::new() } else { self.netbox.addresses_by_id(&ids).await? };
+        self.cache.handed_out().amend(&mut target_records);
         Ok(Prepared { target: intent, target_records })
     }
 
@@ -456,7 +461,9 @@ fn classify(error: &netbox::Error, kind: IntentKind) -> NetBoxReply {
     use netbox::Error as E;
     match error {
         // The range was made, or marked as populated, a moment ago. An address that the caller named stays in it.
-        E::AddressInRange { .. } if kind == IntentKind::Addresses => NetBoxReply::Contended,
+        E::AddressInRange { .. } if matches!(kind, IntentKind::Addresses | IntentKind::PoolFill) => {
+            NetBoxReply::Contended
+        }
         E::DuplicateAddress { .. } | E::DuplicatePrefix { .. } | E::Changed | E::NotFound { .. } => {
             NetBoxReply::Contended
         }

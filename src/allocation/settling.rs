@@ -88,7 +88,7 @@ impl Executor {
     async fn ask_once(&self, intent: &Intent) -> Result<Option<WrittenRecords>, NotTold> {
         let (request, detail) = (&intent.request, &intent.detail);
         match intent.kind {
-            IntentKind::Addresses | IntentKind::Assignment => {
+            IntentKind::Addresses | IntentKind::Assignment | IntentKind::PoolFill => {
                 let found = self.netbox.addresses_of(request, detail.wanted).await?;
                 Ok((!found.is_empty()).then_some(WrittenRecords::Addresses(found)))
             }
@@ -170,8 +170,11 @@ impl Executor {
 
     /// Brings the cache up to date with what others wrote since the plan, and looks for objections to our records.
     pub(super) async fn verify(&self, intent: &Intent, records: &WrittenRecords) -> Verification {
-        let (IntentKind::Addresses | IntentKind::Assignment | IntentKind::Prefix | IntentKind::RegisterLease) =
-            intent.kind
+        let (IntentKind::Addresses
+        | IntentKind::Assignment
+        | IntentKind::PoolFill
+        | IntentKind::Prefix
+        | IntentKind::RegisterLease) = intent.kind
         else {
             return Verification::Clean;
         };
@@ -422,7 +425,7 @@ impl From<netbox::Error> for NotTold {
 /// What verification checks, rebuilt from the intent and its records.
 fn placement(intent: &Intent, records: &WrittenRecords) -> Option<Placement> {
     let space = match (intent.kind, records) {
-        (IntentKind::Addresses, WrittenRecords::Addresses(list)) => {
+        (IntentKind::Addresses | IntentKind::PoolFill, WrittenRecords::Addresses(list)) => {
             PlacedSpace::Addresses(list.iter().map(Address::host).collect())
         }
         (IntentKind::Assignment, WrittenRecords::Addresses(list)) => PlacedSpace::Named(list.first()?.host()),

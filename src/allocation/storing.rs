@@ -1,6 +1,5 @@
 //! The steps of a write in the ledger: its intent with the space that it reserves, and each step after that, by compare-and-set.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -127,7 +126,7 @@ impl Executor {
         let intents = self.intents.clone();
         let together = move |new: Vec<NewIntent>| {
             let intents = intents.clone();
-            async move { each(new.len(), intents.begin_all(&new).await) }
+            async move { ledger::Error::each(new.len(), intents.begin_all(&new).await) }
         };
         self.begins.call_all(new, together).await.unwrap_or(Err(ledger::Error::TaskLost))
     }
@@ -140,7 +139,7 @@ impl Executor {
         let intents = self.intents.clone();
         let together = move |steps: Vec<NextStep>| {
             let intents = intents.clone();
-            async move { each(steps.len(), intents.advance_all(&steps).await) }
+            async move { ledger::Error::each(steps.len(), intents.advance_all(&steps).await) }
         };
         let advanced =
             self.advances.call_all(step, together).await.unwrap_or(Err(ledger::Error::TaskLost))?;
@@ -178,17 +177,6 @@ impl Executor {
                 tracing::error!(request = %intent.request, ?step, %error, "the step of an intent could not be stored");
                 false
             }
-        }
-    }
-}
-
-/// The outcome of each of so many writes in one transaction: its own, or why the transaction failed.
-fn each<R>(count: usize, outcomes: Result<Vec<R>, ledger::Error>) -> Vec<Result<R, ledger::Error>> {
-    match outcomes {
-        Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-        Err(error) => {
-            let error = Arc::new(error);
-            (0..count).map(|_| Err(ledger::Error::Shared(error.clone()))).collect()
         }
     }
 }

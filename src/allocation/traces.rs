@@ -43,7 +43,9 @@ impl Executor {
             return Ok(traces_of(found));
         }
         match run.operation.kind() {
-            IntentKind::Addresses | IntentKind::Prefix | IntentKind::Assignment => Ok(None),
+            IntentKind::Addresses | IntentKind::Prefix | IntentKind::Assignment | IntentKind::PoolFill => {
+                Ok(None)
+            }
             IntentKind::Release
             | IntentKind::RegisterLease
             | IntentKind::UpdateLease
@@ -62,7 +64,7 @@ impl Executor {
     ) -> Result<Option<Traces>, Error> {
         let request = run.operation.request();
         match run.operation.kind() {
-            IntentKind::Addresses | IntentKind::Assignment => {
+            IntentKind::Addresses | IntentKind::Assignment | IntentKind::PoolFill => {
                 let found = self.netbox.addresses_of(request, run.operation.count()).await?;
                 Ok(traces_of(found))
             }

@@ -120,6 +120,11 @@ impl Index {
         self.prefixes.get(&id.0)
     }
 
+    /// Every prefix, in no order.
+    pub fn prefixes(&self) -> impl Iterator<Item = &Arc<Prefix>> {
+        self.prefixes.values()
+    }
+
     /// The records of exactly this network, by id; more than one if NetBox holds duplicates.
     pub fn prefixes_at(&self, scope: VrfScope, network: Network) -> &[Arc<Prefix>] {
         self.scopes.get(&scope).and_then(|index| index.prefixes.get(network)).map_or(&[], SmallVec::as_slice)

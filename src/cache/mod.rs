@@ -12,7 +12,7 @@
 //! Changes that arrive during the pass are applied to both. A pass that is interrupted leaves the old generation in service.
 //!
 //! Whoever reads records from NetBox says when the read began ([`Cache::begin_reading`]), so that a record that was deleted meanwhile
-//! does not come back.
+//! does not come back. What was handed out of a pool is shown as the record is to be, whatever is read ([`HandedOut`]).
 //!
 //! A [`CommitHook`] receives every change, with the records before and after it, before readers see it. The event log is that
 //! hook, so what is served and what is published as events cannot differ.
@@ -44,6 +44,7 @@ mod deletions;
 mod differences;
 mod error;
 mod freshness;
+mod handed_out;
 mod index;
 mod lease_order;
 mod migrations;
@@ -64,6 +65,7 @@ pub use deletions::{Deletions, Reading};
 pub use differences::Differences;
 pub use error::Error;
 pub use freshness::Freshness;
+pub use handed_out::HandedOut;
 pub use index::{Counts, Index, Lookup, Mention};
 pub use lease_order::{LeaseOrder, LeaseSortKey};
 pub use position::Position;

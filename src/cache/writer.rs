@@ -15,6 +15,7 @@ use super::deletions::{Deletions, Reading};
 use super::differences::Differences;
 use super::error::Error;
 use super::freshness::Freshness;
+use super::handed_out::HandedOut;
 use super::index::{Counts, Index};
 use super::position::Position;
 use super::store::{Opened, Store, StoreIdentity, StoredCache};
@@ -32,6 +33,7 @@ pub struct Cache {
     ready: AtomicBool,
     commit_hook: Arc<dyn CommitHook>,
     deletions: Deletions,
+    handed_out: HandedOut,
 }
 
 struct Writer {
@@ -74,6 +76,7 @@ impl Cache {
             ready: AtomicBool::new(ready),
             commit_hook: Arc::new(NoHook),
             deletions: Deletions::default(),
+            handed_out: HandedOut::default(),
         }
     }
 
@@ -126,6 +129,11 @@ impl Cache {
         self.deletions.begin_reading()
     }
 
+    /// The addresses that were handed out of pools. What is applied after a change of it shows them so.
+    pub fn handed_out(&self) -> &HandedOut {
+        &self.handed_out
+    }
+
     /// Applies changes. Readers see them when this returns, even if it returns an error because the file could not be written.
     /// After [`Error::CommitHook`], nothing has changed.
     pub async fn apply(&self, batch: Batch) -> Result<(), Error> {
@@ -142,6 +150,7 @@ impl Cache {
     ) -> Result<(), Error> {
         let mut writer = self.writer.lock().await;
         batch.pass(&self.deletions);
+        self.handed_out.amend(&mut batch.addresses);
         if !batch.is_empty() {
             let mut next = Index::clone(&self.current.load());
             next.apply(&batch);
@@ -185,6 +194,7 @@ impl Cache {
     pub async fn add_page(&self, mut page: Batch) -> Result<(), Error> {
         let mut writer = self.writer.lock().await;
         let Writer { store, building: Some(building), .. } = &mut *writer else { return Ok(()) };
+        self.handed_out.amend(&mut page.addresses);
         building.add_page(&mut page);
         store.write(&[building.generation], &page, None, None).await
     }

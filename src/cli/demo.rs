@@ -21,7 +21,7 @@ use super::exit::{CliFailure, CommandResult};
 use super::options::ServerArgs;
 use super::stop_signal::StopSignals;
 use super::terminal::outln;
-use crate::allocation::Policy;
+use crate::allocation::{Policy, PoolSettings};
 use crate::clock::Clock;
 use crate::config::{CheckSettings, EventSettings, LogFormat, Settings};
 use crate::emulator::{Emulator, Listening};
@@ -140,6 +140,7 @@ fn settings(netbox: NetBoxSettings, listen: (SocketAddr, SocketAddr), vrps: &Pat
     checks.validation.preflight.required =
         [PreflightAspect::Term, PreflightAspect::Loa, PreflightAspect::Roa].into();
     Settings {
+        pools: PoolSettings::default(),
         netbox,
         grpc_listen: listen.0,
         http_listen: listen.1,

@@ -36,6 +36,7 @@ pub(crate) fn event_name(event: &v1::Event) -> String {
         Some(Subject::Address(change)) => change.after.as_ref().or(change.before.as_ref()).map(values::host),
         Some(Subject::Term(term)) => lease_prefix(&term.lease),
         Some(Subject::Verdict(change)) => lease_prefix(&change.lease),
+        Some(Subject::Completion(refused)) => refused.address.as_ref().map(values::host),
         Some(Subject::Sync(_)) => Some("netbox".to_owned()),
         None => None,
     };
@@ -111,6 +112,10 @@ pub(crate) fn describe(event: &v1::Event) -> String {
             let network = change.lease.as_ref().map(|lease| lease.prefix.clone()).unwrap_or_default();
             let (before, after) = verdicts(change);
             format!("{network}{owner} {after} (was {before}): {}", change.message)
+        }
+        Some(Subject::Completion(refused)) => {
+            let address = refused.address.as_ref().map(|address| address.address.clone()).unwrap_or_default();
+            format!("{address} is allocated, and NetBox refuses its record: {}", refused.message)
         }
         Some(Subject::Sync(change)) => change.message.clone(),
         None => String::new(),

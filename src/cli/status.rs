@@ -114,6 +114,10 @@ fn print(output: OutputArgs, status: &v1::GetStatusResponse) {
         ("id check", id_check(netbox.allocation_id_check.as_ref())),
         ("writes", if status.writes_served { "served" } else { "NOT SERVED" }.to_owned()),
     ]);
+    if !status.pools.is_empty() {
+        outln!("");
+        print_pools(output, &status.pools);
+    }
     if !status.sources.is_empty() {
         outln!("");
         print_sources(output, &status.sources);
@@ -128,6 +132,22 @@ fn id_check(measured: Option<&v1::AllocationIdCheck>) -> String {
     let took = values::milliseconds(measured.duration_per_address.as_ref());
     let advice = if measured.index_needed { ": NEEDS AN INDEX, see `leasehold setup`" } else { "" };
     format!("{took} an address, with {} addresses{advice}", measured.address_count)
+}
+
+fn print_pools(output: OutputArgs, pools: &[v1::PoolStatus]) {
+    let mut table = TextTable::new(&["POOL", "VRF", "SIZE", "STOCK", "PENDING", "SINCE", "PROBLEM"]);
+    for pool in pools {
+        table.row([
+            pool.prefix.clone(),
+            values::vrf(pool.vrf.as_ref()),
+            pool.size.to_string(),
+            pool.stock_count.to_string(),
+            pool.pending_count.to_string(),
+            values::instant(pool.oldest_pending_time.as_ref()),
+            pool.refusal.clone(),
+        ]);
+    }
+    output.print_table(&table);
 }
 
 fn print_sources(output: OutputArgs, sources: &[v1::SourceStatus]) {

@@ -31,6 +31,7 @@ mod lease;
 mod load;
 mod netbox;
 mod notify;
+mod pools;
 mod raw;
 mod renamed;
 mod ripestat;

@@ -114,6 +114,7 @@ impl RawSettings {
         let notify = sections.notify.check(&mut problems);
         let checks = checks(sections, &mut problems);
         let allocation = sections.allocation.check(&mut problems);
+        let pools = sections.pools.check(&mut problems);
         let calendar_token = sections.calendar.check(&mut problems);
         sections.log.check(&mut problems);
         let settings = || {
@@ -133,6 +134,7 @@ impl RawSettings {
                 notify,
                 checks: checks?,
                 allocation,
+                pools,
                 calendar_token: calendar_token.ok()?,
                 log_level: sections.log.level.clone(),
                 log_format: sections.log.format,

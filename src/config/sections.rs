@@ -12,6 +12,7 @@ use super::irr::IrrSection;
 use super::lease::{CalendarSection, EventsSection, ExpirySection, LeaseSection};
 use super::netbox::NetBoxSection;
 use super::notify::NotifySection;
+use super::pools::PoolsSection;
 use super::ripestat::{BgpSection, RipeStatSection};
 use super::rpki::{RpkiSection, RpkiSourceEntry};
 use super::server::{LedgerSection, LogSection, ServerSection, StorageSection, SyncSection};
@@ -19,7 +20,7 @@ use super::sinks::SinkEntry;
 use super::validation::ValidationSection;
 
 /// The names of the sections.
-pub(super) const NAMES: [&str; 18] = [
+pub(super) const NAMES: [&str; 19] = [
     "netbox",
     "server",
     "storage",
@@ -31,6 +32,7 @@ pub(super) const NAMES: [&str; 18] = [
     "notify",
     "calendar",
     "allocation",
+    "pools",
     "rpki",
     "irr",
     "bgp",
@@ -55,6 +57,7 @@ pub(super) struct Sections {
     pub(super) notify: NotifySection,
     pub(super) calendar: CalendarSection,
     pub(super) allocation: AllocationSection,
+    pub(super) pools: PoolsSection,
     pub(super) rpki: RpkiSection,
     pub(super) irr: IrrSection,
     pub(super) bgp: BgpSection,

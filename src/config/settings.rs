@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::allocation::Policy;
+use crate::allocation::{Policy, PoolSettings};
 use crate::dnsbl::DnsblSettings;
 use crate::expiry::Schedule;
 use crate::irr::IrrSettings;
@@ -53,6 +53,7 @@ pub struct Settings {
     pub notify: NotifySettings,
     pub checks: CheckSettings,
     pub allocation: Policy,
+    pub pools: PoolSettings,
     /// The token that the calendar requires; `None` turns the calendar off.
     pub calendar_token: Option<SecretString>,
     /// A filter of the tracing-subscriber crate, such as `info` or `leasehold=debug`.

@@ -55,7 +55,11 @@ pub(super) fn ips(state: &mut EmulatorState, parent: u64, request: &RestRequest<
     }
     let ids: Vec<u64> = records
         .into_iter()
-        .map(|record| commit::put_new(state, RecordKind::Address, record, request.id))
+        .zip(&bodies)
+        .map(|(record, body)| {
+            state.note(body);
+            commit::put_new(state, RecordKind::Address, record, request.id)
+        })
         .collect();
     let rows: Vec<Value> = ids
         .iter()

@@ -30,7 +30,8 @@ pub(super) fn create(
         }
         return failure("created", &failed, bodies.len());
     }
-    for id in &created {
+    for (id, body) in created.iter().zip(bodies) {
+        state.note(body);
         commit::log_creation(state, kind, *id, request_id);
     }
     let records = created.iter().filter_map(|id| state.get(kind, *id));
@@ -40,15 +41,15 @@ pub(super) fn create(
 /// Updates every record of a list.
 pub(super) fn update(state: &mut EmulatorState, kind: RecordKind, request: &RestRequest<'_>) -> RestAnswer {
     let Some(bodies) = request.body.as_array() else { return no_list() };
+    let ids: Vec<u64> = bodies.iter().filter_map(id_of).collect();
+    if let Some(missing) = missing(&ids, |id| state.get(kind, id).is_some()) {
+        return missing;
+    }
     let (mut changed, mut failed) = (Vec::new(), Vec::new());
-    for (index, body) in bodies.iter().enumerate() {
-        let id = body.get("id").and_then(Value::as_u64);
-        let Some(record) = id.and_then(|id| state.get(kind, id)).cloned() else {
-            failed.push(json!({ "index": index, "errors": { "id": ["Object does not exist"] } }));
-            continue;
-        };
+    for body in bodies {
+        let Some(record) = id_of(body).and_then(|id| state.get(kind, id)).cloned() else { continue };
         match commit::checked_update(state, kind, body, record.clone()) {
-            Ok(after) => changed.push((record, after)),
+            Ok(after) => changed.push((record, after, body)),
             Err(refusal) => failed.push(json!({ "id": record.id, "errors": refusal.in_list() })),
         }
     }
@@ -56,7 +57,8 @@ pub(super) fn update(state: &mut EmulatorState, kind: RecordKind, request: &Rest
         return failure("updated", &failed, bodies.len());
     }
     let mut rows = Vec::new();
-    for (before, after) in changed {
+    for (before, after, body) in changed {
+        state.note(body);
         let id = commit::update(state, kind, &before, after, request.id);
         rows.extend(state.get(kind, id).map(|row| render::record(state, kind, row)));
     }
@@ -66,23 +68,34 @@ pub(super) fn update(state: &mut EmulatorState, kind: RecordKind, request: &Rest
 /// Deletes every record of a list.
 pub(super) fn delete(state: &mut EmulatorState, kind: RecordKind, request: &RestRequest<'_>) -> RestAnswer {
     let Some(bodies) = request.body.as_array() else { return no_list() };
-    let mut ids: Vec<u64> = bodies.iter().filter_map(|body| body.get("id").and_then(Value::as_u64)).collect();
+    let mut entries: Vec<(u64, &Value)> =
+        bodies.iter().filter_map(|body| Some((id_of(body)?, body))).collect();
     if state.older {
         // Until 4.6 what cannot be deleted was left out without a word.
-        ids.retain(|id| state.get_writable(kind, *id).is_some());
+        entries.retain(|(id, _)| state.get_writable(kind, *id).is_some());
     }
-    let missing: Vec<Value> = ids
-        .iter()
-        .filter(|id| state.get_writable(kind, **id).is_none())
-        .map(|id| json!({ "id": id, "errors": { "id": [format!("Object with ID {id} does not exist")] } }))
-        .collect();
-    if !missing.is_empty() {
-        return failure("found", &missing, ids.len());
+    let ids: Vec<u64> = entries.iter().map(|(id, _)| *id).collect();
+    if let Some(missing) = missing(&ids, |id| state.get_writable(kind, id).is_some()) {
+        return missing;
     }
-    for id in ids {
+    for (id, body) in entries {
+        state.note(body);
         commit::delete(state, kind, id, request.id);
     }
     RestAnswer::new(StatusCode::NO_CONTENT, Value::Null)
+}
+
+fn id_of(body: &Value) -> Option<u64> {
+    body.get("id").and_then(Value::as_u64)
+}
+
+/// The refusal of a list that names objects which do not exist.
+fn missing(ids: &[u64], exists: impl Fn(u64) -> bool) -> Option<RestAnswer> {
+    let missing = ids.iter().filter(|id| !exists(**id));
+    let missing: Vec<Value> = missing
+        .map(|id| json!({ "id": id, "errors": { "id": [format!("Object with ID {id} does not exist")] } }))
+        .collect();
+    (!missing.is_empty()).then(|| failure("found", &missing, ids.len()))
 }
 
 fn failure(action: &str, failed: &[Value], total: usize) -> RestAnswer {

@@ -29,9 +29,7 @@ pub(super) fn dispatch(state: &mut EmulatorState, path: &str, request: &RestRequ
         }
         _ => {}
     }
-    // Each entry of a list has a message of its own in NetBox; Leasehold gives all of them the same.
-    let noted = request.body.get(0).unwrap_or(request.body).get("changelog_message");
-    noted.and_then(Value::as_str).unwrap_or_default().clone_into(&mut state.message);
+    state.note(request.body);
     let not_found = || RestAnswer::detail(StatusCode::NOT_FOUND, "Not found.");
     let Some((kind, rest)) =
         RecordKind::ALL.into_iter().find_map(|kind| Some((kind, path.strip_prefix(kind.path())?)))

@@ -52,6 +52,12 @@ impl EmulatorState {
         }
     }
 
+    /// Takes the message for the change log from a body, or from an entry of a list.
+    pub(super) fn note(&mut self, body: &Value) {
+        let noted = body.get("changelog_message").and_then(Value::as_str);
+        noted.unwrap_or_default().clone_into(&mut self.message);
+    }
+
     pub(super) fn get(&self, kind: RecordKind, id: u64) -> Option<&EmulatedRecord> {
         self.records.get(&kind)?.get(&id)
     }

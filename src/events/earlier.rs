@@ -108,7 +108,7 @@ fn is_deletion(event: &DomainEvent) -> bool {
     match &event.subject {
         Subject::Prefix(change) => change.after.is_none(),
         Subject::Address(change) => change.after.is_none(),
-        Subject::Term(_) | Subject::Verdict(_) | Subject::Sync(_) => false,
+        Subject::Term(_) | Subject::Verdict(_) | Subject::Sync(_) | Subject::Completion(_) => false,
     }
 }
 
@@ -129,7 +129,7 @@ fn record_change(event: &DomainEvent) -> Option<(RecordKey, State, State)> {
             state(change.before.as_ref().map(|address| &address.revision)),
             state(change.after.as_ref().map(|address| &address.revision)),
         )),
-        Subject::Term(_) | Subject::Verdict(_) | Subject::Sync(_) => None,
+        Subject::Term(_) | Subject::Verdict(_) | Subject::Sync(_) | Subject::Completion(_) => None,
     }
 }
 

@@ -45,6 +45,7 @@ impl EventFilter {
             Subject::Prefix(change) => {
                 change.before.iter().chain(&change.after).any(|prefix| self.wants_prefix(prefix, today))
             }
+            Subject::Completion(refused) => self.wants_address(&refused.address),
             Subject::Address(change) => {
                 change.before.iter().chain(&change.after).any(|address| self.wants_address(address))
             }

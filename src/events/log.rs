@@ -13,7 +13,7 @@ use super::resume_token::{ResumeToken, ResumeTokenError};
 use crate::cache::{self, CommitHook, Differences};
 use crate::clock::Clock;
 use crate::ledger::{self, Journal};
-use crate::model::{DomainEvent, Event, EventKind, Subject};
+use crate::model::{Address, DomainEvent, Event, EventKind, RefusedCompletion, Subject};
 
 /// Recent events that are held in memory. A watch that falls behind by more is closed.
 const RING: usize = 8192;
@@ -103,6 +103,13 @@ impl EventLog {
     /// Publishes that the connection to NetBox was lost or regained.
     pub async fn publish_sync(&self, kind: EventKind, reason: String) -> Result<(), ledger::Error> {
         let domain_event = DomainEvent { kind, time: self.clock.now(), subject: Subject::Sync(reason) };
+        self.publish(&[domain_event]).await.map(drop)
+    }
+
+    /// Publishes that NetBox refuses the record of an address that was handed out of a pool.
+    pub async fn publish_refused(&self, address: &Address, reason: &str) -> Result<(), ledger::Error> {
+        let refused = RefusedCompletion { address: Arc::new(address.clone()), reason: reason.to_owned() };
+        let domain_event = DomainEvent::completion_refused(refused, self.clock.now());
         self.publish(&[domain_event]).await.map(drop)
     }
 

@@ -45,7 +45,7 @@ pub(super) fn undo<'a>(
                     keep_earliest(&mut first_address, latest.id.0, domain_event.time, change);
                 }
             }
-            Subject::Term(_) | Subject::Verdict(_) | Subject::Sync(_) => {}
+            Subject::Term(_) | Subject::Verdict(_) | Subject::Sync(_) | Subject::Completion(_) => {}
         }
     }
     for (id, (_, change)) in first_prefix {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::error::Error;
 use super::journal::TermMarkKey;
 use super::sql_values::to_sql;
-use crate::model::{DomainEvent, Subject, TermReached, Threshold, digest};
+use crate::model::{DomainEvent, RecordState, Subject, TermReached, Threshold, digest};
 
 /// The kind of a record (`prefix`, `address`) or the check of a prefix (`roa`, `irr`, `reputation`), and NetBox's id.
 pub(super) type RecordKey = (&'static str, i64);
@@ -43,7 +43,7 @@ impl EventDeduplicator {
     /// Whether a domain event is new. If it is, the events after it are compared with the state that it ends in.
     pub(super) fn admit(&mut self, domain_event: &DomainEvent) -> Result<bool, Error> {
         match &domain_event.subject {
-            Subject::Sync(_) => Ok(true),
+            Subject::Sync(_) | Subject::Completion(_) => Ok(true),
             Subject::Term(reached) => {
                 let key = term_mark_key(reached);
                 if self.term_marks.get(&key).is_some_and(|published| *published <= reached.threshold) {
@@ -83,7 +83,11 @@ pub(super) fn state_after(domain_event: &DomainEvent) -> Result<Option<(RecordKe
         }
         Subject::Address(change) => {
             let Some(latest) = change.latest() else { return Ok(None) };
-            let state = record_state(change.after.as_deref(), latest.revision.instant())?;
+            let mut state = record_state(change.after.as_deref(), latest.revision.instant())?;
+            if latest.record_state == RecordState::Pending {
+                // A server that does not know yet that it was handed out sees the pool's record, of the same revision, later.
+                state.revision = state.revision.saturating_add(1);
+            }
             (("address", to_sql(latest.id.0)), state)
         }
         Subject::Verdict(change) => {
@@ -98,7 +102,7 @@ pub(super) fn state_after(domain_event: &DomainEvent) -> Result<Option<(RecordKe
             };
             ((change.after.check().as_str(), to_sql(change.prefix.id.0)), state)
         }
-        Subject::Term(_) | Subject::Sync(_) => return Ok(None),
+        Subject::Term(_) | Subject::Sync(_) | Subject::Completion(_) => return Ok(None),
     };
     Ok(Some(state))
 }

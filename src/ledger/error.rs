@@ -25,6 +25,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The outcome of each of so many writes in one transaction: its own, or why the transaction failed.
+    pub(crate) fn each<R>(count: usize, outcomes: Result<Vec<R>, Self>) -> Vec<Result<R, Self>> {
+        match outcomes {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) => {
+                let error = std::sync::Arc::new(error);
+                (0..count).map(|_| Err(Self::Shared(error.clone()))).collect()
+            }
+        }
+    }
+
     /// An error about a stored value that cannot be parsed, or about one that cannot be serialised.
     pub(super) fn unreadable(error: impl std::fmt::Display) -> Self {
         Self::Unreadable(error.to_string())

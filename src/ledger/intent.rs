@@ -23,6 +23,8 @@ pub enum IntentKind {
     UpdateLease,
     RenewLease,
     EndLease,
+    /// Addresses that a pool reserves ahead.
+    PoolFill,
 }
 
 /// What is known of the outcome of a write.
@@ -147,7 +149,8 @@ stored_words!(IntentKind {
     RegisterLease = "register_lease",
     UpdateLease = "update_lease",
     RenewLease = "renew_lease",
-    EndLease = "end_lease"
+    EndLease = "end_lease",
+    PoolFill = "pool_fill"
 });
 stored_words!(IntentStep {
     NotSent = "not_sent",

@@ -17,14 +17,14 @@ use super::reservation_rows::ReservationRow;
 use super::sql_values::{from_sql, impl_from_row, timestamp, to_sql};
 use crate::model::{PrefixId, RequestId};
 
-const SELECT_INTENT: &str = "SELECT request_id, kind, fingerprint, state, step, owner, attempt, parent, detail, unanswered_at, \
+pub(super) const SELECT_INTENT: &str = "SELECT request_id, kind, fingerprint, state, step, owner, attempt, parent, detail, unanswered_at, \
      sweep_at, created_at, updated_at FROM intent";
 
 /// Intents that one statement of an upkeep deletes, so that no other write waits long.
 const PRUNED_AT_ONCE: i64 = 500;
 
 /// A row of the table `intent`, before its texts are parsed.
-struct IntentRow {
+pub(super) struct IntentRow {
     request_id: String,
     kind: String,
     fingerprint: String,
@@ -57,7 +57,7 @@ impl_from_row!(IntentRow {
 });
 
 impl IntentRow {
-    fn into_intent(self) -> Result<Intent, Error> {
+    pub(super) fn into_intent(self) -> Result<Intent, Error> {
         let step = match (self.step.as_str(), self.state.parse()?) {
             // A server of an older version stored it after the migration.
             ("", IntentState::Done) => IntentStep::Done,
@@ -89,7 +89,7 @@ fn detail_json(detail: &Detail) -> Result<String, Error> {
 }
 
 /// The places of a list in the order of their request ids: transactions that lock rows in one order never wait for each other.
-fn in_order<T>(list: &[T], request: impl Fn(&T) -> &RequestId) -> Vec<usize> {
+pub(super) fn in_order<T>(list: &[T], request: impl Fn(&T) -> &RequestId) -> Vec<usize> {
     let mut places: Vec<(usize, &RequestId)> =
         list.iter().enumerate().map(|(place, item)| (place, request(item))).collect();
     places.sort_by_key(|(_, request)| *request);
@@ -116,15 +116,17 @@ const OPEN: &str = "WHERE state = 'pending' ORDER BY created_at LIMIT $1";
 /// Intents to sweep. Cost: the partial index intent_by_sweep holds the few rows that qualify.
 const DUE: &str = "WHERE sweep_at IS NOT NULL AND sweep_at <= $1 ORDER BY sweep_at LIMIT $2";
 /// Settled intents that are old: a walk along intent_by_update.
+/// A fill of a pool stays until its addresses are in stock.
 const PRUNE: &str = "DELETE FROM intent WHERE request_id IN (SELECT request_id FROM intent
-     WHERE state <> 'pending' AND updated_at < $1 AND sweep_at IS NULL ORDER BY updated_at LIMIT $2)";
+     WHERE state <> 'pending' AND updated_at < $1 AND sweep_at IS NULL
+     AND NOT (kind = 'pool_fill' AND state = 'done') ORDER BY updated_at LIMIT $2)";
 
 /// Implements [`IntentStore`] for one database; `database.rs` says why this is a macro. The SQL texts that are put together here
 /// (`AssertSqlSafe`) hold constants only; every value is bound.
 macro_rules! impl_intent_store {
     ($ledger:ident, $database:ident, $backend:literal, $shared:literal, $begin:literal) => {
         impl $ledger {
-            async fn begin_one(
+            pub(super) async fn begin_one(
                 transaction: &mut sqlx::Transaction<'_, sqlx::$database>,
                 NewIntent { intent, reserve }: &NewIntent,
             ) -> Result<Begun, Error> {

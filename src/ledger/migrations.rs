@@ -20,6 +20,7 @@ pub(super) fn migrator() -> Migrator {
         migration(6, "lists", include_str!("../../sql/ledger/0006_lists.sql")),
         migration(7, "write protocol", include_str!("../../sql/ledger/0007_write_protocol.sql")),
         migration(8, "job lease", include_str!("../../sql/ledger/0008_job_lease.sql")),
+        migration(9, "pool", include_str!("../../sql/ledger/0009_pool.sql")),
     ])
 }
 

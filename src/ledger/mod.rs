@@ -3,6 +3,7 @@
 //! - [`IntentStore`] keeps the writes that were begun, with the step of the write protocol that each has reached and the space that
 //!   it has reserved. The caller's request id is the primary key, so that of two callers with the same id only one begins. Each
 //!   step is stored by compare-and-set on the [`Claim`]: who has taken an intent over is the only one who can store anything.
+//! - [`PoolStore`] keeps the addresses that pools have reserved in NetBox ahead of demand, and who was given which.
 //! - [`QuarantineStore`] keeps the addresses that were released, until they may be allocated again.
 //! - [`Journal`] keeps the event log, in one sequence without holes. A change that two replicas see, or that one server sees
 //!   twice, becomes one event.
@@ -45,6 +46,8 @@ mod observation_rows;
 mod open;
 mod outbox;
 mod outbox_rows;
+mod pool;
+mod pool_rows;
 mod quarantine;
 mod quarantine_rows;
 mod reservation_rows;
@@ -64,5 +67,6 @@ pub use journal::{Journal, LogExtent, LogWalk, Retention, TermMarkKey};
 pub use observation::{Observation, ObservationKind, Observations};
 pub use open::{LedgerHandles, open};
 pub use outbox::{Delivery, DeliveryOutcome, DeliveryState, FailedAttempt, ListDeliveries, Outbox};
+pub use pool::{HandOut, HandedTo, PoolAddress, PoolStore, PoolUse, StockClaim, Stocked};
 pub use quarantine::{QuarantineStore, QuarantinedAddress};
 pub use settings::LedgerSettings;

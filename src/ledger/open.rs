@@ -12,6 +12,7 @@ use super::job_lease::JobLeases;
 use super::journal::Journal;
 use super::observation::Observations;
 use super::outbox::Outbox;
+use super::pool::PoolStore;
 use super::quarantine::QuarantineStore;
 use super::settings::LedgerSettings;
 
@@ -19,6 +20,7 @@ use super::settings::LedgerSettings;
 #[derive(Clone)]
 pub struct LedgerHandles {
     pub intents: Arc<dyn IntentStore>,
+    pub pools: Arc<dyn PoolStore>,
     pub quarantine: Arc<dyn QuarantineStore>,
     pub journal: Arc<dyn Journal>,
     pub outbox: Arc<dyn Outbox>,
@@ -31,6 +33,7 @@ impl LedgerHandles {
     fn of(
         database: Arc<
             impl IntentStore
+            + PoolStore
             + QuarantineStore
             + Journal
             + Outbox
@@ -42,6 +45,7 @@ impl LedgerHandles {
     ) -> Self {
         Self {
             intents: database.clone(),
+            pools: database.clone(),
             quarantine: database.clone(),
             journal: database.clone(),
             outbox: database.clone(),

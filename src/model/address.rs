@@ -11,6 +11,24 @@ use super::named_ref::NamedRef;
 use super::revision::Revision;
 use super::vrf::VrfScope;
 
+/// Whether NetBox's record of an address says what is shown here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordState {
+    #[default]
+    Recorded,
+    /// The address was handed out of a pool. NetBox holds its record, which still says that the pool has reserved it.
+    Pending,
+}
+
+impl RecordState {
+    // serde passes a reference.
+    #[expect(clippy::trivially_copy_pass_by_ref)]
+    fn is_recorded(&self) -> bool {
+        *self == Self::Recorded
+    }
+}
+
 /// NetBox's record of an IP address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Address {
@@ -33,6 +51,8 @@ pub struct Address {
     /// The custom fields that are not Leasehold's own, as NetBox's JSON.
     pub custom_fields: serde_json::Map<String, serde_json::Value>,
     pub revision: Revision,
+    #[serde(default, skip_serializing_if = "RecordState::is_recorded")]
+    pub record_state: RecordState,
 }
 
 impl Address {
@@ -51,7 +71,13 @@ impl Address {
             allocation: None,
             custom_fields: serde_json::Map::new(),
             revision: Revision::default(),
+            record_state: RecordState::Recorded,
         }
+    }
+
+    /// Whether a pool has reserved the address, and nobody has it.
+    pub fn is_in_pool(&self) -> bool {
+        self.allocation.as_ref().is_some_and(|allocation| allocation.request.is_of_pool())
     }
 
     /// The host address without its mask.

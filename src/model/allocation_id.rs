@@ -23,10 +23,24 @@ pub enum RequestIdError {
     Index(String),
 }
 
+/// How the ids of pools begin. It is stored in NetBox and must not change.
+const POOL: &str = "leasehold-pool-";
+
 impl RequestId {
     /// A new id, unique because it is a random UUID.
     pub fn random() -> Self {
         Self(uuid::Uuid::new_v4().to_string())
+    }
+
+    /// The id of the fill number `nth` of the pools of a process, whose name no other process has. Callers must not use such ids.
+    pub fn of_pool(process: &str, nth: u64) -> Self {
+        let name: String = process.chars().filter(char::is_ascii_alphanumeric).take(28).collect();
+        Self(format!("{POOL}{name}-{nth:x}"))
+    }
+
+    /// Whether a pool has made the id.
+    pub fn is_of_pool(&self) -> bool {
+        self.0.starts_with(POOL)
     }
 
     /// The id as the caller wrote it.
@@ -124,6 +138,13 @@ mod tests {
         fn an_allocation_id_reads_back_as_written(request in "[A-Za-z0-9._-]{1,64}", index in any::<u32>()) {
             let id = AllocationId { request: request.parse().unwrap(), index };
             prop_assert_eq!(id.to_string().parse::<AllocationId>().unwrap(), id);
+        }
+
+        #[test]
+        fn the_id_of_a_pool_is_a_request_id(process in ".{0,80}", nth in any::<u64>()) {
+            let id = RequestId::of_pool(&process, nth);
+            prop_assert!(id.is_of_pool());
+            prop_assert_eq!(id.as_str().parse::<RequestId>(), Ok(id.clone()));
         }
 
         #[test]

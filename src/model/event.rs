@@ -24,6 +24,16 @@ pub enum Subject {
     Verdict(VerdictChange),
     /// The connection with NetBox was lost or regained, for this reason.
     Sync(String),
+    Completion(RefusedCompletion),
+}
+
+/// NetBox refuses the record of an address that was handed out of a pool. The address stays with whom it was handed out to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RefusedCompletion {
+    /// The record as it is to be.
+    pub address: Arc<Address>,
+    /// What NetBox says.
+    pub reason: String,
 }
 
 /// Something that happened, before the event log has numbered it.
@@ -86,13 +96,18 @@ impl DomainEvent {
         Self { kind, time: now, subject: Subject::Verdict(change) }
     }
 
+    /// The event for a record that NetBox refuses.
+    pub fn completion_refused(refused: RefusedCompletion, now: Timestamp) -> Self {
+        Self { kind: EventKind::CompletionRefused, time: now, subject: Subject::Completion(refused) }
+    }
+
     /// The prefix that the event is about; `None` for events about an address or the sync.
     pub fn about_prefix(&self) -> Option<&Arc<Prefix>> {
         match &self.subject {
             Subject::Prefix(change) => change.latest(),
             Subject::Term(reached) => Some(&reached.prefix),
             Subject::Verdict(change) => Some(&change.prefix),
-            Subject::Address(_) | Subject::Sync(_) => None,
+            Subject::Address(_) | Subject::Sync(_) | Subject::Completion(_) => None,
         }
     }
 
@@ -104,6 +119,7 @@ impl DomainEvent {
             Subject::Address(change) => {
                 change.latest().map_or_else(String::new, |address| format!("address/{}", address.id.0))
             }
+            Subject::Completion(refused) => format!("address/{}", refused.address.id.0),
             Subject::Prefix(_) | Subject::Term(_) | Subject::Verdict(_) => {
                 self.about_prefix().map_or_else(String::new, |prefix| format!("prefix/{}", prefix.id.0))
             }
@@ -114,6 +130,7 @@ impl DomainEvent {
     pub fn about_address(&self) -> Option<&Arc<Address>> {
         match &self.subject {
             Subject::Address(change) => change.latest(),
+            Subject::Completion(refused) => Some(&refused.address),
             _ => None,
         }
     }
@@ -124,7 +141,7 @@ impl DomainEvent {
             Subject::Prefix(change) => (change.before.as_ref(), change.after.as_ref()),
             Subject::Term(reached) => (None, Some(&reached.prefix)),
             Subject::Verdict(change) => (None, Some(&change.prefix)),
-            Subject::Address(_) | Subject::Sync(_) => (None, None),
+            Subject::Address(_) | Subject::Sync(_) | Subject::Completion(_) => (None, None),
         };
         before.into_iter().chain(after)
     }
@@ -138,6 +155,9 @@ impl DomainEvent {
                 .chain(&change.after)
                 .map(|address| (address.scope, Network::host(address.host())))
                 .collect(),
+            Subject::Completion(refused) => {
+                vec![(refused.address.scope, Network::host(refused.address.host()))]
+            }
             _ => self.prefixes().map(|prefix| (prefix.scope, prefix.network)).collect(),
         };
         networks.dedup();

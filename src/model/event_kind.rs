@@ -84,6 +84,8 @@ event_kinds! {
     IrrChanged = "irr_changed",
     /// The reputation of a block has changed.
     ReputationChanged = "reputation_changed",
+    /// NetBox refuses the record of an address that was handed out of a pool.
+    CompletionRefused = "completion_refused",
 }
 
 impl fmt::Display for EventKind {

@@ -43,13 +43,13 @@ mod term_reached;
 mod verdict;
 mod vrf;
 
-pub use address::{Address, IpRange};
+pub use address::{Address, IpRange, RecordState};
 pub use address_number::{address_from_number, address_number};
 pub use allocation_id::{AllocationId, RequestId, RequestIdError};
 pub use asn::{Asn, AsnError};
 pub use choice::UnknownChoice;
 pub use digest::digest;
-pub use event::{DomainEvent, Event, Subject};
+pub use event::{DomainEvent, Event, RefusedCompletion, Subject};
 pub use event_kind::{EventKind, UnknownEventKind};
 pub use failure::{Failure, SourceFault};
 pub use ids::{AddressId, PrefixId, RangeId, VrfId};

@@ -67,13 +67,19 @@ impl RecordChange<Prefix> {
 }
 
 impl RecordChange<Address> {
-    /// The kind of event for this change. An allocation id in the record tells Leasehold's own allocations from others.
+    /// The kind of event for this change. An allocation id in the record tells Leasehold's own allocations from others; what a
+    /// pool reserves is recorded, and allocated once it is handed out.
     pub(super) fn kind(&self) -> EventKind {
         let allocated = |record: &Option<Arc<Address>>| {
-            record.as_ref().is_some_and(|address| address.allocation.is_some())
+            record.as_ref().is_some_and(|address| address.allocation.is_some() && !address.is_in_pool())
         };
+        let in_pool =
+            |record: &Option<Arc<Address>>| record.as_ref().is_some_and(|address| address.is_in_pool());
         match (&self.before, &self.after) {
             (None, _) if allocated(&self.after) => EventKind::AddressAllocated,
+            (Some(_), Some(_)) if in_pool(&self.before) && allocated(&self.after) => {
+                EventKind::AddressAllocated
+            }
             (None, _) => EventKind::AddressRecorded,
             (Some(_), None) if allocated(&self.before) => EventKind::AddressReleased,
             (Some(_), None) => EventKind::AddressRemoved,

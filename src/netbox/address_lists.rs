@@ -1,8 +1,9 @@
-//! Creations of addresses: lists that NetBox writes as a whole or not at all.
+//! Creations and changes of addresses: lists that NetBox writes as a whole or not at all.
 
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::answer::refused;
@@ -10,6 +11,7 @@ use super::client::Client;
 use super::error::{Error, NetBoxResult};
 use super::fields::{Field, FieldChange};
 use super::records::NetBoxRecord;
+use super::request::ApiRequest;
 use super::writes::{ChangeNote, slugs, tenant_reference};
 use crate::model::{Address, PrefixId, TenantKey, VrfScope};
 
@@ -36,7 +38,44 @@ pub struct NewAddress<'a> {
     pub note: ChangeNote,
 }
 
+/// What the record of an address is to say from now on.
+#[derive(Clone, Debug)]
+pub struct AddressChange<'a> {
+    /// The record as it is to be. Its status, description, DNS name and allocation id are written.
+    pub wanted: &'a Address,
+    pub note: ChangeNote,
+}
+
 impl Client {
+    /// Changes the records of addresses, all or none, and gives them in the order of the list (PATCH of a list at
+    /// /api/ipam/ip-addresses/, which knows no If-Match). [`Error::Invalid`] if one of them does not exist.
+    pub async fn change_addresses(&self, changes: &[AddressChange<'_>]) -> NetBoxResult<Vec<Address>> {
+        let entry = |change: &AddressChange<'_>| {
+            let wanted = change.wanted;
+            let fields = [FieldChange::AllocationId(wanted.allocation.clone())];
+            let mut body = Map::new();
+            body.insert("id".into(), json!(wanted.id.0));
+            body.insert("status".into(), json!(wanted.status));
+            body.insert("dns_name".into(), json!(wanted.dns_name));
+            body.insert("description".into(), json!(wanted.description));
+            body.insert("custom_fields".into(), self.fields().object(&fields).into());
+            self.noted(&mut body, &change.note);
+            Value::from(body)
+        };
+        let body: Value = changes.iter().map(entry).collect();
+        let answer = self.transport().write(ApiRequest::write(Method::PATCH, Address::PATH, &body)).await?;
+        let changed: Vec<Address> = self.many("PATCH", Address::PATH, &answer)?;
+        let mut by_id: BTreeMap<u64, Address> =
+            changed.into_iter().map(|address| (address.id.0, address)).collect();
+        let ordered: Vec<Address> =
+            changes.iter().filter_map(|change| by_id.remove(&change.wanted.id.0)).collect();
+        if ordered.len() != changes.len() {
+            let cause = format!("it has {} of the {} records that were sent", ordered.len(), changes.len());
+            return Err(Error::Malformed { attempt: format!("PATCH {}", Address::PATH), cause });
+        }
+        Ok(ordered)
+    }
+
     /// Creates these addresses in one scope, all or none, as [`Client::create_listed`] does.
     pub async fn create_addresses(
         &self,

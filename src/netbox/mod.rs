@@ -48,7 +48,7 @@ mod version;
 mod wire;
 mod writes;
 
-pub use address_lists::{AddressDraft, NewAddress};
+pub use address_lists::{AddressChange, AddressDraft, NewAddress};
 pub use change_log::{ChangeAction, ObjectChange, ObjectKind};
 pub use client::Client;
 pub use custom_fields::{AllocationIdField, CustomFields, RequiredField};

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::fields::{Field, FieldNames};
 use crate::model::{
     Address, AddressId, AllocationId, Asn, IpRange, Lease, NamedRef, Network, Prefix, PrefixId, RangeId,
-    Reputation, Revision, RoaStatus, Term, Vrf, VrfId, VrfScope,
+    RecordState, Reputation, Revision, RoaStatus, Term, Vrf, VrfId, VrfScope,
 };
 
 #[derive(Deserialize)]
@@ -149,6 +149,7 @@ pub(super) fn address(json: &Value, names: &FieldNames) -> Result<Address, Strin
         allocation: own.allocation(),
         custom_fields: own.others(),
         revision: wire.last_updated,
+        record_state: RecordState::Recorded,
     })
 }
 

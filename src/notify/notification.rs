@@ -69,6 +69,9 @@ impl Notification {
             }
             Subject::Sync(_) => return "The connection to NetBox is restored".to_owned(),
             Subject::Verdict(change) => describe_verdict(change),
+            Subject::Completion(refused) => {
+                format!("is allocated, and NetBox refuses its record: {}", refused.reason)
+            }
             Subject::Prefix(_) | Subject::Address(_) => self.describe_change(),
         };
         let scope = match self.scope() {

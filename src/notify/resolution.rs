@@ -12,6 +12,7 @@ pub(super) fn problem(domain_event: &DomainEvent) -> &'static str {
         Subject::Term(reached) => reached.which.as_str(),
         Subject::Verdict(change) => change.after.check().as_str(),
         Subject::Sync(_) => "sync",
+        Subject::Completion(_) => "completion",
         Subject::Prefix(_) | Subject::Address(_) => "record",
     }
 }

@@ -6,9 +6,9 @@ use super::resolution::resolves;
 use super::severity::{AlertSeverity, days_left};
 use crate::model::{DomainEvent, EventKind};
 
-/// The kinds of events that a route without kinds sends: dates that are near or have passed, verdicts that changed, and NetBox
-/// that was lost or regained.
-const DEFAULT_KINDS: [EventKind; 9] = [
+/// The kinds of events that a route without kinds sends: dates that are near or have passed, verdicts that changed, NetBox
+/// that was lost or regained, and records that it refuses after they were handed out.
+const DEFAULT_KINDS: [EventKind; 10] = [
     EventKind::LeaseExpiring,
     EventKind::LeaseExpired,
     EventKind::NoticeDue,
@@ -18,6 +18,7 @@ const DEFAULT_KINDS: [EventKind; 9] = [
     EventKind::ReputationChanged,
     EventKind::SyncLost,
     EventKind::SyncRegained,
+    EventKind::CompletionRefused,
 ];
 
 /// Sends events to a sink. Every condition that is set must hold.

@@ -40,7 +40,7 @@ impl AlertSeverity {
             EventKind::RoaChanged | EventKind::IrrChanged | EventKind::ReputationChanged => {
                 of_verdict(domain_event)
             }
-            EventKind::SyncLost | EventKind::LeaseEnded => Self::Warning,
+            EventKind::SyncLost | EventKind::LeaseEnded | EventKind::CompletionRefused => Self::Warning,
             _ => Self::Info,
         }
     }

@@ -143,7 +143,7 @@ impl Sink for Ticket {
         for notification in notifications {
             match &notification.event.domain_event.subject {
                 _ if notification.resolves() => self.close(notification, now).await?,
-                Subject::Term(_) | Subject::Verdict(_) | Subject::Sync(_) => {
+                Subject::Term(_) | Subject::Verdict(_) | Subject::Sync(_) | Subject::Completion(_) => {
                     self.open(notification, now).await?;
                 }
                 // A change of a record is no problem that somebody has to solve.

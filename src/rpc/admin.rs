@@ -108,6 +108,26 @@ fn sources(on_demand: &OnDemandChecks) -> Vec<v1::SourceStatus> {
     rpki.chain(zones).collect()
 }
 
+impl AdminHandler {
+    /// The pools; none while the ledger cannot be read, which the status says elsewhere.
+    async fn pools(&self) -> Vec<v1::PoolStatus> {
+        let Some(pools) = self.allocator.pools() else { return Vec::new() };
+        let index = self.cache.snapshot();
+        let states = pools.states().await.unwrap_or_default();
+        let shown = states.into_iter().map(|pool| v1::PoolStatus {
+            prefix_id: pool.parent.0,
+            prefix: pool.network.to_string(),
+            vrf: convert::vrf(&index, pool.scope),
+            size: pool.size,
+            stock_count: pool.stock,
+            pending_count: pool.pending,
+            oldest_pending_time: pool.oldest_pending.map(convert::timestamp),
+            refusal: pool.refusal.unwrap_or_default(),
+        });
+        shown.collect()
+    }
+}
+
 #[tonic::async_trait]
 impl AdminService for AdminHandler {
     async fn get_status(
@@ -142,6 +162,7 @@ impl AdminService for AdminHandler {
             }),
             sources: sources(&self.on_demand),
             jobs: self.scheduler.states().iter().map(|(name, state)| job_status(name, state)).collect(),
+            pools: self.pools().await,
             writes_served: self.allocator.serves_writes() && state.reachable && self.cache.is_ready(),
         }))
     }

@@ -13,7 +13,7 @@ use super::{allocation_convert as render, allocation_parse as parse, convert, pa
 use crate::allocation::Allocator;
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::model::{Network, Prefix};
+use crate::model::{Network, Prefix, RecordState};
 
 /// Handles AllocationService. Writes go through the allocator; reads come from the ledger and the cache.
 #[derive(Clone)]
@@ -50,6 +50,8 @@ impl AllocationService for AllocationHandler {
             (done.addresses, done.parent, done.repeated)
         };
         let (index, today) = (self.cache.snapshot(), self.clock.today());
+        let pending = addresses.iter().any(|record| record.record_state == RecordState::Pending);
+        let record_state = if pending { RecordState::Pending } else { RecordState::Recorded };
         let lease =
             |parent: &Arc<Prefix>| render::covering_lease(&index, parent.scope, parent.network, today);
         Ok(Response::new(page::fit(|view| v1::AllocateAddressesResponse {
@@ -58,6 +60,7 @@ impl AllocationService for AllocationHandler {
             lease: parent.as_ref().and_then(lease),
             request_id: request_id.clone(),
             repeated,
+            record_state: convert::record_state(record_state).into(),
         })))
     }
 

@@ -8,7 +8,7 @@ use super::parse::View;
 use super::proto::v1;
 use crate::allocation::{Allocation, AllocationKind, AllocationState, RecordText};
 use crate::cache::Index;
-use crate::model::{Address, AddressId, Network, Prefix, PrefixId, Revision, VrfScope};
+use crate::model::{Address, AddressId, Network, Prefix, PrefixId, RecordState, Revision, VrfScope};
 
 /// An allocation, with its records as the snapshot holds them.
 pub(super) fn allocation(index: &Index, allocation: &Allocation, today: Date, view: View) -> v1::Allocation {
@@ -61,6 +61,7 @@ pub(super) fn unwritten_address(interface: IpNet, scope: VrfScope, text: &Record
         allocation: None,
         custom_fields: serde_json::Map::new(),
         revision: Revision::default(),
+        record_state: RecordState::Recorded,
     }
 }
 

@@ -10,7 +10,8 @@ use super::proto::v1;
 use crate::allocation::Utilization;
 use crate::cache::{Cache, Index};
 use crate::model::{
-    Address, Failure, Lease, NamedRef, Prefix, Reputation, Revision, RoaStatus, TermPhase, Vrf, VrfScope,
+    Address, Failure, Lease, NamedRef, Prefix, RecordState, Reputation, Revision, RoaStatus, TermPhase, Vrf,
+    VrfScope,
 };
 
 pub(super) fn date(date: Date) -> proto::Date {
@@ -92,7 +93,7 @@ fn named(named: &NamedRef) -> v1::NamedRef {
     v1::NamedRef { id: named.id, name: named.name.to_string(), slug: named.slug.to_string() }
 }
 
-fn vrf(index: &Index, scope: VrfScope) -> Option<v1::Vrf> {
+pub(super) fn vrf(index: &Index, scope: VrfScope) -> Option<v1::Vrf> {
     let id = scope.vrf()?;
     // A record can be in the cache before its VRF is. Then only the id of the VRF is known.
     let unread = v1::Vrf { id: id.0, ..v1::Vrf::default() };
@@ -171,6 +172,15 @@ pub(super) fn address(index: &Index, address: &Address, view: View) -> v1::Addre
         custom_fields: if view == View::Full { custom_fields(&address.custom_fields) } else { None },
         update_time: address.revision.instant().map(timestamp),
         view: record_view(view).into(),
+        record_state: record_state(address.record_state).into(),
+    }
+}
+
+/// Whether NetBox's record says what is shown.
+pub(super) fn record_state(state: RecordState) -> v1::RecordState {
+    match state {
+        RecordState::Recorded => v1::RecordState::Unspecified,
+        RecordState::Pending => v1::RecordState::Pending,
     }
 }
 

@@ -139,7 +139,7 @@ impl<T> Slots<T> {
 mod tests {
     use super::*;
     use crate::cache::{Batch, Cache};
-    use crate::model::{AddressId, Lease, NamedRef, PrefixId, Revision, Term, VrfId};
+    use crate::model::{AddressId, Lease, NamedRef, PrefixId, RecordState, Revision, Term, VrfId};
     use crate::rpc::convert;
     use crate::rpc::proto::v1;
     use jiff::civil::date;
@@ -219,6 +219,7 @@ mod tests {
                     allocation: None,
                     custom_fields: serde_json::Map::new(),
                     revision,
+                    record_state: RecordState::Recorded,
                 }))
             }),
             1 => id().prop_map(Step::DeleteAddress),

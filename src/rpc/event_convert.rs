@@ -50,6 +50,7 @@ event_types!(
     RoaChanged,
     IrrChanged,
     ReputationChanged,
+    CompletionRefused,
 );
 
 /// An event of the event log. The phase and days left of leases are those of `today`.
@@ -85,6 +86,10 @@ pub(super) fn domain_event(index: &Index, domain_event: &DomainEvent, today: Dat
             message: change.reason.clone(),
             source: change.source.clone(),
             observe_time: Some(convert::timestamp(change.observed)),
+        }),
+        Subject::Completion(refused) => Message::Completion(v1::RefusedCompletion {
+            address: Some(convert::address(index, &refused.address, view)),
+            message: refused.reason.clone(),
         }),
         Subject::Sync(reason) => Message::Sync(v1::SyncChange { message: reason.clone() }),
     };

@@ -233,7 +233,7 @@ impl Violations {
 
     /// The request id of a write. Without one the server makes a new one.
     pub(super) fn request_id(&mut self, field: &str, text: &str) -> Option<RequestId> {
-        if text.is_empty() { Some(RequestId::random()) } else { self.take(field, text.parse::<RequestId>()) }
+        if text.is_empty() { Some(RequestId::random()) } else { self.own_request_id(field, text) }
     }
 
     /// A required request id.
@@ -242,7 +242,17 @@ impl Violations {
             self.add(field, "is required");
             return None;
         }
-        self.take(field, text.parse::<RequestId>())
+        self.own_request_id(field, text)
+    }
+
+    /// A request id that callers may use.
+    fn own_request_id(&mut self, field: &str, text: &str) -> Option<RequestId> {
+        let id = self.take(field, text.parse::<RequestId>())?;
+        if id.is_of_pool() {
+            self.add(field, format!("{text:?} begins as the ids of pools do, which callers must not use"));
+            return None;
+        }
+        Some(id)
     }
 
     /// A text of at most `longest` characters.

@@ -45,18 +45,23 @@ pub(super) async fn build(
     let Stores { client, cache, ledger, log } = stores;
     let sources = sources::start(&settings.checks, clock.clone())?;
     let validation = &settings.checks.validation;
+    let executor = Executor::new(ExecutorParts {
+        netbox: Arc::new(client.clone()),
+        cache: cache.clone(),
+        intents: ledger.intents,
+        quarantine: ledger.quarantine,
+        clock: clock.clone(),
+        policy: settings.allocation.clone(),
+        owner,
+        jitter: Jitter::random(),
+    });
     Ok(Components {
         syncer: Arc::new(Syncer::new(client.clone(), cache.clone(), clock.clone()).await),
-        allocator: Arc::new(Allocator::new(Executor::new(ExecutorParts {
-            netbox: Arc::new(client.clone()),
-            cache: cache.clone(),
-            intents: ledger.intents,
-            quarantine: ledger.quarantine,
-            clock: clock.clone(),
-            policy: settings.allocation.clone(),
-            owner,
-            jitter: Jitter::random(),
-        }))),
+        allocator: Arc::new(Allocator::new(executor).with_pools(
+            ledger.pools,
+            log.clone(),
+            settings.pools.clone(),
+        )),
         historian: Arc::new(Historian::new(client.clone(), cache.clone(), log.clone())),
         engine: Arc::new(ExpiryEngine::new(
             cache.clone(),

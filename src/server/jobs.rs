@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::capabilities::Components;
-use super::triggers::{self, NEW_LEASE_JOBS, ROA_JOB};
+use super::triggers::{self, NEW_LEASE_JOBS, POOLS_JOB, ROA_JOB};
 use crate::allocation::Allocator;
 use crate::config::Settings;
 use crate::events::{EventLog, SyncWatch};
@@ -28,6 +28,8 @@ use crate::validation::{BlockSelection, CheckRounds};
 
 /// Intents whose outcome is unknown are settled.
 const SETTLE_EVERY: Duration = Duration::from_secs(10);
+/// Pools are filled, and what is too much is returned. What was handed out is completed at once.
+const POOLS_EVERY: Duration = Duration::from_secs(5);
 /// NetBox is asked whether allocation ids are unique there. Without that no write is served.
 const FIELDS_EVERY: Duration = Duration::from_secs(30);
 /// What NetBox takes to check an allocation id is measured: fourteen requests of ten addresses that it refuses.
@@ -86,6 +88,7 @@ pub(super) fn start(
     notification_jobs(&scheduler, components);
     upkeep_jobs(&scheduler, health);
     tokio::spawn(triggers::run(scheduler.clone(), components.clone(), stop.clone()));
+    tokio::spawn(triggers::run_pools(scheduler.clone(), components.allocator.clone(), stop.clone()));
     scheduler
 }
 
@@ -124,6 +127,8 @@ fn sync_jobs(scheduler: &Scheduler, settings: &Settings, components: &Components
     let measure = |client: Arc<Client>| async move { client.measure_unique_check().await };
     let client = Arc::new(components.client.clone());
     scheduler.add("allocation.check-index", INDEX_EVERY, not_at_start(work(&client, measure)));
+    let pools = |allocator: Arc<Allocator>| async move { allocator.keep_pools().await };
+    scheduler.add(POOLS_JOB, POOLS_EVERY, work(&components.allocator, pools));
     let keep = settings.keep_intents;
     let prune = move |allocator: Arc<Allocator>| async move { allocator.prune(keep).await };
     scheduler.add_for_all("allocation.prune", PRUNE_EVERY, work(&components.allocator, prune));

@@ -59,6 +59,7 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         .is_shared()
         .then(|| Candidate::new(stores.ledger.job_leases.clone(), owner.clone(), clock.clone()));
     let components = capabilities::build(&settings, stores, owner, clock).await?;
+    Box::pin(components.allocator.show_pools()).await;
     let (health, health_service) = tonic_health::server::health_reporter();
     let health = HealthReport::new(health, components.cache.clone(), components.allocator.clone());
     health.update().await;
@@ -97,6 +98,7 @@ impl Running {
         let edge = async {
             let _ = self.edge.await;
             self.allocator.drain().await;
+            Box::pin(self.allocator.finish_pools()).await;
         };
         // Both at once, so that a slow caller does not use up the time that the jobs need to end in order.
         let drained = async { tokio::join!(edge, self.scheduler.stop()) };

@@ -1,14 +1,18 @@
 //! Events that start a job before its timer does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::capabilities::Components;
+use crate::allocation::Allocator;
 use crate::events::{EventFilter, Watch, WatchItem};
 use crate::jobs::Scheduler;
 use crate::model::EventKind;
 
+/// The job that keeps the pools.
+pub(super) const POOLS_JOB: &str = "allocation.keep-pools";
 /// The job that validates every leased block's origin.
 pub(super) const ROA_JOB: &str = "validation.roa";
 /// The jobs that check blocks which were never checked as they are now, one a kind of check.
@@ -23,6 +27,18 @@ const BOOKMARKS: Duration = Duration::from_hours(1);
 /// The events after which a block may have a route that was never checked.
 const NEW_ROUTE: [EventKind; 3] =
     [EventKind::LeaseRegistered, EventKind::LeaseChanged, EventKind::LeaseRenewed];
+
+/// Starts the upkeep of the pools whenever it has something to do. Ends when the server stops.
+pub(super) async fn run_pools(scheduler: Scheduler, allocator: Arc<Allocator>, stop: CancellationToken) {
+    let Some(pools) = allocator.pools() else { return };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = pools.has_work() => {}
+        }
+        scheduler.trigger(POOLS_JOB, true).await;
+    }
+}
 
 /// Starts origin validation when the VRPs changed, and the checks of new blocks when a lease was registered or its contract
 /// changed. Ends when the server stops.

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use leasehold::ledger::{
-    Advanced, Begun, Error, Intent, IntentStore, ListIntents, NewIntent, NextStep, QuarantineStore,
-    QuarantinedAddress, Reservation, ReservationChange, ReservationHold, ReservedRange,
+    Advanced, Begun, Error, HandOut, HandedTo, Intent, IntentKind, IntentStep, IntentStore, ListIntents,
+    NewIntent, NextStep, Owner, PoolAddress, PoolStore, PoolUse, QuarantineStore, QuarantinedAddress,
+    Reservation, ReservationChange, ReservationHold, ReservedRange, Stocked,
 };
-use leasehold::model::{RequestId, VrfScope};
+use leasehold::model::{Address, PrefixId, RequestId, VrfScope};
 
 use super::mutants::Mutant;
 use super::ports::Power;
@@ -22,6 +23,9 @@ struct Rows {
     intents: BTreeMap<RequestId, Intent>,
     reserved: Vec<(Reservation, RequestId, Option<Timestamp>)>,
     quarantine: Vec<QuarantinedAddress>,
+    pools: BTreeMap<u64, PoolAddress>,
+    /// Until when each process is known to live.
+    lives: BTreeMap<String, Timestamp>,
 }
 
 #[derive(Clone)]
@@ -45,6 +49,10 @@ impl SharedLedger {
 
     pub fn intents(&self) -> Vec<Intent> {
         self.rows.lock().unwrap().intents.values().cloned().collect()
+    }
+
+    pub fn pools(&self) -> Vec<PoolAddress> {
+        self.rows.lock().unwrap().pools.values().cloned().collect()
     }
 
     /// Time passes, and the call may fail before it has done anything.
@@ -252,5 +260,142 @@ impl QuarantineStore for SharedLedger {
 
     async fn end_quarantine(&self, _: Timestamp) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+impl SharedLedger {
+    fn hand_out(&self, HandOut { intent, addresses }: &HandOut) -> Stocked {
+        let mut rows = self.rows.lock().unwrap();
+        if rows.intents.contains_key(&intent.request) {
+            return Stocked::Before;
+        }
+        let fenced = self.world.mutant != Mutant::NoFence;
+        let holds = addresses.iter().all(|(claim, wanted)| {
+            rows.pools
+                .get(&wanted.id.0)
+                .is_some_and(|row| !fenced || row.claim == *claim && row.used == PoolUse::Stock)
+        });
+        if !holds {
+            return Stocked::Gone;
+        }
+        for (_, wanted) in addresses {
+            let to = HandedTo {
+                request: intent.request.clone(),
+                caller: intent.detail.caller.clone(),
+                wanted: wanted.clone(),
+                at: intent.created,
+                refusal: None,
+            };
+            if let Some(row) = rows.pools.get_mut(&wanted.id.0) {
+                row.used = PoolUse::HandedOut(Box::new(to));
+            }
+        }
+        rows.intents.insert(intent.request.clone(), intent.clone());
+        Stocked::HandedOut
+    }
+}
+
+#[async_trait]
+impl PoolStore for SharedLedger {
+    async fn claim_pools(
+        &self,
+        owner: &Owner,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<PoolAddress>, Error> {
+        self.before().await?;
+        let shared = self.shared;
+        let owned = {
+            let mut rows = self.rows.lock().unwrap();
+            rows.lives.insert(owner.as_str().to_owned(), until);
+            let Rows { pools, lives, .. } = &mut *rows;
+            for row in pools.values_mut().filter(|row| row.claim.owner != *owner) {
+                let dead = lives.get(row.claim.owner.as_str()).is_none_or(|until| *until <= now);
+                if dead || !shared {
+                    row.claim.owner = owner.clone();
+                    row.claim.epoch += 1;
+                }
+            }
+            pools.values().filter(|row| row.claim.owner == *owner).cloned().collect()
+        };
+        self.after().await?;
+        Ok(owned)
+    }
+
+    async fn finished_fills(&self) -> Result<Vec<Intent>, Error> {
+        self.before().await?;
+        let finished = |intent: &Intent| {
+            intent.kind == IntentKind::PoolFill && intent.step == IntentStep::Done && intent.sweep.is_none()
+        };
+        Ok(self.intents().into_iter().filter(finished).collect())
+    }
+
+    async fn stock(&self, fill: &RequestId, addresses: &[PoolAddress], _: Timestamp) -> Result<bool, Error> {
+        self.before().await?;
+        let stocked = {
+            let mut rows = self.rows.lock().unwrap();
+            let deleted = rows.intents.remove(fill).is_some();
+            if deleted {
+                rows.reserved.retain(|(_, by, _)| by != fill);
+                rows.pools.extend(addresses.iter().map(|address| (address.record.id.0, address.clone())));
+            }
+            deleted
+        };
+        self.after().await?;
+        Ok(stocked)
+    }
+
+    async fn hand_out_all(&self, hand_outs: &[HandOut]) -> Result<Vec<Stocked>, Error> {
+        self.before().await?;
+        let outcomes = hand_outs.iter().map(|hand_out| self.hand_out(hand_out)).collect();
+        self.after().await?;
+        Ok(outcomes)
+    }
+
+    async fn incomplete(&self) -> Result<Vec<PoolAddress>, Error> {
+        self.before().await?;
+        let handed_out = |row: &PoolAddress| matches!(row.used, PoolUse::HandedOut(_));
+        Ok(self.pools().into_iter().filter(handed_out).collect())
+    }
+
+    async fn refuse(&self, address: &Address, refusal: &str) -> Result<(), Error> {
+        self.before().await?;
+        if let Some(row) = self.rows.lock().unwrap().pools.get_mut(&address.id.0)
+            && let PoolUse::HandedOut(to) = &mut row.used
+        {
+            to.refusal = Some(refusal.to_owned());
+        }
+        self.after().await
+    }
+
+    async fn stock_within(&self, parent: PrefixId) -> Result<Vec<PoolAddress>, Error> {
+        self.before().await?;
+        let within = |row: &PoolAddress| row.parent == parent && !matches!(row.used, PoolUse::HandedOut(_));
+        Ok(self.pools().into_iter().filter(within).collect())
+    }
+
+    async fn take_back(&self, addresses: &[Address], _: Timestamp) -> Result<Vec<PoolAddress>, Error> {
+        self.before().await?;
+        let taken = {
+            let mut rows = self.rows.lock().unwrap();
+            let ids: Vec<u64> = addresses.iter().map(|address| address.id.0).collect();
+            let wanted = rows.pools.iter_mut().filter(|(id, _)| ids.contains(id)).map(|(_, row)| row);
+            let held = wanted.filter(|row| !matches!(row.used, PoolUse::HandedOut(_)));
+            held.map(|row| {
+                row.used = PoolUse::Returning;
+                row.claim.epoch += 1;
+                row.clone()
+            })
+            .collect()
+        };
+        self.after().await?;
+        Ok(taken)
+    }
+
+    async fn forget(&self, addresses: &[Address]) -> Result<(), Error> {
+        self.before().await?;
+        let ids: Vec<u64> = addresses.iter().map(|address| address.id.0).collect();
+        self.rows.lock().unwrap().pools.retain(|id, _| !ids.contains(id));
+        self.after().await
     }
 }

@@ -27,10 +27,12 @@ pub enum Mutant {
     IntentAfterRequest,
     /// Released addresses are in no quarantine.
     NoQuarantine,
+    /// An address of a pool is handed out whoever owns it, and whatever has become of it.
+    NoFence,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NoVerification,
         Self::NoCompareAndSet,
         Self::NoReservation,
@@ -42,5 +44,6 @@ impl Mutant {
         Self::NoLogQuestion,
         Self::IntentAfterRequest,
         Self::NoQuarantine,
+        Self::NoFence,
     ];
 }

@@ -10,10 +10,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::allocation::ports::{
-    ChangedRecords, ChangesWanted, CreationPart, ListRefusal, LoggedWrite, NetBoxPort, Placing, RecordCache,
-    UniqueIds, Write, WriteOrigin, WrittenRecords,
+    ChangedRecords, ChangesWanted, Completion, CreationPart, ListRefusal, LoggedWrite, NetBoxPort, Placing,
+    RecordCache, UniqueIds, Write, WriteOrigin, WrittenRecords,
 };
-use leasehold::cache::{self, Batch, Deletions, Index, NotReady, Reading};
+use leasehold::cache::{self, Batch, Deletions, HandedOut, Index, NotReady, Reading};
 use leasehold::clock::Clock;
 use leasehold::model::{Address, AddressId, Network, Prefix, PrefixId, RequestId, VrfScope};
 use leasehold::netbox::{Error, NetBoxResult, ObjectKind};
@@ -235,6 +235,21 @@ impl NetBoxPort for SimulatedNetBox {
         sent.await.unwrap_or_else(|error| Err(ListRefusal { error, blamed: BTreeMap::new() }))
     }
 
+    async fn complete(&self, list: &[Completion]) -> NetBoxResult<Vec<Address>> {
+        let (world, random, list) = (self.world.clone(), self.random.clone(), list.to_vec());
+        let carry_out = move |wait| async move {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            let mut given = Vec::new();
+            if random.percent(30) {
+                given = world.give_entries(list.len());
+                random.pause(30).await;
+            }
+            world.check_completion(&list)?;
+            Ok(world.with_entries(given, |world| world.complete(&list)))
+        };
+        self.transmit(carry_out).await
+    }
+
     async fn addresses_of(&self, request: &RequestId, _: u32) -> NetBoxResult<Vec<Address>> {
         if self.is(Mutant::NoQuestion) {
             return Ok(Vec::new());
@@ -387,6 +402,7 @@ pub struct SimulatedCache {
     /// What its last poll left: all that a file keeps for certain.
     stored: Mutex<Option<Cached>>,
     deletions: Deletions,
+    handed_out: HandedOut,
     power: Power,
 }
 
@@ -397,13 +413,20 @@ impl SimulatedCache {
             state: Mutex::new(begin.clone()),
             stored: Mutex::new(begin),
             deletions: Deletions::default(),
+            handed_out: HandedOut::default(),
             power,
         }
     }
 
     /// Everything that NetBox holds.
     pub fn everything(world: &World) -> Cached {
-        let (batch, position) = world.everything();
+        Self::shown(world, &HandedOut::default())
+    }
+
+    /// Everything that NetBox holds, with what was handed out as it is to be.
+    fn shown(world: &World, handed_out: &HandedOut) -> Cached {
+        let (mut batch, position) = world.everything();
+        handed_out.amend(&mut batch.addresses);
         let mut index = Index::default();
         index.apply(&batch);
         (Arc::new(index), position)
@@ -411,7 +434,7 @@ impl SimulatedCache {
 
     /// Follows the change log up to now.
     pub fn poll(&self, world: &World) {
-        let cached = Self::everything(world);
+        let cached = Self::shown(world, &self.handed_out);
         *self.state.lock().unwrap() = Some(cached.clone());
         *self.stored.lock().unwrap() = Some(cached);
     }
@@ -433,6 +456,10 @@ impl RecordCache for SimulatedCache {
         self.state.lock().unwrap().as_ref().map_or(0, |(_, position)| *position)
     }
 
+    fn handed_out(&self) -> &HandedOut {
+        &self.handed_out
+    }
+
     fn begin_reading(&self) -> Reading {
         self.deletions.begin_reading()
     }
@@ -440,6 +467,7 @@ impl RecordCache for SimulatedCache {
     async fn apply(&self, mut batch: Batch) -> Result<(), cache::Error> {
         self.power.gate().await;
         batch.pass(&self.deletions);
+        self.handed_out.amend(&mut batch.addresses);
         if let Some((index, _)) = self.state.lock().unwrap().as_mut() {
             let mut next = Index::clone(index);
             next.apply(&batch);

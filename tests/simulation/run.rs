@@ -5,16 +5,19 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use ipnet::IpNet;
 use leasehold::allocation::plan::Policy;
+use leasehold::allocation::ports::PoolEvents;
 use leasehold::allocation::{
     AllocateAddresses, AllocatePrefix, Allocator, AssignAddress, Error, Executor, ExecutorParts, Jitter,
-    LeaseCommand, ParentSelector, Purpose, RecordText, ReleaseAddresses, ReleaseCommand,
+    LeaseCommand, ParentSelector, PoolRule, PoolSelector, PoolSettings, Purpose, RecordText,
+    ReleaseAddresses, ReleaseCommand,
 };
 use leasehold::cache::{Index, PrefixKey};
 use leasehold::lease::{EndLease, RegisterLease, RenewLease};
-use leasehold::ledger::{IntentStep, Owner};
-use leasehold::model::{Network, RequestId, Term, VrfId, VrfScope};
+use leasehold::ledger::{IntentStep, Owner, PoolUse};
+use leasehold::model::{Address, Network, RequestId, Term, VrfId, VrfScope};
 use leasehold::netbox::ObjectKind;
 use tokio::time::sleep;
 
@@ -57,7 +60,18 @@ struct Replica {
     cache: Arc<SimulatedCache>,
 }
 
+/// Who is told of refusals.
+struct Nobody;
+
+#[async_trait]
+impl PoolEvents for Nobody {
+    async fn completion_refused(&self, _: &Address, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 struct Play {
+    pools: PoolSettings,
     world: World,
     random: Random,
     ledger: SharedLedger,
@@ -105,7 +119,20 @@ fn run(seed: u64, mutant: Mutant, verbose: bool) -> Arc<Play> {
         let skewed = random.percent(30);
         let offset = || if skewed { i64::try_from(random.below(24)).unwrap() - 12 } else { 0 };
         let offsets = (0..count).map(|_| Arc::new(Mutex::new(offset()))).collect();
+        let mut pools = PoolSettings::default();
+        if random.percent(50) {
+            let vrf = match scope {
+                VrfScope::Global => None,
+                VrfScope::Vrf(VrfId(1)) => Some("customers".to_owned()),
+                VrfScope::Vrf(_) => Some("laboratory".to_owned()),
+            };
+            let selector = PoolSelector::Prefix { network: BLOCK.parse().unwrap(), vrf };
+            let size = 1 + u32::try_from(random.below(8)).unwrap();
+            pools.rules.push(PoolRule { selector, size, idle_size: size / 2 });
+            pools.idle = Duration::from_secs(5 + random.below(60));
+        }
         let play = Arc::new(Play {
+            pools,
             world,
             random,
             ledger,
@@ -147,7 +174,9 @@ impl Play {
             owner: Owner::named(format!("replica-{nth}-{life}")),
             jitter: Jitter::new(move || f64::from(u32::try_from(random.below(1000)).unwrap()) / 1000.0),
         });
-        Replica { allocator: Arc::new(Allocator::new(executor)), power, cache }
+        let store = Arc::new(self.ledger.of(power.clone()));
+        let allocator = Allocator::new(executor).with_pools(store, Arc::new(Nobody), self.pools.clone());
+        Replica { allocator: Arc::new(allocator), power, cache }
     }
 
     fn note(&self, text: &str) {
@@ -169,6 +198,9 @@ impl Play {
         for nth in 0..self.offsets.len() {
             background.push(tokio::spawn(self.clone().poll(nth)));
             background.push(tokio::spawn(self.clone().recover(nth)));
+            if !self.pools.rules.is_empty() {
+                background.push(tokio::spawn(self.clone().keep_pools(nth)));
+            }
         }
         let requests = self.requests();
         let mut clients = Vec::new();
@@ -440,6 +472,17 @@ impl Play {
         }
     }
 
+    async fn keep_pools(self: Arc<Self>, nth: usize) {
+        loop {
+            let allocator = self.allocator(nth);
+            let work = allocator.pools().unwrap().has_work();
+            let _ = tokio::time::timeout(Duration::from_millis(self.random.below(5_000)), work).await;
+            // A round of a replica that crashes never ends.
+            let round = tokio::time::timeout(Duration::from_secs(60), allocator.keep_pools()).await;
+            self.note(&format!("pools on {nth}: {round:?}"));
+        }
+    }
+
     /// Other people, who write to NetBox themselves.
     async fn others(self: Arc<Self>) {
         let block: Network = BLOCK.parse().unwrap();
@@ -607,8 +650,21 @@ impl Play {
             intent.step == IntentStep::Done && records.requests_cut_by_others.contains(&intent.request)
         });
         told.extend(partly.flat_map(|intent| intent.detail.made.iter().copied()));
+        let pools = self.ledger.pools();
+        let stock: BTreeSet<u64> = pools
+            .iter()
+            .filter(|row| matches!(row.used, PoolUse::Stock))
+            .map(|row| row.record.id.0)
+            .collect();
+        for row in pools.iter().filter(|row| !matches!(row.used, PoolUse::Stock)) {
+            wrong.push(format!("{} of a pool is still {:?}", row.record.host(), row.used));
+        }
         for address in records.addresses.values().filter(|address| address.allocation.is_some()) {
-            if !told.contains(&address.id.0) {
+            let stocked = address.is_in_pool() && stock.contains(&address.id.0);
+            if stock.contains(&address.id.0) && !address.is_in_pool() {
+                wrong.push(format!("{} of {:?} is in stock", address.host(), address.allocation));
+            }
+            if !told.contains(&address.id.0) && !stocked {
                 wrong.push(format!("{} of {:?} is owned by nobody", address.host(), address.allocation));
             }
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ipnet::IpNet;
 use jiff::{Timestamp, ToSpan as _};
-use leasehold::allocation::ports::{CreationPart, Placing, Write, WriteOrigin, WrittenRecords};
+use leasehold::allocation::ports::{Completion, CreationPart, Placing, Write, WriteOrigin, WrittenRecords};
 use leasehold::cache::Batch;
 use leasehold::model::{
     Address, AddressId, AllocationId, IpRange, Lease, Prefix, PrefixId, RangeId, RequestId, Revision, Term,
@@ -180,6 +180,41 @@ impl World {
         Some(parts)
     }
 
+    /// Whether records may be completed as they are to be.
+    pub fn check_completion(&self, list: &[Completion]) -> Result<(), Error> {
+        let records = self.lock();
+        for Completion { wanted, .. } in list {
+            if !records.addresses.contains_key(&wanted.id.0) {
+                let message = "Object with ID n does not exist".to_owned();
+                return Err(Error::Invalid {
+                    problems: vec![FieldProblem { field: "id".to_owned(), message }],
+                });
+            }
+            let taken =
+                |address: &Address| address.allocation == wanted.allocation && address.id != wanted.id;
+            if records.addresses.values().any(taken) && self.mutant != Mutant::NoUniqueIds {
+                return Err(Error::AllocationIdTaken { problems: duplicate("__all__") });
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes records that were checked.
+    pub fn complete(&self, list: &[Completion]) -> Vec<Address> {
+        let now = self.millis();
+        let mut records = self.lock();
+        list.iter()
+            .filter_map(|Completion { origin, wanted }| {
+                let edit = |address: &mut Address| {
+                    address.status.clone_from(&wanted.status);
+                    address.allocation.clone_from(&wanted.allocation);
+                };
+                records.change_address(wanted.id.0, edit, Some(origin.request.clone()), now);
+                records.addresses.get(&wanted.id.0).cloned()
+            })
+            .collect()
+    }
+
     /// Whether a write is refused. Asked when it commits; for a prefix some time before.
     pub fn check(&self, write: &Write) -> Result<(), Error> {
         let records = self.lock();
@@ -328,6 +363,16 @@ impl Records {
 
     /// Somebody's edit of a record that has this id.
     pub fn edit_address(&mut self, id: u64, edit: impl FnOnce(&mut Address), now: i64) {
+        self.change_address(id, edit, None, now);
+    }
+
+    fn change_address(
+        &mut self,
+        id: u64,
+        edit: impl FnOnce(&mut Address),
+        request: Option<RequestId>,
+        now: i64,
+    ) {
         let Some(before) = self.addresses.get(&id).cloned() else { return };
         let mut after = before.clone();
         edit(&mut after);
@@ -335,7 +380,7 @@ impl Records {
         self.addresses.insert(id, after.clone());
         self.log(Entry {
             address: (Some(before), Some(after)),
-            ..Entry::of(ObjectKind::Address, id, now, None)
+            ..Entry::of(ObjectKind::Address, id, now, request)
         });
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use leasehold::allocation::Policy;
+use leasehold::allocation::{Policy, PoolSettings};
 use leasehold::clock::SystemClock;
 use leasehold::config::{CheckSettings, EventSettings, LogFormat, Settings};
 use leasehold::emulator::{Emulator, Listening};
@@ -242,6 +242,7 @@ pub fn settings(netbox: &NetBox) -> Settings {
         checks: CheckSettings::default(),
         // Released addresses are free at once; a test of the quarantine sets one.
         allocation: Policy { quarantine: Duration::ZERO, ..Policy::default() },
+        pools: PoolSettings::default(),
         calendar_token: None,
         time_zone: jiff::tz::TimeZone::UTC,
         log_level: "warn".to_owned(),

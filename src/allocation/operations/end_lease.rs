@@ -12,7 +12,7 @@ use crate::allocation::ports::Write;
 use crate::cache::Index;
 use crate::lease::EndLease;
 use crate::ledger::{Fingerprint, IntentKind};
-use crate::model::{Prefix, RequestId, VrfScope};
+use crate::model::{Address, Prefix, RequestId, VrfScope};
 
 /// The lease that was ended.
 #[derive(Clone, Debug)]
@@ -24,10 +24,14 @@ pub struct Ended {
 }
 
 impl LeaseCommand<EndLease> {
-    /// The prefix, and how many of its addresses are recorded, if its lease may end.
-    pub(in crate::allocation) fn check(&self, index: &Index) -> Result<(Arc<Prefix>, u64), Error> {
+    /// The prefix, and how many of its addresses are recorded, if its lease may end. Only addresses that count are counted.
+    pub(in crate::allocation) fn check(
+        &self,
+        index: &Index,
+        counts: impl Fn(&Address) -> bool,
+    ) -> Result<(Arc<Prefix>, u64), Error> {
         let (prefix, _) = current(index, self)?;
-        let (addresses, children) = in_use(index, prefix);
+        let (addresses, children) = in_use(index, prefix, counts);
         self.change.check(prefix.network, addresses, children)?;
         Ok((prefix.clone(), addresses))
     }
@@ -35,12 +39,13 @@ impl LeaseCommand<EndLease> {
 
 /// How many addresses and child prefixes stand in a prefix. In a container of the global table, what stands in VRFs counts too,
 /// as in NetBox.
-fn in_use(index: &Index, prefix: &Prefix) -> (u64, u64) {
+fn in_use(index: &Index, prefix: &Prefix, counts: impl Fn(&Address) -> bool) -> (u64, u64) {
     let everywhere = prefix.scope == VrfScope::Global && prefix.status == "container";
     let scopes: Vec<VrfScope> = if everywhere { index.scopes().collect() } else { vec![prefix.scope] };
     let (mut addresses, mut children) = (0, 0);
     for scope in scopes {
-        addresses += index.addresses_within(scope, prefix.network).count() as u64;
+        let recorded = index.addresses_within(scope, prefix.network);
+        addresses += recorded.filter(|record| counts(record)).count() as u64;
         let inside = index.prefixes_within(scope, prefix.network);
         children += inside.filter(|child| child.id != prefix.id).count() as u64;
     }
@@ -80,7 +85,7 @@ impl Operation for LeaseCommand<EndLease> {
     }
 
     fn plan(&self, context: &PlanContext<'_>) -> Result<Plan, Error> {
-        let (prefix, addresses) = self.check(context.index)?;
+        let (prefix, addresses) = self.check(context.index, |_| true)?;
         let after = (!self.change.delete_prefix).then(|| self.change.preview(&prefix));
         let mut planned = planned(&prefix, after);
         // Nobody allocates from the block while its lease ends.
@@ -102,7 +107,7 @@ impl Operation for LeaseCommand<EndLease> {
         if !ended || after.is_none() != self.change.delete_prefix {
             return None;
         }
-        let (addresses, _) = in_use(index, &before);
+        let (addresses, _) = in_use(index, &before, |_| true);
         let mut planned = planned(&before, after);
         planned.detail.addresses_in_use = addresses;
         planned.detail.deleted_prefix = self.change.delete_prefix;

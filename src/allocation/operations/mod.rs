@@ -8,6 +8,7 @@ mod allocate_prefix;
 mod assign_address;
 pub(super) mod change_lease;
 mod end_lease;
+mod fill_pool;
 pub(super) mod register_lease;
 mod release_addresses;
 mod renew_lease;
@@ -23,4 +24,5 @@ pub use release_addresses::Released;
 pub use renew_lease::Renewed;
 pub use update_lease::Updated;
 
+pub(super) use fill_pool::FillPool;
 pub(super) use reserved::single_addresses;

@@ -38,7 +38,10 @@ pub fn selected(
             let mut shared: BTreeMap<IpAddr, Vec<u64>> = BTreeMap::new();
             for host in addresses {
                 let records = index.addresses_at(*scope, *host);
-                let ours: Vec<_> = records.iter().filter(|record| record.allocation.is_some()).collect();
+                let ours: Vec<_> = records
+                    .iter()
+                    .filter(|record| record.allocation.is_some() && !record.is_in_pool())
+                    .collect();
                 match (records, ours.as_slice()) {
                     ([], _) => missing.push(*host),
                     // The other records of the address are other people's, such as the sites of an anycast address.

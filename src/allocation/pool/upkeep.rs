@@ -1,0 +1,234 @@
+//! Upkeep: what was begun is ended, pools are filled, and what is too much is returned.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::plan::{Balance, PoolRule, balance, is_untouched, pooled};
+use super::pools::Pools;
+use crate::allocation::commands::{AllocateAddresses, ParentSelector, RecordText};
+use crate::allocation::error::Error;
+use crate::allocation::operation::Prepared;
+use crate::allocation::operations::FillPool;
+use crate::allocation::plan::{Limits, Purpose, count_free, taken_addresses};
+use crate::allocation::ports::{Write, WriteOrigin};
+use crate::cache::{Batch, PrefixKey};
+use crate::ledger::{Intent, PoolAddress, PoolUse, StockClaim};
+use crate::model::{Address, AddressId, PrefixId, RequestId};
+
+/// What a process owns is taken over by another after so long without a word of it.
+const LIVES: Duration = Duration::from_mins(1);
+/// Addresses that are reserved at once: about two seconds of NetBox's time, in which nothing is completed.
+const FILL_AT_ONCE: u32 = 64;
+/// In whose name pools write.
+const CALLER: &str = "leasehold";
+
+impl Pools {
+    /// One round. A job runs it on its timer, and whenever there is work.
+    pub async fn round(&self) -> Result<(), Error> {
+        let _round = self.round.lock().await;
+        self.show_pending().await?;
+        let returning = self.take_up().await?;
+        self.complete().await?;
+        self.end_return(returning).await?;
+        self.balance_all().await
+    }
+
+    /// Completes what was handed out, before a server stops.
+    pub async fn finish(&self) -> Result<(), Error> {
+        self.complete().await
+    }
+
+    /// Takes up what the ledger has: fills that are done, and stock. Gives the addresses that were being returned.
+    async fn take_up(&self) -> Result<Vec<PoolAddress>, Error> {
+        let now = self.executor.clock.now();
+        let until = now.checked_add(LIVES).unwrap_or(now);
+        for fill in self.store.finished_fills().await? {
+            if let Err(error) = self.stock_up(&fill).await {
+                tracing::warn!(request = %fill.request, %error, "what a pool has reserved is not in stock yet");
+            }
+        }
+        let owned = self.store.claim_pools(&self.executor.owner, now, until).await?;
+        self.left.store(!owned.is_empty(), Ordering::Relaxed);
+        let (mut stock, mut returning) = (Vec::new(), Vec::new());
+        for address in owned {
+            match address.used {
+                PoolUse::Stock => stock.push(address),
+                PoolUse::Returning => returning.push(address),
+                PoolUse::HandedOut(_) => {}
+            }
+        }
+        self.stock().reload(stock);
+        Ok(returning)
+    }
+
+    /// Puts the records of a fill into stock.
+    async fn stock_up(&self, fill: &Intent) -> Result<(), Error> {
+        let executor = &self.executor;
+        let made = &fill.detail.made;
+        let index = executor.cache.snapshot()?;
+        let mut records: Vec<Address> = made
+            .iter()
+            .filter_map(|id| index.address(AddressId(*id)).map(|record| Address::clone(record)))
+            .collect();
+        if records.len() != made.len() {
+            records = executor.netbox.addresses_by_id(made).await?;
+        }
+        let claim = StockClaim { owner: executor.owner.clone(), epoch: 1 };
+        let Some(parent) = fill.parent else { return Ok(()) };
+        let addresses: Vec<PoolAddress> = records
+            .into_iter()
+            // What somebody else has changed is his.
+            .filter(Address::is_in_pool)
+            .map(|record| PoolAddress { record, parent, claim: claim.clone(), used: PoolUse::Stock })
+            .collect();
+        self.store.stock(&fill.request, &addresses, executor.clock.now()).await?;
+        Ok(())
+    }
+
+    /// Fills what lacks and returns what is too much, a part of each pool in a round.
+    async fn balance_all(&self) -> Result<(), Error> {
+        let executor = &self.executor;
+        let index = executor.cache.snapshot()?;
+        let (now, today) = (executor.clock.now(), executor.clock.today());
+        let rules = pooled(&index, &self.settings.rules);
+        // What belongs to no pool any more, and what somebody has taken for himself or deleted, is in stock no more.
+        let unwanted = self
+            .stock()
+            .select(|parent, record| !rules.contains_key(&parent) || !is_untouched(&index, record));
+        self.give_back(unwanted).await?;
+        let mut filled = false;
+        for (parent, rule) in rules {
+            let Some(prefix) = index.prefix(parent) else { continue };
+            if self.stock().is_closed(parent) {
+                continue;
+            }
+            let allowed = executor.policy.refusals(&index, prefix, Purpose::General, today).is_empty();
+            let (demand, stock) = {
+                let mut stock = self.stock();
+                (stock.demand(parent, now, self.settings.idle), stock.of(parent))
+            };
+            let rule = if allowed { rule.clone() } else { PoolRule { size: 0, ..rule.clone() } };
+            let free = executor
+                .with_context(&Prepared::default(), |context| {
+                    let limits = Limits { reserved: &[], ..context.limits() };
+                    Ok(count_free(prefix, &taken_addresses(context.index, prefix, limits)))
+                })
+                .await?;
+            match balance(&rule, demand, stock.len(), free) {
+                Balance::Even => {}
+                Balance::Return(count) => {
+                    let highest = stock.into_iter().rev().take(count).collect();
+                    self.give_back(highest).await?;
+                }
+                Balance::Fill(count) => filled |= self.fill(parent, count.min(FILL_AT_ONCE)).await?,
+            }
+        }
+        if filled {
+            // There may be more to do.
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Reserves addresses. Returns whether that was done.
+    async fn fill(&self, parent: PrefixId, count: u32) -> Result<bool, Error> {
+        let text = RecordText {
+            status: "reserved".to_owned(),
+            description: "Reserved ahead by Leasehold".to_owned(),
+            ..RecordText::default()
+        };
+        let fill = FillPool(AllocateAddresses {
+            parent: ParentSelector::Id(parent),
+            count,
+            text,
+            exclude: Vec::new(),
+            include_children: false,
+            purpose: Purpose::General,
+            include_quarantined: false,
+            request: self.next_id(),
+        });
+        match self.executor.execute(fill, CALLER.to_owned()).await {
+            Ok(_) => {
+                self.take_up().await?;
+                Ok(true)
+            }
+            // Others have taken what was free.
+            Err(Error::Full { .. } | Error::Refused { .. } | Error::Contended | Error::Busy) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns addresses of the stock to NetBox, whoever holds them. Returns how many are free now.
+    pub(super) async fn give_back(&self, addresses: Vec<Address>) -> Result<usize, Error> {
+        if addresses.is_empty() {
+            return Ok(0);
+        }
+        self.stock().remove(&addresses);
+        let taken = self.store.take_back(&addresses, self.executor.clock.now()).await?;
+        self.end_return(taken).await
+    }
+
+    /// Returns the whole stock of a prefix, whoever holds it. Returns how many addresses are free now.
+    pub(in crate::allocation) async fn give_back_all(&self, parent: PrefixId) -> Result<usize, Error> {
+        let stock = self.store.stock_within(parent).await?;
+        self.give_back(stock.into_iter().map(|address| address.record).collect()).await
+    }
+
+    /// Returns one address to NetBox, if it is in stock.
+    pub(in crate::allocation) async fn give_back_address(&self, record: &Address) -> Result<usize, Error> {
+        self.give_back(vec![record.clone()]).await
+    }
+
+    /// Deletes the records of addresses that nobody can get any more, as far as they are as the pool left them.
+    async fn end_return(&self, returning: Vec<PoolAddress>) -> Result<usize, Error> {
+        let Some(first) = returning.first() else { return Ok(0) };
+        let executor = &self.executor;
+        let records: Vec<Address> = returning.iter().map(|address| address.record.clone()).collect();
+        let ids: Vec<u64> = records.iter().map(|record| record.id.0).collect();
+        let found = executor.netbox.addresses_by_id(&ids).await?;
+        let untouched = |record: &&Address| {
+            records.iter().any(|left| {
+                left.id == record.id
+                    && left.allocation == record.allocation
+                    && left.revision == record.revision
+            })
+        };
+        let ours: Vec<AddressId> = found.iter().filter(untouched).map(|record| record.id).collect();
+        if !ours.is_empty() {
+            let request = first
+                .record
+                .allocation
+                .as_ref()
+                .map_or_else(|| self.next_id(), |allocation| allocation.request.clone());
+            let origin = WriteOrigin { method: "ReturnToPrefix", request, caller: CALLER.to_owned() };
+            executor.netbox.send(&Write::DeleteAddresses { ids: ours.clone() }, &origin).await?;
+        }
+        let gone: Vec<u64> = ids
+            .iter()
+            .copied()
+            .filter(|id| {
+                ours.iter().any(|deleted| deleted.0 == *id) || found.iter().all(|record| record.id.0 != *id)
+            })
+            .collect();
+        executor.publish(Batch { deleted_addresses: gone.clone(), ..Batch::default() }).await;
+        self.store.forget(&records).await?;
+        Ok(gone.len())
+    }
+
+    /// An id that no fill has had.
+    fn next_id(&self) -> RequestId {
+        let nth = self.fills.fetch_add(1, Ordering::Relaxed);
+        RequestId::of_pool(self.executor.owner.as_str(), nth)
+    }
+
+    /// The prefix that a key names, if it has a pool or stock of one.
+    pub(in crate::allocation) fn pool_of(&self, key: PrefixKey) -> Option<PrefixId> {
+        if !self.has_any() {
+            return None;
+        }
+        let index = self.executor.cache.snapshot().ok()?;
+        let parent = index.resolve(key).ok()?.id;
+        let known = pooled(&index, &self.settings.rules).contains_key(&parent);
+        (known || self.stock().count(parent) > 0).then_some(parent)
+    }
+}
