@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use leasehold::emulator::Faults;
 use leasehold::rpc::proto::v1;
+use leasehold::rpc::proto::v1::admin_service_client::AdminServiceClient;
 use leasehold::rpc::proto::v1::allocation_service_client::AllocationServiceClient;
 use leasehold::rpc::proto::v1::lease_service_client::LeaseServiceClient;
 use rand::Rng as _;
@@ -32,12 +33,15 @@ struct Killed<'a> {
     port: u16,
     http: u16,
     directory: &'a Path,
+    /// More settings, as TOML.
+    settings: String,
     process: Option<Child>,
 }
 
 impl<'a> Killed<'a> {
-    fn before(netbox: &'a NetBox, url: String, directory: &'a Path) -> Self {
-        let mut killed = Self { netbox, url, port: free_port(), http: free_port(), directory, process: None };
+    fn before(netbox: &'a NetBox, url: String, directory: &'a Path, settings: String) -> Self {
+        let (port, http) = (free_port(), free_port());
+        let mut killed = Self { netbox, url, port, http, directory, settings, process: None };
         killed.start();
         killed
     }
@@ -47,8 +51,11 @@ impl<'a> Killed<'a> {
     }
 
     fn start(&mut self) {
+        let file = self.directory.join("leasehold.toml");
+        std::fs::write(&file, &self.settings).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_leasehold"))
-            .arg("serve")
+            .args(["serve", "--config"])
+            .arg(file)
             .env("LEASEHOLD_NETBOX__URL", &self.url)
             .env("LEASEHOLD_NETBOX__TOKEN", &self.netbox.token)
             // So long a busy NetBox may take for one small write.
@@ -136,13 +143,27 @@ fn every_fault() -> Faults {
     }
 }
 
-async fn survive(netbox: &NetBox, url: String, allocations: usize) {
+/// How many addresses a pool holds ahead; none without one.
+#[derive(Clone, Copy)]
+enum Pool {
+    None,
+    Of(u32),
+}
+
+async fn survive(netbox: &NetBox, url: String, allocations: usize, pool: Pool) {
     let vrf = netbox.vrf(true).await;
     let prefix = "10.20.0.0/20";
-    netbox.prefix(vrf, prefix).await;
+    let prefix_id = netbox.prefix(vrf, prefix).await;
     let run = uuid::Uuid::new_v4().simple().to_string();
     let (_guard, path) = directory();
-    let mut server = Killed::before(netbox, url, &path);
+    let settings = match pool {
+        Pool::None => String::new(),
+        Pool::Of(size) => {
+            let (_, found, _) = netbox.rest("GET", &format!("ipam/vrfs/{vrf}/"), None).await;
+            format!("[[pools.rules]]\nprefix = \"{prefix}\"\nvrf = {}\nsize = {size}\n", found["name"])
+        }
+    };
+    let mut server = Killed::before(netbox, url, &path, settings);
     let channel = server.channel();
     let next = Arc::new(AtomicUsize::new(0));
     let finished = Arc::new(AtomicUsize::new(0));
@@ -180,12 +201,39 @@ async fn survive(netbox: &NetBox, url: String, allocations: usize) {
             assert_eq!(before, None, "{host} was allocated twice, the second time to {id}");
         }
     }
+    set_faults(netbox, Faults::default());
+    if let Pool::Of(_) = pool {
+        until_in_order(server.channel(), netbox, vrf, prefix_id).await;
+    }
     server.stop().await;
     assert_eq!(held.len(), allocations);
 
-    set_faults(netbox, Faults::default());
-    let recorded = recorded(netbox, vrf).await;
+    let mut recorded = recorded(netbox, vrf).await;
+    recorded.retain(|_, id| !id.starts_with("leasehold-pool-"));
     assert_eq!(recorded, held, "NetBox has exactly the addresses that clients were given");
+}
+
+/// Waits until a pool has completed what it handed out, and what it has reserved in NetBox is in its stock: fills that a kill
+/// interrupted are settled, and what is too much is returned.
+async fn until_in_order(channel: Channel, netbox: &NetBox, vrf: u64, prefix_id: u64) {
+    let mut admin = AdminServiceClient::new(channel);
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let mut seen = (0, v1::PoolStatus::default());
+    loop {
+        if let Ok(status) = admin.get_status(v1::GetStatusRequest {}).await {
+            let pools = status.into_inner().pools;
+            let pool = pools.into_iter().find(|pool| pool.prefix_id == prefix_id).unwrap_or_default();
+            let recorded = recorded(netbox, vrf).await;
+            let reserved = recorded.values().filter(|id| id.starts_with("leasehold-pool-")).count() as u64;
+            let full = pool.stock_count == u64::from(pool.size) && pool.stock_count > 0;
+            if full && pool.pending_count == 0 && reserved == pool.stock_count {
+                return;
+            }
+            seen = (reserved, pool);
+        }
+        assert!(Instant::now() < deadline, "the pool is never in order: {seen:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// The addresses that NetBox holds in a VRF, with their allocation ids.
@@ -300,7 +348,7 @@ async fn life_of_a_block(
 async fn survive_every_write(netbox: &NetBox, url: String, blocks: usize, kills: usize) {
     let vrf = netbox.vrf(true).await;
     let (_guard, path) = directory();
-    let mut server = Killed::before(netbox, url, &path);
+    let mut server = Killed::before(netbox, url, &path, String::new());
     let done = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..blocks)
         .map(|nth| {
@@ -344,7 +392,22 @@ async fn survive_every_write(netbox: &NetBox, url: String, blocks: usize, kills:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_allocations_survive_twenty_kills_and_faults() {
     let netbox = NetBox::emulated().await;
-    survive(&netbox, netbox.url.clone(), 2_000).await;
+    survive(&netbox, netbox.url.clone(), 2_000, Pool::None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_allocations_from_a_pool_survive_twenty_kills_and_faults() {
+    let netbox = NetBox::emulated().await;
+    survive(&netbox, netbox.url.clone(), 2_000, Pool::Of(64)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn allocations_from_a_pool_survive_kills_and_cuts_on_a_real_netbox() {
+    let name = "crash::allocations_from_a_pool_survive_kills_and_cuts_on_a_real_netbox";
+    let Some(netbox) = NetBox::real(name).await else { return };
+    let proxy = CuttingProxy::before(&netbox.url, 7).await;
+    survive(&netbox, proxy.url(), 150, Pool::Of(32)).await;
+    assert!(proxy.cuts() > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -352,7 +415,7 @@ async fn two_hundred_allocations_survive_twenty_kills_and_cuts_on_a_real_netbox(
     let name = "crash::two_hundred_allocations_survive_twenty_kills_and_cuts_on_a_real_netbox";
     let Some(netbox) = NetBox::real(name).await else { return };
     let proxy = CuttingProxy::before(&netbox.url, 7).await;
-    survive(&netbox, proxy.url(), 200).await;
+    survive(&netbox, proxy.url(), 200, Pool::None).await;
     assert!(proxy.cuts() > 0);
 }
 

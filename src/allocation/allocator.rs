@@ -152,6 +152,11 @@ impl Allocator {
     pub async fn end_lease(&self, command: LeaseCommand<EndLease>, caller: String) -> Result<Ended, Error> {
         let pool = self.pools.as_ref().and_then(|pools| Some((pools, pools.pool_of(command.key)?)));
         let Some((pools, parent)) = pool else { return self.executor.execute(command, caller).await };
+        let known = self.executor.intents.get(&command.request).await?.is_some();
+        if known || self.preview_end(&command).is_err() {
+            // It is repeated or refused, and the pool goes on.
+            return self.executor.execute(command, caller).await;
+        }
         let _closed = pools.close(parent).await;
         pools.give_back_all(parent).await?;
         self.executor.execute(command, caller).await
@@ -252,7 +257,14 @@ impl Allocator {
 
     /// Settles what servers that are gone left open. A job runs it.
     pub async fn recover(&self) -> Result<Recovered, Error> {
-        self.executor.recover().await
+        let recovered = self.executor.recover().await?;
+        if recovered.settled > 0
+            && let Some(pools) = &self.pools
+        {
+            // A fill of a pool may be among them.
+            pools.wake();
+        }
+        Ok(recovered)
     }
 
     /// Whether NetBox was found to refuse a second record with the same allocation id. Nothing is written before.

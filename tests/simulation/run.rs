@@ -476,7 +476,7 @@ impl Play {
         loop {
             let allocator = self.allocator(nth);
             let work = allocator.pools().unwrap().has_work();
-            let _ = tokio::time::timeout(Duration::from_millis(self.random.below(5_000)), work).await;
+            let _ = tokio::time::timeout(Duration::from_millis(self.random.below(15_000)), work).await;
             // A round of a replica that crashes never ends.
             let round = tokio::time::timeout(Duration::from_secs(60), allocator.keep_pools()).await;
             self.note(&format!("pools on {nth}: {round:?}"));

@@ -131,9 +131,12 @@ pub(super) fn served(command: &AllocateAddresses) -> Option<PrefixKey> {
 
 /// Whether the record of an address of the stock is as the pool left it.
 pub(super) fn is_untouched(index: &Index, stocked: &Address) -> bool {
-    index
-        .address(stocked.id)
-        .is_some_and(|record| record.allocation == stocked.allocation && record.revision == stocked.revision)
+    index.address(stocked.id).is_some_and(|record| is_same(record, stocked))
+}
+
+/// Whether two versions of a record are one.
+pub(super) fn is_same(one: &Address, other: &Address) -> bool {
+    one.id == other.id && one.allocation == other.allocation && one.revision == other.revision
 }
 
 /// Whether an address of the stock may be handed out to a request: its record is as the pool left it, it is the only one of the

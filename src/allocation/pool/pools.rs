@@ -92,6 +92,11 @@ impl Pools {
         !self.settings.rules.is_empty() || self.left.load(Ordering::Relaxed)
     }
 
+    /// Has a round look before its time.
+    pub(in crate::allocation) fn wake(&self) {
+        self.work.notify_one();
+    }
+
     /// Waits until a round has something to do before its time.
     pub async fn has_work(&self) {
         self.work.notified().await;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::plan::{Balance, PoolRule, balance, is_untouched, pooled};
+use super::plan::{Balance, PoolRule, balance, is_same, is_untouched, pooled};
 use super::pools::Pools;
 use crate::allocation::commands::{AllocateAddresses, ParentSelector, RecordText};
 use crate::allocation::error::Error;
@@ -14,6 +14,7 @@ use crate::allocation::ports::{Write, WriteOrigin};
 use crate::cache::{Batch, PrefixKey};
 use crate::ledger::{Intent, PoolAddress, PoolUse, StockClaim};
 use crate::model::{Address, AddressId, PrefixId, RequestId};
+use crate::netbox;
 
 /// What a process owns is taken over by another after so long without a word of it.
 const LIVES: Duration = Duration::from_mins(1);
@@ -179,39 +180,48 @@ impl Pools {
         self.give_back(vec![record.clone()]).await
     }
 
-    /// Deletes the records of addresses that nobody can get any more, as far as they are as the pool left them.
+    /// Deletes the records of addresses that nobody can get any more, as far as they are as the pool left them. Returns how many are
+    /// free now.
     async fn end_return(&self, returning: Vec<PoolAddress>) -> Result<usize, Error> {
-        let Some(first) = returning.first() else { return Ok(0) };
+        let mut lists = vec![returning.into_iter().map(|address| address.record).collect::<Vec<_>>()];
+        let mut free = 0;
+        while let Some(mut list) = lists.pop() {
+            match self.delete_untouched(&list).await {
+                Ok(deleted) => free += deleted,
+                Err(Error::NetBox(error)) if refuses_one(&error) && list.len() > 1 => {
+                    let second = list.split_off(list.len() / 2);
+                    lists.extend([second, list]);
+                }
+                Err(Error::NetBox(error)) if refuses_one(&error) => {
+                    tracing::warn!(?list, %error, "what a pool had reserved is left to whoever uses it");
+                    self.store.forget(&list).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(free)
+    }
+
+    async fn delete_untouched(&self, list: &[Address]) -> Result<usize, Error> {
+        let Some(first) = list.first() else { return Ok(0) };
         let executor = &self.executor;
-        let records: Vec<Address> = returning.iter().map(|address| address.record.clone()).collect();
-        let ids: Vec<u64> = records.iter().map(|record| record.id.0).collect();
+        let ids: Vec<u64> = list.iter().map(|record| record.id.0).collect();
         let found = executor.netbox.addresses_by_id(&ids).await?;
-        let untouched = |record: &&Address| {
-            records.iter().any(|left| {
-                left.id == record.id
-                    && left.allocation == record.allocation
-                    && left.revision == record.revision
-            })
-        };
-        let ours: Vec<AddressId> = found.iter().filter(untouched).map(|record| record.id).collect();
+        let (ours, others): (Vec<&Address>, Vec<&Address>) =
+            found.iter().partition(|record| list.iter().any(|left| is_same(left, record)));
         if !ours.is_empty() {
             let request = first
-                .record
                 .allocation
                 .as_ref()
                 .map_or_else(|| self.next_id(), |allocation| allocation.request.clone());
             let origin = WriteOrigin { method: "ReturnToPrefix", request, caller: CALLER.to_owned() };
-            executor.netbox.send(&Write::DeleteAddresses { ids: ours.clone() }, &origin).await?;
+            let ids = ours.iter().map(|record| record.id).collect();
+            executor.netbox.send(&Write::DeleteAddresses { ids }, &origin).await?;
         }
-        let gone: Vec<u64> = ids
-            .iter()
-            .copied()
-            .filter(|id| {
-                ours.iter().any(|deleted| deleted.0 == *id) || found.iter().all(|record| record.id.0 != *id)
-            })
-            .collect();
+        let gone: Vec<u64> =
+            ids.into_iter().filter(|id| others.iter().all(|record| record.id.0 != *id)).collect();
         executor.publish(Batch { deleted_addresses: gone.clone(), ..Batch::default() }).await;
-        self.store.forget(&records).await?;
+        self.store.forget(list).await?;
         Ok(gone.len())
     }
 
@@ -231,4 +241,9 @@ impl Pools {
         let known = pooled(&index, &self.settings.rules).contains_key(&parent);
         (known || self.stock().count(parent) > 0).then_some(parent)
     }
+}
+
+/// Whether NetBox refuses to delete one record of a list, and might delete the others.
+fn refuses_one(error: &netbox::Error) -> bool {
+    error.is_content_refused() || matches!(error, netbox::Error::HasDependents { .. })
 }
