@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan as _};
 use leasehold::ledger::{
-    self, Advanced, Begun, Claim, Detail, Fence, Fingerprint, Intent, IntentChange, IntentKind,
+    self, Advanced, Begun, Claim, Detail, Fence, Fingerprint, HandOut, Intent, IntentChange, IntentKind,
     IntentSelection, IntentState, IntentStep, IntentStore, JobLeases, LedgerHandles, LedgerSettings,
-    ListIntents, NewIntent, NextStep, Observation, ObservationKind, Observations, Owner, QuarantineStore,
-    Reservation, ReservationChange, ReservationHold,
+    ListIntents, NewIntent, NextStep, Observation, ObservationKind, Observations, Owner, PoolAddress,
+    PoolUse, QuarantineStore, Reservation, ReservationChange, ReservationHold, StockClaim, Stocked,
 };
-use leasehold::model::{PrefixId, RequestId, VrfId, VrfScope};
+use leasehold::model::{Address, AddressId, PrefixId, RecordState, RequestId, VrfId, VrfScope};
 
 use crate::support::{directory, peers};
 
@@ -305,6 +305,139 @@ async fn observation_suite(observations: Arc<dyn Observations>) {
     assert_eq!(values(ObservationKind::Verdict, first).await, [("roa".to_owned(), 1)]);
     observations.forget(&[first]).await.unwrap();
     assert_eq!(values(ObservationKind::ZoneCoverage, first).await, []);
+}
+
+/// An address of a pool in stock.
+fn stocked(id: u64, fill: &RequestId, claim: &StockClaim) -> PoolAddress {
+    let index = u32::try_from(id).unwrap();
+    let interface = format!("203.0.113.{id}/24").parse().unwrap();
+    let record = Address {
+        status: "reserved".to_owned(),
+        allocation: Some(fill.allocation(index)),
+        ..Address::bare(AddressId(id), interface, VrfScope::Global)
+    };
+    PoolAddress { record, parent: PrefixId(7), claim: claim.clone(), used: PoolUse::Stock }
+}
+
+/// A hand-out of addresses of a pool, by the claims that were read.
+fn hand_out(name: &str, nth: i64, stock: &[&PoolAddress]) -> HandOut {
+    let intent = Intent { step: IntentStep::Done, unanswered: None, ..intent(name, nth) };
+    let wanted = |(index, address): (u32, &&PoolAddress)| {
+        let allocation = Some(intent.request.allocation(index));
+        let wanted = Address { status: "active".to_owned(), allocation, ..address.record.clone() };
+        (address.claim.clone(), Address { record_state: RecordState::Pending, ..wanted })
+    };
+    HandOut { addresses: (0..).zip(stock).map(wanted).collect(), intent: intent.clone() }
+}
+
+/// Pools: of a ledger that nobody else uses, since whoever is not known to live loses what it owns.
+async fn pool_suite(ledger: LedgerHandles) {
+    let (pools, intents) = (ledger.pools, ledger.intents);
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let (first, second) = (Owner::named("first"), Owner::named("second"));
+    let lives = |owner: &Owner, at: Timestamp| {
+        let (pools, owner) = (pools.clone(), owner.clone());
+        async move { pools.claim_pools(&owner, at, at + 1.minute()).await.unwrap() }
+    };
+    assert_eq!(lives(&first, now).await, []);
+    let fill: RequestId = RequestId::of_pool("first", 1);
+    let claim = StockClaim { owner: first.clone(), epoch: 1 };
+    let stock: Vec<PoolAddress> = (1..=6).map(|id| stocked(id, &fill, &claim)).collect();
+    // Only a fill that is done, and of which nothing can arrive late, is put into stock, and once.
+    let filling = Intent { request: fill.clone(), kind: IntentKind::PoolFill, ..intent("fill", 0) };
+    assert_eq!(intents.begin(&filling, &[]).await.unwrap(), Begun::New);
+    assert_eq!(pools.finished_fills().await.unwrap(), []);
+    assert!(!pools.stock(&fill, &stock, now).await.unwrap());
+    let mut done = IntentChange::of(&filling, &first);
+    done.step = IntentStep::Done;
+    done.sweep = Some(now);
+    assert_eq!(intents.advance(&fill, &filling.claim, &done, now).await.unwrap(), Advanced::Set);
+    assert!(!pools.stock(&fill, &stock, now).await.unwrap(), "something may arrive late");
+    assert_eq!(intents.prune(now + 9.hours(), now).await.unwrap(), 0, "its addresses are not in stock yet");
+    let swept = IntentChange { sweep: None, ..IntentChange::of(&done.applied_to(&filling, now), &first) };
+    assert_eq!(intents.advance(&fill, &done.claim, &swept, now).await.unwrap(), Advanced::Set);
+    assert_eq!(intents.prune(now + 9.hours(), now).await.unwrap(), 0);
+    assert_eq!(pools.finished_fills().await.unwrap().len(), 1);
+    assert!(pools.stock(&fill, &stock, now).await.unwrap());
+    assert!(!pools.stock(&fill, &stock, now).await.unwrap());
+    assert_eq!((lives(&first, now).await, intents.get(&fill).await.unwrap()), (stock.clone(), None));
+
+    // Of many at once that want the same address one gets it; the others store nothing.
+    let rivals: Vec<HandOut> = (0..16).map(|nth| hand_out("rival", nth, &[&stock[0]])).collect();
+    let tries = rivals.chunks(4).map(|some| pools.hand_out_all(some));
+    let outcomes: Vec<Stocked> =
+        futures::future::join_all(tries).await.into_iter().flat_map(Result::unwrap).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Stocked::HandedOut).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Stocked::Gone).count(), 15);
+    for (rival, outcome) in rivals.iter().zip(&outcomes) {
+        let stored = intents.get(&rival.intent.request).await.unwrap();
+        assert_eq!(stored, (*outcome == Stocked::HandedOut).then(|| rival.intent.clone()));
+    }
+    // All of a request or nothing; and a request once.
+    let partly = hand_out("partly", 0, &[&stock[1], &stock[0]]);
+    let both = hand_out("both", 0, &[&stock[1], &stock[2]]);
+    let outcomes = pools.hand_out_all(&[partly, both.clone(), both.clone()]).await.unwrap();
+    assert_eq!(outcomes, [Stocked::Gone, Stocked::HandedOut, Stocked::Before]);
+    let incomplete = pools.incomplete().await.unwrap();
+    let to = |address: &PoolAddress| match &address.used {
+        PoolUse::HandedOut(to) => (to.request.to_string(), to.wanted.clone()),
+        other => panic!("{other:?}"),
+    };
+    let to: Vec<_> = incomplete.iter().map(to).filter(|(request, _)| request == "both-0").collect();
+    assert_eq!((incomplete.len(), to.len()), (3, 2));
+    assert_eq!(to[1].1, both.addresses[1].1);
+    pools.refuse(&stock[2].record, "no").await.unwrap();
+    let refused = pools.incomplete().await.unwrap();
+    let refusal = |address: &PoolAddress| match &address.used {
+        PoolUse::HandedOut(to) => to.refusal.clone(),
+        PoolUse::Stock | PoolUse::Returning => None,
+    };
+    assert_eq!(refused.iter().filter_map(refusal).collect::<Vec<_>>(), ["no"]);
+    pools.forget(&[stock[0].record.clone(), stock[1].record.clone()]).await.unwrap();
+    assert_eq!(pools.incomplete().await.unwrap().len(), 1);
+
+    // While the first one lives, another takes nothing over, unless no other process can use the ledger.
+    let taken = lives(&second, now + 30.seconds()).await;
+    assert_eq!(taken.len(), if intents.is_shared() { 0 } else { 4 });
+    let taken = lives(&second, now + 61.seconds()).await;
+    assert_eq!(taken.len(), 4, "what it handed out, too");
+    assert_eq!(taken[1].claim, StockClaim { owner: second.clone(), epoch: 2 });
+    let late = hand_out("late", 0, &[&stock[3]]);
+    assert_eq!(pools.hand_out_all(&[late]).await.unwrap(), [Stocked::Gone], "the first one is fenced");
+    let ours = taken.iter().find(|address| address.record.id == AddressId(4)).unwrap();
+    assert_eq!(pools.hand_out_all(&[hand_out("ours", 0, &[ours])]).await.unwrap(), [Stocked::HandedOut]);
+
+    // Whoever ends a lease takes its stock back, and what was handed out stays where it is.
+    let within = pools.stock_within(PrefixId(7)).await.unwrap();
+    let ids = |addresses: &[PoolAddress]| addresses.iter().map(|one| one.record.id.0).collect::<Vec<_>>();
+    assert_eq!((ids(&within), pools.stock_within(PrefixId(8)).await.unwrap()), (vec![5, 6], Vec::new()));
+    let all: Vec<Address> = stock.iter().map(|address| address.record.clone()).collect();
+    let mut returning = pools.take_back(&all, now).await.unwrap();
+    returning.sort_by_key(|address| address.record.id);
+    assert_eq!(ids(&returning), [5, 6]);
+    assert!(returning.iter().all(|address| address.used == PoolUse::Returning));
+    let five = taken.iter().find(|address| address.record.id == AddressId(5)).unwrap();
+    assert_eq!(pools.hand_out_all(&[hand_out("gone", 0, &[five])]).await.unwrap(), [Stocked::Gone]);
+    pools.forget(&all).await.unwrap();
+    assert_eq!((lives(&second, now).await, pools.incomplete().await.unwrap()), (Vec::new(), Vec::new()));
+}
+
+#[tokio::test]
+async fn sqlite_keeps_pools() {
+    pool_suite(ledger::open(&LedgerSettings::Temporary).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_real_postgresql_keeps_pools() {
+    let name = "ledger::a_real_postgresql_keeps_pools";
+    let Some(url) = peers::variable(name, "LEASEHOLD_TEST_POSTGRES_URL", "a real PostgreSQL") else { return };
+    // A database of its own, since other tests use the common one.
+    let database = format!("pools_{}", uuid::Uuid::new_v4().simple());
+    let common = sqlx::PgPool::connect(&url).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {database}"))).execute(&common).await.unwrap();
+    let own = url.replacen(url.rsplit('/').next().unwrap(), &database, 1);
+    pool_suite(ledger::open(&LedgerSettings::Postgres(secrecy::SecretString::from(own))).await.unwrap())
+        .await;
 }
 
 async fn all_suites(ledger: LedgerHandles) {

@@ -262,7 +262,7 @@ impl Allocator {
             && let Some(pools) = &self.pools
         {
             // A fill of a pool may be among them.
-            pools.wake();
+            pools.call_round();
         }
         Ok(recovered)
     }

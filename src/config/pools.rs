@@ -93,3 +93,49 @@ impl PoolsSection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::error::Error;
+
+    fn check(file: &str) -> Result<PoolSettings, Error> {
+        let section: PoolsSection = toml::from_str(file).unwrap();
+        let mut problems = Problems::default();
+        let settings = section.check(&mut problems);
+        problems.finish(Some(settings))
+    }
+
+    #[test]
+    fn a_pool_is_of_one_prefix_owner_or_tag_and_no_larger_than_is_sane() {
+        for (rule, key, words) in [
+            ("size = 8", "pools.rules[0]", "exactly one of prefix, lease_owner and tag"),
+            ("prefix = \"203.0.113.0/24\"\ntag = \"pool\"\nsize = 8", "pools.rules[0]", "exactly one"),
+            ("prefix = \"203.0.113.1/24\"\nsize = 8", "pools.rules[0].prefix", "203.0.113.1/24"),
+            ("tag = \"pool\"", "pools.rules[0].size", "between 1 and 4096"),
+            ("tag = \"pool\"\nsize = 8\nvrf = \"x\"", "pools.rules[0].vrf", "prefix only"),
+            ("tag = \"pool\"\nsize = 8\nidle_size = 9", "pools.rules[0].idle_size", "between 0 and 8"),
+        ] {
+            let error = check(&format!("[[rules]]\n{rule}")).unwrap_err();
+            let problem = error.problems().iter().find(|problem| problem.key == key);
+            assert!(problem.is_some_and(|problem| problem.message.contains(words)), "{rule}: {error}");
+        }
+        assert!(check("completion_seconds = 1").is_err());
+        assert!(check("idle_seconds = 1").is_err());
+    }
+
+    #[test]
+    fn a_pool_is_a_quarter_of_its_size_while_it_is_idle_unless_it_says_otherwise() {
+        let file = "[[rules]]\nprefix = \"203.0.113.0/24\"\nvrf = \"customers\"\nsize = 10\n\
+                    [[rules]]\nlease_owner = \"ACME-LIR\"\nsize = 8\nidle_size = 0";
+        let network = "203.0.113.0/24".parse().unwrap();
+        let first = PoolSelector::Prefix { network, vrf: Some("customers".to_owned()) };
+        let second = PoolSelector::LeaseOwner("ACME-LIR".to_owned());
+        let rules = [
+            PoolRule { selector: first, size: 10, idle_size: 3 },
+            PoolRule { selector: second, size: 8, idle_size: 0 },
+        ];
+        assert_eq!(check(file).unwrap().rules, rules);
+        assert_eq!(check("").unwrap(), PoolSettings::default(), "off unless they are asked for");
+    }
+}

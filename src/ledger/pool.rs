@@ -86,8 +86,8 @@ pub trait PoolStore: Send + Sync {
     /// Fills whose records stand, and whose addresses are not in stock yet.
     async fn finished_fills(&self) -> Result<Vec<Intent>, Error>;
 
-    /// Puts the records of a fill into stock and deletes its intent, in one transaction. Returns false, and stores nothing, if that was
-    /// done before.
+    /// Puts the records of a fill into stock and deletes its intent, in one transaction. Returns whether that was not done before; if it
+    /// was, nothing is stored.
     async fn stock(&self, fill: &RequestId, addresses: &[PoolAddress], now: Timestamp)
     -> Result<bool, Error>;
 

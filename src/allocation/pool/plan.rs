@@ -117,8 +117,8 @@ pub(super) fn balance(rule: &PoolRule, demand: Demand, stock: usize, free: u128)
     Balance::Fill(u32::try_from(missing).unwrap_or(u32::MAX))
 }
 
-/// The prefix that a request names, if a pool may serve the request: it names a prefix, and NetBox refuses nothing of what it says of
-/// its records.
+/// The prefix that a request names, if a pool may serve the request: nothing that it says of its records could be refused by NetBox
+/// once they are handed out.
 pub(super) fn served(command: &AllocateAddresses) -> Option<PrefixKey> {
     let text = &command.text;
     let plain = text.tenant.is_none() && text.tags.is_empty() && STATUSES.contains(&text.status.as_str());

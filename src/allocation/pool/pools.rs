@@ -93,7 +93,7 @@ impl Pools {
     }
 
     /// Has a round look before its time.
-    pub(in crate::allocation) fn wake(&self) {
+    pub(in crate::allocation) fn call_round(&self) {
         self.work.notify_one();
     }
 

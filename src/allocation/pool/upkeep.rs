@@ -28,7 +28,7 @@ impl Pools {
     pub async fn round(&self) -> Result<(), Error> {
         let _round = self.round.lock().await;
         self.show_pending().await?;
-        let returning = self.take_up().await?;
+        let returning = self.load().await?;
         self.complete().await?;
         self.end_return(returning).await?;
         self.balance_all().await
@@ -40,7 +40,7 @@ impl Pools {
     }
 
     /// Takes up what the ledger has: fills that are done, and stock. Gives the addresses that were being returned.
-    async fn take_up(&self) -> Result<Vec<PoolAddress>, Error> {
+    async fn load(&self) -> Result<Vec<PoolAddress>, Error> {
         let now = self.executor.clock.now();
         let until = now.checked_add(LIVES).unwrap_or(now);
         for fill in self.store.finished_fills().await? {
@@ -150,7 +150,7 @@ impl Pools {
         });
         match self.executor.execute(fill, CALLER.to_owned()).await {
             Ok(_) => {
-                self.take_up().await?;
+                self.load().await?;
                 Ok(true)
             }
             // Others have taken what was free.
@@ -180,8 +180,7 @@ impl Pools {
         self.give_back(vec![record.clone()]).await
     }
 
-    /// Deletes the records of addresses that nobody can get any more, as far as they are as the pool left them. Returns how many are
-    /// free now.
+    /// Deletes the records of addresses that nobody can get any more, if they are as the pool left them. Returns how many are free now.
     async fn end_return(&self, returning: Vec<PoolAddress>) -> Result<usize, Error> {
         let mut lists = vec![returning.into_iter().map(|address| address.record).collect::<Vec<_>>()];
         let mut free = 0;
