@@ -23,6 +23,7 @@ on_both!(
     a_burst_is_answered_from_the_pool_and_completed_in_netbox,
     a_pool_is_returned_when_the_lease_ends_or_it_is_no_longer_configured,
     a_pool_keeps_no_space_from_requests_that_it_does_not_serve,
+    a_pool_makes_room_for_a_child_prefix,
     what_netbox_refuses_stays_with_whom_it_was_handed_out_to,
     what_is_pending_can_be_released,
 );
@@ -82,6 +83,8 @@ async fn a_burst_is_answered_from_the_pool_and_completed_in_netbox(netbox: &NetB
         ..addresses(vrf, BLOCK, 2, &id("burst"))
     };
     let burst: Vec<_> = (0..3).map(request).collect();
+    let preview = v1::AllocateAddressesRequest { validate_only: true, ..burst[0].clone() };
+    assert_eq!(hosts(&server.allocate(preview).await.unwrap()), ["203.0.113.1", "203.0.113.2"]);
     let answers = join_all(burst.iter().map(|request| server.allocate(request.clone()))).await;
     let mut given = Vec::new();
     for (nth, (request, answer)) in burst.iter().zip(answers).enumerate() {
@@ -252,6 +255,29 @@ async fn a_pool_keeps_no_space_from_requests_that_it_does_not_serve(netbox: &Net
     let full = server.allocate(addresses(vrf, block, 1, &id("full"))).await.unwrap_err();
     assert_eq!(reason(&full), "PREFIX_FULL");
     assert_eq!(records(netbox, vrf).await.len(), 14);
+}
+
+async fn a_pool_makes_room_for_a_child_prefix(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    let block = "203.0.113.0/27";
+    netbox.prefix(vrf, block).await;
+    let server =
+        Server::with(Settings { pools: pool(netbox, vrf, block, 4).await, ..settings(netbox) }).await;
+    server.live().await;
+    until_stock(&server, 4).await;
+    let child = |name: &str| v1::AllocatePrefixRequest {
+        source: Some(v1::allocate_prefix_request::Source::Prefix(block.to_owned())),
+        vrf: in_vrf(vrf),
+        prefix_length: 28,
+        request_id: id(name),
+        ..Default::default()
+    };
+    let mut made = Vec::new();
+    for name in ["first", "second"] {
+        let answer = server.allocations.clone().allocate_prefix(child(name)).await.unwrap().into_inner();
+        made.push(answer.prefix.unwrap().prefix);
+    }
+    assert_eq!(made, ["203.0.113.16/28", "203.0.113.0/28"], "the pool stood in the lower one");
 }
 
 async fn what_netbox_refuses_stays_with_whom_it_was_handed_out_to(netbox: &NetBox) {

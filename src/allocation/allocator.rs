@@ -90,10 +90,8 @@ impl Allocator {
             ParentSelector::Id(id) => PrefixKey::Id(*id),
             ParentSelector::Any(_) => return Err(refused),
         };
-        let Some((pools, parent)) = self.pools.as_ref().and_then(|pools| Some((pools, pools.pool_of(key)?)))
-        else {
-            return Err(refused);
-        };
+        let Some(pools) = &self.pools else { return Err(refused) };
+        let Some(parent) = pools.pool_of(key).await? else { return Err(refused) };
         let _closed = pools.close(parent).await;
         if pools.give_back_all(parent).await? == 0 { Err(refused) } else { attempt().await }
     }
@@ -150,8 +148,10 @@ impl Allocator {
 
     /// Ends a lease. Its pool is returned first.
     pub async fn end_lease(&self, command: LeaseCommand<EndLease>, caller: String) -> Result<Ended, Error> {
-        let pool = self.pools.as_ref().and_then(|pools| Some((pools, pools.pool_of(command.key)?)));
-        let Some((pools, parent)) = pool else { return self.executor.execute(command, caller).await };
+        let Some(pools) = &self.pools else { return self.executor.execute(command, caller).await };
+        let Some(parent) = pools.pool_of(command.key).await? else {
+            return self.executor.execute(command, caller).await;
+        };
         let known = self.executor.intents.get(&command.request).await?.is_some();
         if known || self.preview_end(&command).is_err() {
             // It is repeated or refused, and the pool goes on.
@@ -164,6 +164,11 @@ impl Allocator {
 
     /// The addresses that [`Allocator::allocate`] would choose now. They are not reserved.
     pub async fn preview(&self, command: &AllocateAddresses) -> Result<(Vec<IpNet>, Arc<Prefix>), Error> {
+        if let Some(pools) = &self.pools
+            && let Some(from_stock) = pools.preview(command)?
+        {
+            return Ok(from_stock);
+        }
         let (parent, chosen) =
             self.executor.with_context(&Prepared::default(), |context| command.choose(context)).await?;
         Ok((chosen, parent))
@@ -306,6 +311,8 @@ impl Allocator {
                 Err(Error::NotReady(_)) => Ok(()),
                 outcome => outcome,
             },
+            // Other servers may hand out what this one shows.
+            Some(pools) if self.executor.intents.is_shared() => pools.show_pending().await,
             _ => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 //! Whatever is read of NetBox shows such a record as the pool's. Readers of the cache are to see whose it is, so each batch passes here
 //! before it is applied.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -22,6 +22,17 @@ struct Wanted {
 }
 
 impl HandedOut {
+    /// These are all the records, as they are to be. What is not among them any more is complete, whoever has completed it.
+    pub fn replace(&self, records: Vec<Address>, now: Timestamp) {
+        let ids: HashSet<u64> = records.iter().map(|record| record.id.0).collect();
+        for (id, wanted) in self.lock().iter_mut() {
+            if wanted.complete.is_none() && !ids.contains(id) {
+                wanted.complete = Some(now);
+            }
+        }
+        self.add(records);
+    }
+
     /// Adds records as they are to be.
     pub fn add(&self, records: impl IntoIterator<Item = Address>) {
         let wanted = records.into_iter().map(|record| (record.id.0, Wanted { record, complete: None }));

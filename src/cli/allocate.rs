@@ -9,7 +9,7 @@ use super::assign::assign;
 use super::connect::{allocations, refusal};
 use super::exit::{CliFailure, CommandResult};
 use super::options::{ClientArgs, WriteArgs};
-use super::records::{print_addresses, print_prefixes, print_write_note};
+use super::records::{print_addresses, print_pool_note, print_prefixes, print_write_note};
 use super::references::{parse_tenant, parse_vrf};
 use super::values;
 use crate::rpc::proto::v1;
@@ -158,6 +158,7 @@ async fn allocate_addresses(args: AllocateArgs) -> CommandResult {
     let mut client = allocations(&args.client).await?;
     let answer = client.allocate_addresses(request).await.map_err(|status| refusal(&status))?.into_inner();
     print_write_note(args.write.validate_only, answer.repeated);
+    print_pool_note(answer.record_state());
     args.client.output.print(
         "AllocateAddressesResponse",
         &answer,

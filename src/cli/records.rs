@@ -86,6 +86,13 @@ pub(crate) fn print_write_note(validate_only: bool, repeated: bool) {
     }
 }
 
+/// Notes on standard error that addresses come from a pool, and that NetBox's records do not say so yet.
+pub(crate) fn print_pool_note(state: v1::RecordState) {
+    if state == v1::RecordState::Pending {
+        errln!("note: these come from a pool; NetBox's records say whose they are in a moment");
+    }
+}
+
 /// Notes on standard error that an answer comes from a cache that does not follow NetBox at the moment.
 pub(crate) fn print_cache_note(cache: Option<&v1::CacheState>) {
     if let Some(cache) = cache.filter(|cache| !cache.live) {

@@ -86,7 +86,8 @@ impl Pools {
     pub(in crate::allocation) async fn show_pending(&self) -> Result<(), Error> {
         let incomplete = pending(self.store.incomplete().await?);
         let cache = &self.executor.cache;
-        cache.handed_out().add(incomplete.iter().map(|pending| pending.to.wanted.clone()));
+        let wanted = incomplete.iter().map(|pending| pending.to.wanted.clone()).collect();
+        cache.handed_out().replace(wanted, self.executor.clock.now());
         if let Ok(index) = cache.snapshot() {
             let unseen = |pending: &&Pending| {
                 index.address(pending.to.wanted.id).is_some_and(|record| record.is_in_pool())

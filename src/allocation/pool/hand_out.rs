@@ -18,6 +18,9 @@ use crate::model::{Address, Prefix, RecordState};
 /// How often other addresses are tried, since those in memory were no longer this process's.
 const TRIES: u32 = 3;
 
+/// Addresses of a pool's stock with their masks, and the prefix that they came from.
+type FromStock = (Vec<IpNet>, Arc<Prefix>);
+
 impl Pools {
     /// Hands addresses of a pool out to a request. `None` if no pool serves it now, or if the ledger knows the request: it is then
     /// carried out as any other.
@@ -73,8 +76,35 @@ impl Pools {
         Ok(None)
     }
 
+    /// The addresses that a request would be handed out now; `None` if no pool serves it now.
+    pub(in crate::allocation) fn preview(
+        &self,
+        command: &AllocateAddresses,
+    ) -> Result<Option<FromStock>, Error> {
+        let index = self.executor.cache.snapshot()?;
+        let Some(parent) = self.serving(&index, command) else { return Ok(None) };
+        let fits = |record: &Address| fits(&index, parent.id, record, command);
+        let stock = self.stock();
+        let shown = stock.lowest(parent.id, command.count, fits);
+        let shown: Option<Vec<IpNet>> =
+            shown.map(|records| records.iter().map(|record| record.interface).collect());
+        drop(stock);
+        Ok(shown.map(|shown| (shown, parent)))
+    }
+
     /// The prefix that a request names, and addresses of its stock, if the request may have them.
     fn lend(&self, index: &Index, command: &AllocateAddresses) -> Option<(Arc<Prefix>, Vec<Item>)> {
+        let parent = self.serving(index, command)?;
+        let fits = |record: &Address| fits(index, parent.id, record, command);
+        let items = self.stock().lend(parent.id, command.count, self.executor.clock.now(), fits)?;
+        Some((parent, items))
+    }
+
+    /// The prefix that a request names, if a pool of it may serve the request now.
+    fn serving(&self, index: &Index, command: &AllocateAddresses) -> Option<Arc<Prefix>> {
+        if self.settings.rules.is_empty() {
+            return None;
+        }
         let parent = index.resolve(served(command)?).ok()?.clone();
         let executor = &self.executor;
         let (now, today) = (executor.clock.now(), executor.clock.today());
@@ -84,16 +114,9 @@ impl Pools {
         if !refused.is_empty() || !traces.is_empty() || prefix.is_some() {
             return None;
         }
-        let mut stock = self.stock();
-        let late =
-            stock.oldest_pending.and_then(|since| since.checked_add(self.settings.completion / 2).ok());
-        if late.is_some_and(|late| late <= now) {
-            return None;
-        }
-        let items =
-            stock.lend(parent.id, command.count, now, |record| fits(index, parent.id, record, command))?;
-        drop(stock);
-        Some((parent, items))
+        let oldest = self.stock().oldest_pending;
+        let late = oldest.and_then(|since| since.checked_add(self.settings.completion / 2).ok());
+        late.is_none_or(|late| late > now).then_some(parent)
     }
 
     /// What the ledger is to store: the intent, done, and each record as it is to be.

@@ -43,20 +43,29 @@ impl Stock {
         now: Timestamp,
         fits: impl Fn(&Address) -> bool,
     ) -> Option<Vec<Item>> {
-        if self.closed.contains_key(&parent) {
-            return None;
-        }
         self.asked.insert(parent, now);
-        let count = usize::try_from(count).ok()?;
-        let free = self.free.get_mut(&parent)?;
         let hosts: Vec<IpAddr> =
-            free.iter().filter(|(_, item)| fits(&item.record)).map(|(host, _)| *host).take(count).collect();
-        if hosts.len() < count {
-            return None;
-        }
+            self.lowest(parent, count, fits)?.iter().map(|record| record.host()).collect();
+        let free = self.free.get_mut(&parent)?;
         let lent: Vec<Item> = hosts.iter().filter_map(|host| free.remove(host)).collect();
         self.lent.extend(lent.iter().map(|item| item.record.id.0));
         Some(lent)
+    }
+
+    /// The lowest addresses of a pool that fit, as many as are wanted or none.
+    pub(super) fn lowest(
+        &self,
+        parent: PrefixId,
+        count: u32,
+        fits: impl Fn(&Address) -> bool,
+    ) -> Option<Vec<&Address>> {
+        if self.closed.contains_key(&parent) {
+            return None;
+        }
+        let count = usize::try_from(count).ok()?;
+        let all = self.free.get(&parent)?.values().map(|item| &item.record);
+        let fitting: Vec<&Address> = all.filter(|record| fits(record)).take(count).collect();
+        (fitting.len() == count).then_some(fitting)
     }
 
     /// What was lent is in stock again.

@@ -230,15 +230,14 @@ impl Pools {
         RequestId::of_pool(self.executor.owner.as_str(), nth)
     }
 
-    /// The prefix that a key names, if it has a pool or stock of one.
-    pub(in crate::allocation) fn pool_of(&self, key: PrefixKey) -> Option<PrefixId> {
-        if !self.has_any() {
-            return None;
-        }
-        let index = self.executor.cache.snapshot().ok()?;
-        let parent = index.resolve(key).ok()?.id;
-        let known = pooled(&index, &self.settings.rules).contains_key(&parent);
-        (known || self.stock().count(parent) > 0).then_some(parent)
+    /// The prefix that a key names, if this server keeps a pool of it, or the ledger has stock of it.
+    pub(in crate::allocation) async fn pool_of(&self, key: PrefixKey) -> Result<Option<PrefixId>, Error> {
+        let index = self.executor.cache.snapshot()?;
+        // Whoever asks goes on without a pool, and says what is wrong with the key.
+        let Ok(prefix) = index.resolve(key) else { return Ok(None) };
+        let known = pooled(&index, &self.settings.rules).contains_key(&prefix.id)
+            || !self.store.stock_within(prefix.id).await?.is_empty();
+        Ok(known.then_some(prefix.id))
     }
 }
 
