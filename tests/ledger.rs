@@ -346,7 +346,7 @@ async fn pool_suite(ledger: LedgerHandles) {
     // Only a fill that is done, and of which nothing can arrive late, is put into stock, and once.
     let filling = Intent { request: fill.clone(), kind: IntentKind::PoolFill, ..intent("fill", 0) };
     assert_eq!(intents.begin(&filling, &[]).await.unwrap(), Begun::New);
-    assert_eq!(pools.finished_fills().await.unwrap(), []);
+    assert_eq!(pools.fills().await.unwrap(), std::slice::from_ref(&filling));
     assert!(!pools.stock(&fill, &stock, now).await.unwrap());
     let mut done = IntentChange::of(&filling, &first);
     done.step = IntentStep::Done;
@@ -357,9 +357,10 @@ async fn pool_suite(ledger: LedgerHandles) {
     let swept = IntentChange { sweep: None, ..IntentChange::of(&done.applied_to(&filling, now), &first) };
     assert_eq!(intents.advance(&fill, &done.claim, &swept, now).await.unwrap(), Advanced::Set);
     assert_eq!(intents.prune(now + 9.hours(), now).await.unwrap(), 0);
-    assert_eq!(pools.finished_fills().await.unwrap().len(), 1);
+    assert_eq!(pools.fills().await.unwrap().len(), 1);
     assert!(pools.stock(&fill, &stock, now).await.unwrap());
     assert!(!pools.stock(&fill, &stock, now).await.unwrap());
+    assert_eq!(pools.fills().await.unwrap(), []);
     assert_eq!((lives(&first, now).await, intents.get(&fill).await.unwrap()), (stock.clone(), None));
 
     // Of many at once that want the same address one gets it; the others store nothing.

@@ -27,5 +27,5 @@ CREATE INDEX pool_address_by_state ON pool_address (state, changed_at);
 CREATE INDEX pool_address_by_parent ON pool_address (parent);
 CREATE INDEX pool_address_by_request ON pool_address (request_id) WHERE request_id IS NOT NULL;
 
--- Fills that are done, and whose addresses are not in stock yet.
-CREATE INDEX intent_pool_fill ON intent (created_at) WHERE kind = 'pool_fill' AND state = 'done';
+-- Fills whose addresses are not in stock yet.
+CREATE INDEX intent_pool_fill ON intent (created_at) WHERE kind = 'pool_fill' AND state <> 'failed';

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::Acquire as _;
+use sqlx::{Acquire as _, QueryBuilder};
 
 use super::database::{PostgresLedger, SqliteLedger};
 use super::error::Error;
@@ -126,31 +126,42 @@ const PRUNE: &str = "DELETE FROM intent WHERE request_id IN (SELECT request_id F
 macro_rules! impl_intent_store {
     ($ledger:ident, $database:ident, $backend:literal, $shared:literal, $begin:literal) => {
         impl $ledger {
+            /// Inserts intents whose request ids are not in the table, and answers how many that were. Done twice it changes nothing.
+            pub(super) async fn insert_intents(
+                transaction: &mut sqlx::Transaction<'_, sqlx::$database>,
+                intents: &[&Intent],
+            ) -> Result<usize, Error> {
+                let rows = intents.iter().map(|intent| Ok((intent, detail_json(&intent.detail)?)));
+                let rows = rows.collect::<Result<Vec<_>, Error>>()?;
+                let mut query = QueryBuilder::<sqlx::$database>::new(
+                    "INSERT INTO intent (request_id, kind, fingerprint, state, step, owner, attempt, parent, detail,
+                                         unanswered_at, sweep_at, created_at, updated_at) ",
+                );
+                query.push_values(rows, |mut row, (intent, detail)| {
+                    row.push_bind(intent.request.as_str())
+                        .push_bind(intent.kind.as_str())
+                        .push_bind(intent.fingerprint.stored())
+                        .push_bind(intent.step.state().as_str())
+                        .push_bind(intent.step.as_str())
+                        .push_bind(intent.claim.owner.as_str())
+                        .push_bind(i64::from(intent.claim.attempt))
+                        .push_bind(intent.parent.map(|id| to_sql(id.0)))
+                        .push_bind(detail)
+                        .push_bind(intent.unanswered.map(Timestamp::as_microsecond))
+                        .push_bind(intent.sweep.map(Timestamp::as_microsecond))
+                        .push_bind(intent.created.as_microsecond())
+                        .push_bind(intent.updated.as_microsecond());
+                });
+                query.push(" ON CONFLICT (request_id) DO NOTHING");
+                let inserted = query.build().execute(&mut **transaction).await?.rows_affected();
+                Ok(usize::try_from(inserted).unwrap_or(usize::MAX))
+            }
+
             pub(super) async fn begin_one(
                 transaction: &mut sqlx::Transaction<'_, sqlx::$database>,
                 NewIntent { intent, reserve }: &NewIntent,
             ) -> Result<Begun, Error> {
-                let inserted = sqlx::query(
-                    "INSERT INTO intent (request_id, kind, fingerprint, state, step, owner, attempt, parent, detail,
-                                         unanswered_at, sweep_at, created_at, updated_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (request_id) DO NOTHING",
-                )
-                .bind(intent.request.as_str())
-                .bind(intent.kind.as_str())
-                .bind(intent.fingerprint.stored())
-                .bind(intent.step.state().as_str())
-                .bind(intent.step.as_str())
-                .bind(intent.claim.owner.as_str())
-                .bind(i64::from(intent.claim.attempt))
-                .bind(intent.parent.map(|id| to_sql(id.0)))
-                .bind(detail_json(&intent.detail)?)
-                .bind(intent.unanswered.map(Timestamp::as_microsecond))
-                .bind(intent.sweep.map(Timestamp::as_microsecond))
-                .bind(intent.created.as_microsecond())
-                .bind(intent.updated.as_microsecond())
-                .execute(&mut **transaction)
-                .await?;
-                if inserted.rows_affected() != 1 {
+                if Self::insert_intents(transaction, &[intent]).await? != 1 {
                     return Ok(Begun::Before(Box::new(Self::stored(transaction, &intent.request).await?)));
                 }
                 let reserved = Self::reserve(transaction, &intent.request, reserve).await?;

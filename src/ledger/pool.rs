@@ -61,7 +61,7 @@ pub struct HandOut {
 }
 
 /// What became of a hand-out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stocked {
     /// The request has the addresses.
     HandedOut,
@@ -83,8 +83,8 @@ pub trait PoolStore: Send + Sync {
         until: Timestamp,
     ) -> Result<Vec<PoolAddress>, Error>;
 
-    /// Fills whose records stand, and whose addresses are not in stock yet.
-    async fn finished_fills(&self) -> Result<Vec<Intent>, Error>;
+    /// Fills that have not failed, and whose addresses are not in stock yet.
+    async fn fills(&self) -> Result<Vec<Intent>, Error>;
 
     /// Puts the records of a fill into stock and deletes its intent, in one transaction. Returns whether that was not done before; if it
     /// was, nothing is stored.

@@ -25,6 +25,9 @@ const TAKE_OVER: &str =
 /// The same where no other process can use the ledger.
 const TAKE_ALL: &str = "UPDATE pool_address SET owner = $1, epoch = epoch + 1 WHERE owner <> $1";
 
+/// Fills that are not in stock. Cost: the partial index intent_pool_fill holds the few rows that qualify.
+const FILLS: &str = "WHERE kind = 'pool_fill' AND state <> 'failed' ORDER BY created_at";
+
 /// A row of the table `pool_address`, before its texts are parsed.
 struct PoolRow {
     parent: i64,
@@ -85,6 +88,51 @@ fn json(record: &Address) -> Result<String, Error> {
 macro_rules! impl_pool_store {
     ($ledger:ident, $database:ident, $shared:literal, $begin:literal) => {
         impl $ledger {
+            /// Hands everything out by two statements, if all of it can be. Answers whether it could; if not, the transaction is no use.
+            async fn hand_out_together(
+                transaction: &mut sqlx::Transaction<'_, sqlx::$database>,
+                hand_outs: &[HandOut],
+            ) -> Result<bool, Error> {
+                let places = in_order(hand_outs, |hand_out| &hand_out.intent.request);
+                let ordered: Vec<&HandOut> = places.into_iter().filter_map(|place| hand_outs.get(place)).collect();
+                for chunk in ordered.chunks(ROWS_PER_STATEMENT) {
+                    let intents: Vec<&Intent> = chunk.iter().map(|hand_out| &hand_out.intent).collect();
+                    if Self::insert_intents(transaction, &intents).await? != chunk.len() {
+                        return Ok(false);
+                    }
+                }
+                let addresses = ordered.iter().flat_map(|hand_out| {
+                    hand_out.addresses.iter().map(move |(claim, wanted)| (&hand_out.intent, claim, wanted))
+                });
+                let addresses: Vec<(&Intent, &StockClaim, &Address)> = addresses.collect();
+                for chunk in addresses.chunks(ROWS_PER_STATEMENT) {
+                    let mut query = QueryBuilder::<$database>::new(
+                        "UPDATE pool_address SET state = 'handed_out', request_id = given.column4,
+                                wanted = given.column5, caller = given.column6, changed_at = given.column7
+                         FROM (VALUES ",
+                    );
+                    for (nth, (intent, claim, wanted)) in chunk.iter().enumerate() {
+                        query.push(if nth == 0 { "(CAST(" } else { ", (CAST(" }).push_bind(to_sql(wanted.id.0));
+                        query.push(" AS BIGINT), CAST(").push_bind(claim.owner.as_str());
+                        query.push(" AS TEXT), CAST(").push_bind(to_sql(claim.epoch));
+                        query.push(" AS BIGINT), CAST(").push_bind(intent.request.as_str());
+                        query.push(" AS TEXT), CAST(").push_bind(json(wanted)?);
+                        query.push(" AS TEXT), CAST(").push_bind(intent.detail.caller.as_str());
+                        query.push(" AS TEXT), CAST(").push_bind(intent.created.as_microsecond());
+                        query.push(" AS BIGINT))");
+                    }
+                    query.push(
+                        ") AS given WHERE pool_address.address = given.column1 AND pool_address.owner = given.column2
+                         AND pool_address.epoch = given.column3 AND pool_address.state = 'stock'",
+                    );
+                    let updated = query.build().execute(&mut **transaction).await?.rows_affected();
+                    if usize::try_from(updated) != Ok(chunk.len()) {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+
             async fn hand_out_one(
                 transaction: &mut sqlx::Transaction<'_, sqlx::$database>,
                 HandOut { intent, addresses }: &HandOut,
@@ -166,10 +214,8 @@ macro_rules! impl_pool_store {
                 rows.into_iter().map(PoolRow::into_address).collect()
             }
 
-            async fn finished_fills(&self) -> Result<Vec<Intent>, Error> {
-                let sql = format!(
-                    "{SELECT_INTENT} WHERE kind = 'pool_fill' AND state = 'done' AND sweep_at IS NULL ORDER BY created_at"
-                );
+            async fn fills(&self) -> Result<Vec<Intent>, Error> {
+                let sql = format!("{SELECT_INTENT} {FILLS}");
                 let rows: Vec<IntentRow> =
                     sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
                 rows.into_iter().map(IntentRow::into_intent).collect()
@@ -220,8 +266,14 @@ macro_rules! impl_pool_store {
 
             async fn hand_out_all(&self, hand_outs: &[HandOut]) -> Result<Vec<Stocked>, Error> {
                 // Replay: the intent of a request is inserted once. Locks: the rows of the intents in their order, and then those
-                // of the addresses, which belong to one process. Cost: two statements a request and one an address, each a look at
-                // a primary key, and one sync to disk for all.
+                // of the addresses, which belong to one process. Cost: two statements, a look at a primary key for each request and
+                // address, and one sync to disk for all. If one of them cannot be handed out, each is done by itself.
+                let mut transaction = self.pool.begin_with($begin).await?;
+                if Self::hand_out_together(&mut transaction, hand_outs).await? {
+                    transaction.commit().await?;
+                    return Ok(vec![Stocked::HandedOut; hand_outs.len()]);
+                }
+                transaction.rollback().await?;
                 let mut transaction = self.pool.begin_with($begin).await?;
                 let mut outcomes = BTreeMap::new();
                 for place in in_order(hand_outs, |hand_out| &hand_out.intent.request) {
@@ -304,3 +356,15 @@ macro_rules! impl_pool_store {
 
 impl_pool_store!(SqliteLedger, Sqlite, false, "BEGIN IMMEDIATE");
 impl_pool_store!(PostgresLedger, Postgres, true, "BEGIN");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn fills_are_found_without_a_look_at_other_intents() {
+        let ledger = SqliteLedger::temporary().await.unwrap();
+        let plan = ledger.plan(&format!("{SELECT_INTENT} {FILLS}")).await;
+        assert_eq!(plan, "SCAN intent USING INDEX intent_pool_fill");
+    }
+}

@@ -36,6 +36,8 @@ pub(super) async fn run_pools(scheduler: Scheduler, allocator: Arc<Allocator>, s
             () = stop.cancelled() => return,
             () = pools.has_work() => {}
         }
+        // What is handed out in a burst is completed together, and after it.
+        tokio::time::sleep(BURST).await;
         scheduler.trigger(POOLS_JOB, true).await;
     }
 }

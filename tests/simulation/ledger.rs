@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use leasehold::ledger::{
-    Advanced, Begun, Error, HandOut, HandedTo, Intent, IntentKind, IntentStep, IntentStore, ListIntents,
+    Advanced, Begun, Error, HandOut, HandedTo, Intent, IntentKind, IntentState, IntentStore, ListIntents,
     NewIntent, NextStep, Owner, PoolAddress, PoolStore, PoolUse, QuarantineStore, QuarantinedAddress,
     Reservation, ReservationChange, ReservationHold, ReservedRange, Stocked,
 };
@@ -269,11 +269,8 @@ impl SharedLedger {
         if rows.intents.contains_key(&intent.request) {
             return Stocked::Before;
         }
-        let fenced = self.world.mutant != Mutant::NoFence;
         let holds = addresses.iter().all(|(claim, wanted)| {
-            rows.pools
-                .get(&wanted.id.0)
-                .is_some_and(|row| !fenced || row.claim == *claim && row.used == PoolUse::Stock)
+            rows.pools.get(&wanted.id.0).is_some_and(|row| row.claim == *claim && row.used == PoolUse::Stock)
         });
         if !holds {
             return Stocked::Gone;
@@ -322,20 +319,22 @@ impl PoolStore for SharedLedger {
         Ok(owned)
     }
 
-    async fn finished_fills(&self) -> Result<Vec<Intent>, Error> {
+    async fn fills(&self) -> Result<Vec<Intent>, Error> {
         self.before().await?;
-        let finished = |intent: &Intent| {
-            intent.kind == IntentKind::PoolFill && intent.step == IntentStep::Done && intent.sweep.is_none()
+        let wanted = |intent: &Intent| {
+            intent.kind == IntentKind::PoolFill && intent.step.state() != IntentState::Failed
         };
-        Ok(self.intents().into_iter().filter(finished).collect())
+        Ok(self.intents().into_iter().filter(wanted).collect())
     }
 
     async fn stock(&self, fill: &RequestId, addresses: &[PoolAddress], _: Timestamp) -> Result<bool, Error> {
         self.before().await?;
         let stocked = {
             let mut rows = self.rows.lock().unwrap();
-            let deleted = rows.intents.remove(fill).is_some();
+            let done = |intent: &Intent| intent.step.state() == IntentState::Done && intent.sweep.is_none();
+            let deleted = rows.intents.get(fill).is_some_and(done);
             if deleted {
+                rows.intents.remove(fill);
                 rows.reserved.retain(|(_, by, _)| by != fill);
                 rows.pools.extend(addresses.iter().map(|address| (address.record.id.0, address.clone())));
             }

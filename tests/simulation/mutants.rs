@@ -27,12 +27,10 @@ pub enum Mutant {
     IntentAfterRequest,
     /// Released addresses are in no quarantine.
     NoQuarantine,
-    /// An address of a pool is handed out whoever owns it, and whatever has become of it.
-    NoFence,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::NoVerification,
         Self::NoCompareAndSet,
         Self::NoReservation,
@@ -44,6 +42,5 @@ impl Mutant {
         Self::NoLogQuestion,
         Self::IntentAfterRequest,
         Self::NoQuarantine,
-        Self::NoFence,
     ];
 }

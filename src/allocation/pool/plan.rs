@@ -101,16 +101,16 @@ pub(super) enum Balance {
     Even,
 }
 
-/// How the stock of a pool is to change. `free` is how many addresses of the prefix are free besides: a pool leaves half of all of
+/// How the stock of a pool is to change. `expected` is how many addresses are reserved, or may be, and not in stock yet; `free` is how many addresses of the prefix are free besides: a pool leaves half of all of
 /// them to requests that it does not serve. While it is being asked, it is filled in parts that are worth a request.
-pub(super) fn balance(rule: &PoolRule, demand: Demand, stock: usize, free: u128) -> Balance {
+pub(super) fn balance(rule: &PoolRule, demand: Demand, stock: usize, expected: usize, free: u128) -> Balance {
     let size = if demand == Demand::Idle { rule.idle_size.min(rule.size) } else { rule.size };
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if stock > size {
         return Balance::Return(stock - size);
     }
     let half = usize::try_from((free.saturating_add(stock as u128)) / 2).unwrap_or(usize::MAX);
-    let missing = size.min(half).saturating_sub(stock);
+    let missing = size.min(half).saturating_sub(stock.saturating_add(expected));
     if missing == 0 || demand == Demand::Now && missing < size.div_ceil(4) {
         return Balance::Even;
     }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_pool_is_filled_when_a_quarter_is_missing_or_nobody_asks_and_shrinks_once_it_is_idle() {
         let pool = rule(PoolSelector::Tag("pool".to_owned()), 64, 8);
-        let balance = |demand, stock, free| balance(&pool, demand, stock, free);
+        let balance = |demand, stock, free| balance(&pool, demand, stock, 0, free);
         assert_eq!(balance(Demand::Now, 0, 1000), Balance::Fill(64));
         assert_eq!(balance(Demand::Now, 48, 1000), Balance::Fill(16));
         assert_eq!(balance(Demand::Now, 49, 1000), Balance::Even);
@@ -175,6 +175,9 @@ mod tests {
         assert_eq!(balance(Demand::Lately, 5, 6), Balance::Even);
         assert_eq!(balance(Demand::Lately, 5, 0), Balance::Even);
         assert_eq!(balance(Demand::Lately, 0, 0), Balance::Even);
+        // A fill of which NetBox does not say what became of it is not made again.
+        assert_eq!(super::balance(&pool, Demand::Lately, 0, 60, 1000), Balance::Fill(4));
+        assert_eq!(super::balance(&pool, Demand::Lately, 0, 64, 1000), Balance::Even);
     }
 
     #[test]

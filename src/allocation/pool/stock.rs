@@ -24,6 +24,8 @@ pub(super) struct Item {
 #[derive(Debug, Default)]
 pub(super) struct Stock {
     free: BTreeMap<PrefixId, BTreeMap<IpAddr, Item>>,
+    /// How many addresses fills have reserved, or may have, that are not in stock yet.
+    expected: BTreeMap<PrefixId, usize>,
     /// The ids of addresses that are being handed out.
     lent: BTreeSet<u64>,
     /// When somebody asked last.
@@ -83,8 +85,9 @@ impl Stock {
         }
     }
 
-    /// The stock as the ledger has it. What is being handed out is left out.
-    pub(super) fn reload(&mut self, stock: Vec<PoolAddress>) {
+    /// The stock as the ledger has it, and what each pool expects. What is being handed out is left out.
+    pub(super) fn reload(&mut self, stock: Vec<PoolAddress>, expected: BTreeMap<PrefixId, usize>) {
+        self.expected = expected;
         self.free.clear();
         for PoolAddress { record, parent, claim, .. } in stock {
             if !self.lent.contains(&record.id.0) {
@@ -106,6 +109,11 @@ impl Stock {
         all.filter(|(parent, item)| wanted(*parent, &item.record))
             .map(|(_, item)| item.record.clone())
             .collect()
+    }
+
+    /// How many addresses a pool has reserved, or may have, that are not in stock yet.
+    pub(super) fn expected(&self, parent: PrefixId) -> usize {
+        self.expected.get(&parent).copied().unwrap_or(0)
     }
 
     /// How many addresses of a pool can be handed out.

@@ -1,5 +1,6 @@
 //! Upkeep: what was begun is ended, pools are filled, and what is too much is returned.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::allocation::operations::FillPool;
 use crate::allocation::plan::{Limits, Purpose, count_free, taken_addresses};
 use crate::allocation::ports::{Write, WriteOrigin};
 use crate::cache::{Batch, PrefixKey};
-use crate::ledger::{Intent, PoolAddress, PoolUse, StockClaim};
+use crate::ledger::{Intent, IntentStep, PoolAddress, PoolUse, StockClaim};
 use crate::model::{Address, AddressId, PrefixId, RequestId};
 use crate::netbox;
 
@@ -22,6 +23,12 @@ const LIVES: Duration = Duration::from_mins(1);
 const FILL_AT_ONCE: u32 = 64;
 /// In whose name pools write.
 const CALLER: &str = "leasehold";
+
+/// Whether the addresses of a fill are in stock.
+enum Stocking {
+    Done,
+    NotYet,
+}
 
 impl Pools {
     /// One round. A job runs it on its timer, and whenever there is work.
@@ -43,9 +50,18 @@ impl Pools {
     async fn load(&self) -> Result<Vec<PoolAddress>, Error> {
         let now = self.executor.clock.now();
         let until = now.checked_add(LIVES).unwrap_or(now);
-        for fill in self.store.finished_fills().await? {
-            if let Err(error) = self.stock_up(&fill).await {
-                tracing::warn!(request = %fill.request, %error, "what a pool has reserved is not in stock yet");
+        let mut expected: BTreeMap<PrefixId, usize> = BTreeMap::new();
+        for fill in self.store.fills().await? {
+            // What may still arrive late is looked for first.
+            let finished = fill.step == IntentStep::Done && fill.sweep.is_none();
+            let outcome = if finished { self.stock_up(&fill).await } else { Ok(Stocking::NotYet) };
+            match outcome {
+                Ok(Stocking::Done) => {}
+                Ok(Stocking::NotYet) => self.expect(&fill, &mut expected),
+                Err(error) => {
+                    tracing::warn!(request = %fill.request, %error, "what a pool has reserved is not in stock yet");
+                    self.expect(&fill, &mut expected);
+                }
             }
         }
         let owned = self.store.claim_pools(&self.executor.owner, now, until).await?;
@@ -58,12 +74,20 @@ impl Pools {
                 PoolUse::HandedOut(_) => {}
             }
         }
-        self.stock().reload(stock);
+        self.stock().reload(stock, expected);
         Ok(returning)
     }
 
+    /// Counts the addresses of a fill that is not in stock yet, if they are to be this server's: they are not reserved again.
+    fn expect(&self, fill: &Intent, expected: &mut BTreeMap<PrefixId, usize>) {
+        let ours = !self.executor.intents.is_shared() || fill.claim.owner == self.executor.owner;
+        if let Some(parent) = fill.parent.filter(|_| ours) {
+            *expected.entry(parent).or_default() += usize::try_from(fill.detail.wanted).unwrap_or(usize::MAX);
+        }
+    }
+
     /// Puts the records of a fill into stock.
-    async fn stock_up(&self, fill: &Intent) -> Result<(), Error> {
+    async fn stock_up(&self, fill: &Intent) -> Result<Stocking, Error> {
         let executor = &self.executor;
         let made = &fill.detail.made;
         let index = executor.cache.snapshot()?;
@@ -75,7 +99,8 @@ impl Pools {
             records = executor.netbox.addresses_by_id(made).await?;
         }
         let claim = StockClaim { owner: executor.owner.clone(), epoch: 1 };
-        let Some(parent) = fill.parent else { return Ok(()) };
+        // If the prefix is not known any more, no rule is about it, and the addresses are returned.
+        let parent = fill.parent.unwrap_or(PrefixId(0));
         let addresses: Vec<PoolAddress> = records
             .into_iter()
             // What somebody else has changed is his.
@@ -83,7 +108,7 @@ impl Pools {
             .map(|record| PoolAddress { record, parent, claim: claim.clone(), used: PoolUse::Stock })
             .collect();
         self.store.stock(&fill.request, &addresses, executor.clock.now()).await?;
-        Ok(())
+        Ok(Stocking::Done)
     }
 
     /// Fills what lacks and returns what is too much, a part of each pool in a round.
@@ -97,16 +122,16 @@ impl Pools {
             .stock()
             .select(|parent, record| !rules.contains_key(&parent) || !is_untouched(&index, record));
         self.give_back(unwanted).await?;
-        let mut filled = false;
+        let (mut filled, mut failed) = (false, None);
         for (parent, rule) in rules {
             let Some(prefix) = index.prefix(parent) else { continue };
             if self.stock().is_closed(parent) {
                 continue;
             }
             let allowed = executor.policy.refusals(&index, prefix, Purpose::General, today).is_empty();
-            let (demand, stock) = {
+            let (demand, stock, expected) = {
                 let mut stock = self.stock();
-                (stock.demand(parent, now, self.settings.idle), stock.of(parent))
+                (stock.demand(parent, now, self.settings.idle), stock.of(parent), stock.expected(parent))
             };
             let rule = if allowed { rule.clone() } else { PoolRule { size: 0, ..rule.clone() } };
             let free = executor
@@ -115,20 +140,26 @@ impl Pools {
                     Ok(count_free(prefix, &taken_addresses(context.index, prefix, limits)))
                 })
                 .await?;
-            match balance(&rule, demand, stock.len(), free) {
+            match balance(&rule, demand, stock.len(), expected, free) {
                 Balance::Even => {}
                 Balance::Return(count) => {
                     let highest = stock.into_iter().rev().take(count).collect();
                     self.give_back(highest).await?;
                 }
-                Balance::Fill(count) => filled |= self.fill(parent, count.min(FILL_AT_ONCE)).await?,
+                Balance::Fill(count) => match self.fill(parent, count.min(FILL_AT_ONCE)).await {
+                    Ok(done) => filled |= done,
+                    Err(error) => {
+                        tracing::warn!(prefix = %prefix.network, %error, "a pool could not be filled");
+                        failed = Some(error);
+                    }
+                },
             }
         }
         if filled {
             // There may be more to do.
             self.work.notify_one();
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Reserves addresses. Returns whether that was done.
