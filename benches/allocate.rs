@@ -146,11 +146,13 @@ impl Bench {
         let body = json!({ "prefix": network, "vrf": self.vrf, "tags": [{ "slug": "bench-pool" }] });
         let parent = self.post("ipam/prefixes/", &body).await["id"].as_u64().unwrap();
         let filled = self.full(parent, size).await;
+        let (_, plain) = self.parent(0, false).await;
         let mut bursts = Vec::new();
         for _ in 0..ROUNDS {
+            let netbox = self.allocate(16, 96, plain, false).await;
             let burst = self.allocate(16, size, parent, true).await;
             let complete = self.complete(parent).await.as_secs_f64();
-            bursts.push(json!({ "burst": burst, "complete": complete }));
+            bursts.push(json!({ "netbox": netbox, "burst": burst, "complete": complete }));
             self.full(parent, size).await;
         }
         let sustained = self.allocate(16, size * 3, parent, true).await;
