@@ -173,8 +173,7 @@ impl Executor {
             Write::CreateAddresses { scope, list } => {
                 let origin = run.origin.clone();
                 let part = CreationPart { origin, scope: *scope, list: list.clone() };
-                let picks = |kind| matches!(kind, IntentKind::Addresses | IntentKind::PoolFill);
-                let intent = run.intent.as_ref().filter(|intent| picks(intent.kind));
+                let intent = run.intent.as_ref().filter(|intent| intent.kind.picks_addresses());
                 let chosen_from = intent.and_then(|intent| intent.parent);
                 let begun = state.progress() != Progress::default();
                 let caller = (!begun).then(|| run.caller.clone());
@@ -461,9 +460,7 @@ fn classify(error: &netbox::Error, kind: IntentKind) -> NetBoxReply {
     use netbox::Error as E;
     match error {
         // The range was made, or marked as populated, a moment ago. An address that the caller named stays in it.
-        E::AddressInRange { .. } if matches!(kind, IntentKind::Addresses | IntentKind::PoolFill) => {
-            NetBoxReply::Contended
-        }
+        E::AddressInRange { .. } if kind.picks_addresses() => NetBoxReply::Contended,
         E::DuplicateAddress { .. } | E::DuplicatePrefix { .. } | E::Changed | E::NotFound { .. } => {
             NetBoxReply::Contended
         }

@@ -27,6 +27,13 @@ pub enum IntentKind {
     PoolFill,
 }
 
+impl IntentKind {
+    /// Whether the addresses were picked, and not named by the caller.
+    pub fn picks_addresses(self) -> bool {
+        matches!(self, Self::Addresses | Self::PoolFill)
+    }
+}
+
 /// What is known of the outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntentState {

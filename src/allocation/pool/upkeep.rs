@@ -122,6 +122,14 @@ impl Pools {
             .stock()
             .select(|parent, record| !rules.contains_key(&parent) || !is_untouched(&index, record));
         self.give_back(unwanted).await?;
+        let free = executor
+            .with_context(&Prepared::default(), |context| {
+                let limits = Limits { reserved: &[], ..context.limits() };
+                let prefixes = rules.keys().filter_map(|parent| index.prefix(*parent));
+                let free = |prefix| count_free(prefix, &taken_addresses(context.index, prefix, limits));
+                Ok(prefixes.map(|prefix| (prefix.id, free(prefix))).collect::<BTreeMap<_, _>>())
+            })
+            .await?;
         let (mut filled, mut failed) = (false, None);
         for (parent, rule) in rules {
             let Some(prefix) = index.prefix(parent) else { continue };
@@ -134,12 +142,7 @@ impl Pools {
                 (stock.demand(parent, now, self.settings.idle), stock.of(parent), stock.expected(parent))
             };
             let rule = if allowed { rule.clone() } else { PoolRule { size: 0, ..rule.clone() } };
-            let free = executor
-                .with_context(&Prepared::default(), |context| {
-                    let limits = Limits { reserved: &[], ..context.limits() };
-                    Ok(count_free(prefix, &taken_addresses(context.index, prefix, limits)))
-                })
-                .await?;
+            let free = free.get(&parent).copied().unwrap_or(0);
             match balance(&rule, demand, stock.len(), expected, free) {
                 Balance::Even => {}
                 Balance::Return(count) => {
