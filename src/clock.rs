@@ -20,7 +20,13 @@ pub trait Clock: Send + Sync {
 
     /// The current date in that time zone.
     fn today(&self) -> Date {
-        self.day_of(self.now())
+        self.now_and_today().1
+    }
+
+    /// The current instant and its date, by one look at the clock.
+    fn now_and_today(&self) -> (Timestamp, Date) {
+        let now = self.now();
+        (now, self.day_of(now))
     }
 }
 
@@ -82,8 +88,9 @@ impl Clock for SystemClock {
         at.to_zoned(self.zone.clone()).date()
     }
 
-    fn today(&self) -> Date {
-        self.date_at(self.now())
+    fn now_and_today(&self) -> (Timestamp, Date) {
+        let now = self.now();
+        (now, self.date_at(now))
     }
 }
 

@@ -43,6 +43,7 @@ mod commit_hook;
 mod deletions;
 mod differences;
 mod error;
+mod family_key;
 mod freshness;
 mod handed_out;
 mod index;

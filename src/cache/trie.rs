@@ -3,72 +3,37 @@
 //! Each node has a network as its key and at most two children, whose networks are inside it. A lookup visits the recorded
 //! networks that contain the key, and the branching points between them. A change copies the nodes on that path
 //! ([`Arc::make_mut`]) and shares all others; if no other version exists, it copies nothing.
+//!
+//! Each address family has nodes of its own, with addresses of its own width: most of the time of a lookup passes in waiting for
+//! memory, and a node of IPv4 is a third smaller than one that could hold both.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{Network, address_from_number, address_number};
+use super::family_key::{Bits, FamilyKey, Key};
+use crate::model::Network;
 
-/// The leading `length` bits of `bits`. The bits are left-aligned: an IPv4 address is in the upper 32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key {
-    bits: u128,
-    length: u8,
-}
-
-impl Key {
-    fn new(network: Network) -> Self {
-        let unused_bits = 128 - u32::from(network.max_length());
-        Self { bits: address_number(network.first()) << unused_bits, length: network.length() }
-    }
-
-    fn mask(length: u8) -> u128 {
-        u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
-    }
-
-    fn covers(self, other: Self) -> bool {
-        self.length <= other.length && (self.bits ^ other.bits) & Self::mask(self.length) == 0
-    }
-
-    /// Whether this key belongs to the right child of a node of length `at`: the next bit decides.
-    fn goes_right(self, at: u8) -> bool {
-        at < 128 && (self.bits >> (127 - at)) & 1 == 1
-    }
-
-    /// The greatest address that the key covers, in the same form as its bits.
-    fn last(self) -> u128 {
-        self.bits | !Self::mask(self.length)
-    }
-
-    /// The longest key that covers both keys.
-    fn common(self, other: Self) -> Self {
-        let same = u8::try_from((self.bits ^ other.bits).leading_zeros()).unwrap_or(128);
-        let length = same.min(self.length).min(other.length);
-        Self { bits: self.bits & Self::mask(length), length }
-    }
-}
-
-type Link<V> = Option<Arc<Node<V>>>;
+type Link<B, V> = Option<Arc<Node<B, V>>>;
 
 #[derive(Clone, Debug)]
-struct Node<V> {
-    key: Key,
+struct Node<B, V> {
+    key: Key<B>,
     /// `None` if the node is only a branching point. Such a node always has two children.
     value: Option<V>,
     /// How many values the subtree has, with this one.
     count: u64,
-    left: Link<V>,
-    right: Link<V>,
+    left: Link<B, V>,
+    right: Link<B, V>,
 }
 
-impl<V> Node<V> {
-    fn leaf(key: Key, value: V) -> Arc<Self> {
+impl<B: Bits, V> Node<B, V> {
+    fn leaf(key: Key<B>, value: V) -> Arc<Self> {
         Arc::new(Self { key, value: Some(value), count: 1, left: None, right: None })
     }
 
-    /// Whether every host of a family with addresses of `bits` bits has a value, in a map of hosts.
-    fn is_full(&self, bits: u8) -> bool {
-        1u64.checked_shl(u32::from(bits - self.key.length)) == Some(self.count)
+    /// Whether every host has a value, in a map of hosts.
+    fn is_full(&self) -> bool {
+        1u64.checked_shl(u32::from(B::LENGTH - self.key.length)) == Some(self.count)
     }
 
     fn recount(&mut self) {
@@ -76,16 +41,42 @@ impl<V> Node<V> {
         self.count = below + u64::from(self.value.is_some());
     }
 
-    fn child(&self, key: Key) -> Option<&Node<V>> {
+    fn child(&self, key: Key<B>) -> Option<&Self> {
         if key.goes_right(self.key.length) { self.right.as_deref() } else { self.left.as_deref() }
+    }
+
+    /// The node of exactly this key.
+    fn find(&self, key: Key<B>) -> Option<&Self> {
+        let mut link = Some(self);
+        while let Some(node) = link
+            && node.key.covers(key)
+        {
+            if node.key.length == key.length {
+                return link;
+            }
+            link = node.child(key);
+        }
+        None
+    }
+
+    /// The node above everything inside a key.
+    fn above(&self, key: Key<B>) -> Option<&Self> {
+        let mut link = Some(self);
+        while let Some(node) = link {
+            if key.covers(node.key) {
+                return link;
+            }
+            link = if node.key.covers(key) { node.child(key) } else { None };
+        }
+        None
     }
 }
 
 /// A map from networks of both address families to values. A clone increments two reference counts and copies nothing.
 #[derive(Clone, Debug)]
 pub struct Trie<V> {
-    v4: Link<V>,
-    v6: Link<V>,
+    v4: Link<u32, V>,
+    v6: Link<u128, V>,
 }
 
 impl<V> Default for Trie<V> {
@@ -95,10 +86,6 @@ impl<V> Default for Trie<V> {
 }
 
 impl<V> Trie<V> {
-    fn root(&self, network: Network) -> Option<&Node<V>> {
-        if network.is_ipv4() { self.v4.as_deref() } else { self.v6.as_deref() }
-    }
-
     /// Whether the map holds nothing.
     pub fn is_empty(&self) -> bool {
         self.v4.is_none() && self.v6.is_none()
@@ -106,133 +93,97 @@ impl<V> Trie<V> {
 
     /// The value of exactly this network.
     pub fn get(&self, network: Network) -> Option<&V> {
-        let key = Key::new(network);
-        let mut link = self.root(network);
-        while let Some(node) = link {
-            if !node.key.covers(key) {
-                return None;
-            }
-            if node.key.length == key.length {
-                return node.value.as_ref();
-            }
-            link = node.child(key);
+        match FamilyKey::of(network) {
+            FamilyKey::V4(key) => self.v4.as_ref()?.find(key)?.value.as_ref(),
+            FamilyKey::V6(key) => self.v6.as_ref()?.find(key)?.value.as_ref(),
         }
-        None
     }
 
     /// The values of the networks that contain this one, and of the network itself, the least specific one first.
     pub fn chain(&self, network: Network) -> Chain<'_, V> {
-        Chain { key: Key::new(network), link: self.root(network) }
+        Chain(match FamilyKey::of(network) {
+            FamilyKey::V4(key) => FamilyPath::V4(Path { key, link: self.v4.as_deref() }),
+            FamilyKey::V6(key) => FamilyPath::V6(Path { key, link: self.v6.as_deref() }),
+        })
     }
 
     /// The values of the networks inside this one, and of the network itself, ordered by first address, then by length.
     pub fn within(&self, network: Network) -> Within<'_, V> {
-        Within { stack: self.subtree(network).into_iter().collect() }
-    }
-
-    /// The node above everything inside a network.
-    fn subtree(&self, network: Network) -> Option<&Node<V>> {
-        let key = Key::new(network);
-        let mut link = self.root(network);
-        while let Some(node) = link {
-            if key.covers(node.key) {
-                return Some(node);
-            }
-            if !node.key.covers(key) {
-                break;
-            }
-            link = node.child(key);
+        match FamilyKey::of(network) {
+            FamilyKey::V4(key) => Within { v4: Walk::within(&self.v4, key), v6: Walk::nothing() },
+            FamilyKey::V6(key) => Within { v4: Walk::nothing(), v6: Walk::within(&self.v6, key) },
         }
-        None
     }
 
     /// The values of the networks inside `within`, or of all networks, from `first` on. The order is that of
     /// [`Trie::values`]. Visits no node that sorts before `first`, except those on its path.
     pub fn values_from(&self, within: Option<Network>, first: Network) -> Within<'_, V> {
-        let (v4, v6) = match within {
+        let (v4, v6) = match within.map(FamilyKey::of) {
             None => (self.v4.as_deref(), self.v6.as_deref()),
-            Some(network) if network.is_ipv4() => (self.subtree(network), None),
-            Some(network) => (None, self.subtree(network)),
+            Some(FamilyKey::V4(key)) => (self.v4.as_ref().and_then(|root| root.above(key)), None),
+            Some(FamilyKey::V6(key)) => (None, self.v6.as_ref().and_then(|root| root.above(key))),
         };
-        let mut stack = Vec::new();
-        if first.is_ipv4() {
-            stack.extend(v6);
-            seek(&mut stack, v4, Key::new(first));
-        } else {
-            seek(&mut stack, v6, Key::new(first));
+        match FamilyKey::of(first) {
+            FamilyKey::V4(first) => Within { v4: Walk::from(v4, first), v6: Walk::all(v6) },
+            FamilyKey::V6(first) => Within { v4: Walk::nothing(), v6: Walk::from(v6, first) },
         }
-        Within { stack }
     }
 
-    /// The lowest host from `first` to `last` that has no value; `None` if all have one. Both are of one family. For maps of hosts
-    /// only. Visits nodes on two paths at most, however many hosts there are.
+    /// The lowest host from `first` to `last` that has no value; `None` if all have one, or if the two are of different families. For
+    /// maps of hosts only. Visits nodes on two paths at most, however many hosts there are.
     pub fn first_missing_host(&self, first: IpAddr, last: IpAddr) -> Option<IpAddr> {
-        let (root, bits) = if first.is_ipv4() { (&self.v4, 32u8) } else { (&self.v6, 128) };
-        let unused_bits = 128 - u32::from(bits);
-        let from = address_number(first) << unused_bits;
-        let missing = match root.as_deref() {
-            None => from,
-            Some(root) => first_missing(root, from, bits)?,
-        } >> unused_bits;
-        (missing <= address_number(last)).then(|| address_from_number(missing, first.is_ipv4()))
+        match (first, last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                let missing = first_missing(&self.v4, first.to_bits())?;
+                (missing <= last.to_bits()).then(|| IpAddr::V4(missing.into()))
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) => {
+                let missing = first_missing(&self.v6, first.to_bits())?;
+                (missing <= last.to_bits()).then(|| IpAddr::V6(missing.into()))
+            }
+            _ => None,
+        }
     }
 
     /// All values, IPv4 before IPv6, ordered by first address, then by length.
     pub fn values(&self) -> Within<'_, V> {
-        Within { stack: self.v6.iter().chain(&self.v4).map(AsRef::as_ref).collect() }
+        Within { v4: Walk::all(self.v4.as_deref()), v6: Walk::all(self.v6.as_deref()) }
     }
 }
 
 impl<V: Clone> Trie<V> {
     /// Changes the value of a network. `change` gets the present value, or `None`, and replaces it; `None` removes it.
     pub fn update(&mut self, network: Network, change: impl FnOnce(&mut Option<V>)) {
-        let root = if network.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
-        update(root, Key::new(network), change);
+        match FamilyKey::of(network) {
+            FamilyKey::V4(key) => update(&mut self.v4, key, change),
+            FamilyKey::V6(key) => update(&mut self.v6, key, change),
+        }
     }
 }
 
-/// Pushes the nodes whose subtrees hold everything from a key on, so that the first one is on top.
-fn seek<'a, V>(stack: &mut Vec<&'a Node<V>>, mut link: Option<&'a Node<V>>, first: Key) {
-    while let Some(node) = link {
-        if (node.key.bits, node.key.length) >= (first.bits, first.length) {
-            stack.push(node);
-            return;
-        }
-        if !node.key.covers(first) {
-            // The whole subtree sorts before the key.
-            return;
-        }
-        link = if first.goes_right(node.key.length) {
-            node.right.as_deref()
-        } else {
-            stack.extend(node.right.as_deref());
-            node.left.as_deref()
-        };
-    }
-}
-
-/// The lowest host from `from` on without a value, which may lie behind the subtree; `None` if there is no host behind it. Hosts have
-/// `bits` bits.
-fn first_missing<V>(node: &Node<V>, from: u128, bits: u8) -> Option<u128> {
-    let (first, last) = (node.key.bits, node.key.last());
-    if from < first || from > last {
+/// The lowest host from `from` on without a value, in a map of hosts; `None` if there is no host behind the last one with a value.
+fn first_missing<B: Bits, V>(link: &Link<B, V>, from: B) -> Option<B> {
+    let Some(node) = link else { return Some(from) };
+    let last = node.key.last();
+    if from < node.key.bits || from > last {
         return Some(from);
     }
-    if node.key.length == bits || node.is_full(bits) {
-        return last.checked_add(1);
+    if node.key.length == B::LENGTH || node.is_full() {
+        return last.next();
     }
     let mut from = from;
-    for child in [&node.left, &node.right].into_iter().flatten() {
+    for child in [&node.left, &node.right] {
+        let Some(held) = child else { continue };
         // What lies before the child, or between the two, has no value.
-        from = first_missing(child, from, bits)?;
-        if from < child.key.bits {
+        from = first_missing(child, from)?;
+        if from < held.key.bits {
             return Some(from);
         }
     }
     Some(from)
 }
 
-fn update<V: Clone>(link: &mut Link<V>, key: Key, change: impl FnOnce(&mut Option<V>)) {
+fn update<B: Bits, V: Clone>(link: &mut Link<B, V>, key: Key<B>, change: impl FnOnce(&mut Option<V>)) {
     let Some(shared) = link else {
         let mut value = None;
         change(&mut value);
@@ -268,7 +219,7 @@ fn update<V: Clone>(link: &mut Link<V>, key: Key, change: impl FnOnce(&mut Optio
 }
 
 /// Inserts a key that the node does not cover: above the node, or beside it under a new branching point.
-fn split<V>(old: Arc<Node<V>>, key: Key, value: V) -> Arc<Node<V>> {
+fn split<B: Bits, V>(old: Arc<Node<B, V>>, key: Key<B>, value: V) -> Arc<Node<B, V>> {
     let common = key.common(old.key);
     let old_goes_right = old.key.goes_right(common.length);
     let (beside, value) =
@@ -281,12 +232,33 @@ fn split<V>(old: Arc<Node<V>>, key: Key, value: V) -> Arc<Node<V>> {
 
 /// Iterates over the values on the path to a network. See [`Trie::chain`].
 #[derive(Debug)]
-pub struct Chain<'a, V> {
-    key: Key,
-    link: Option<&'a Node<V>>,
+pub struct Chain<'a, V>(FamilyPath<'a, V>);
+
+#[derive(Debug)]
+enum FamilyPath<'a, V> {
+    V4(Path<'a, u32, V>),
+    V6(Path<'a, u128, V>),
 }
 
 impl<'a, V> Iterator for Chain<'a, V> {
+    type Item = &'a V;
+
+    fn next(&mut self) -> Option<&'a V> {
+        match &mut self.0 {
+            FamilyPath::V4(path) => path.next(),
+            FamilyPath::V6(path) => path.next(),
+        }
+    }
+}
+
+/// What is left of the path to a key.
+#[derive(Debug)]
+struct Path<'a, B, V> {
+    key: Key<B>,
+    link: Option<&'a Node<B, V>>,
+}
+
+impl<'a, B: Bits, V> Iterator for Path<'a, B, V> {
     type Item = &'a V;
 
     fn next(&mut self) -> Option<&'a V> {
@@ -303,13 +275,64 @@ impl<'a, V> Iterator for Chain<'a, V> {
     }
 }
 
-/// Iterates over the values of a subtree. See [`Trie::within`].
+/// Iterates over the values of subtrees. See [`Trie::within`].
 #[derive(Debug)]
 pub struct Within<'a, V> {
-    stack: Vec<&'a Node<V>>,
+    v4: Walk<'a, u32, V>,
+    v6: Walk<'a, u128, V>,
 }
 
 impl<'a, V> Iterator for Within<'a, V> {
+    type Item = &'a V;
+
+    fn next(&mut self) -> Option<&'a V> {
+        self.v4.next().or_else(|| self.v6.next())
+    }
+}
+
+/// The subtrees that are still to be walked, the next one on top.
+#[derive(Debug)]
+struct Walk<'a, B, V> {
+    stack: Vec<&'a Node<B, V>>,
+}
+
+impl<'a, B: Bits, V> Walk<'a, B, V> {
+    fn nothing() -> Self {
+        Self { stack: Vec::new() }
+    }
+
+    fn all(root: Option<&'a Node<B, V>>) -> Self {
+        Self { stack: root.into_iter().collect() }
+    }
+
+    fn within(root: &'a Link<B, V>, key: Key<B>) -> Self {
+        Self::all(root.as_ref().and_then(|root| root.above(key)))
+    }
+
+    /// A walk over everything from a key on.
+    fn from(mut link: Option<&'a Node<B, V>>, first: Key<B>) -> Self {
+        let mut stack = Vec::new();
+        while let Some(node) = link {
+            if node.key >= first {
+                stack.push(node);
+                break;
+            }
+            if !node.key.covers(first) {
+                // The whole subtree sorts before the key.
+                break;
+            }
+            link = if first.goes_right(node.key.length) {
+                node.right.as_deref()
+            } else {
+                stack.extend(node.right.as_deref());
+                node.left.as_deref()
+            };
+        }
+        Self { stack }
+    }
+}
+
+impl<'a, B: Bits, V> Iterator for Walk<'a, B, V> {
     type Item = &'a V;
 
     fn next(&mut self) -> Option<&'a V> {
@@ -327,6 +350,7 @@ impl<'a, V> Iterator for Within<'a, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::address_from_number;
     use ipnet::{Ipv4Net, Ipv6Net};
     use proptest::prelude::*;
     use std::collections::BTreeMap;

@@ -1,16 +1,16 @@
 //! The answers of the lookups, as messages whose records are encoded already.
 //!
-//! Encoding the records takes most of the time of a lookup, so their encoded bytes are reused ([`super::encoded_cache`]). On the
-//! wire an embedded message and a `bytes` field have the same form: a length, then the content. [`LookupAnswer`] is therefore
-//! `LookupAddressResponse` with each record declared as bytes. proto/build.rs puts the types of this file in the place of the
-//! generated ones in the server code. Field numbers and types must be those of prefix_service.proto; the property test of
-//! encoded_cache.rs compares the bytes of both.
+//! Encoding the records takes most of the time of a lookup, so their encoded bytes are reused ([`super::encoded_cache`]). A message
+//! is its fields, one after another, so [`LookupAnswer`] writes what is encoded as it is, and is `LookupAddressResponse` on the wire.
+//! proto/build.rs puts the types of this file in the place of the generated ones in the server code. Field numbers and types must be
+//! those of prefix_service.proto; the property test of encoded_cache.rs compares the bytes of both.
 
 use std::net::IpAddr;
 
 use jiff::civil::Date;
-use prost::Message;
-use prost::bytes::Bytes;
+use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
+use prost::encoding::{DecodeContext, WireType, message, skip_field, string};
+use prost::{DecodeError, Message};
 
 use super::convert;
 use super::parse::View;
@@ -19,26 +19,71 @@ use super::proto::v1;
 use crate::cache::{Index, Lookup};
 use crate::model::{Address, Prefix};
 
-/// The message `LookupAddressResponse`, with its records encoded already.
-#[derive(Clone, PartialEq, Message)]
+const ADDRESS: u32 = 1;
+const CHAIN: u32 = 2;
+const LEASE: u32 = 3;
+const RECORDS: u32 = 4;
+const CACHE: u32 = 5;
+const AS_OF_TIME: u32 = 6;
+const KNOWN_SINCE_TIME: u32 = 7;
+
+/// The message `LookupAddressResponse`, with its records encoded already. It is written only: what is read into it is dropped.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LookupAnswer {
-    #[prost(string, tag = "1")]
-    pub address: String,
-    /// Encoded `Prefix` messages, the most specific last.
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    pub chain: Vec<Bytes>,
-    /// An encoded `Lease` message.
-    #[prost(bytes = "bytes", optional, tag = "3")]
-    pub lease: Option<Bytes>,
-    /// Encoded `Address` messages, ordered by id.
-    #[prost(bytes = "bytes", repeated, tag = "4")]
-    pub records: Vec<Bytes>,
-    #[prost(message, optional, tag = "5")]
-    pub cache: Option<v1::CacheState>,
-    #[prost(message, optional, tag = "6")]
-    pub as_of_time: Option<prost_types::Timestamp>,
-    #[prost(message, optional, tag = "7")]
-    pub known_since_time: Option<prost_types::Timestamp>,
+    pub(super) address: String,
+    /// The fields `chain` and `lease`.
+    pub(super) chain: Bytes,
+    /// The field `records`.
+    pub(super) records: Bytes,
+    pub(super) cache: Option<v1::CacheState>,
+    pub(super) as_of_time: Option<prost_types::Timestamp>,
+    pub(super) known_since_time: Option<prost_types::Timestamp>,
+}
+
+fn put(tag: u32, field: Option<&impl Message>, buffer: &mut impl BufMut) {
+    if let Some(field) = field {
+        message::encode(tag, field, buffer);
+    }
+}
+
+fn length(tag: u32, field: Option<&impl Message>) -> usize {
+    field.map_or(0, |field| message::encoded_len(tag, field))
+}
+
+impl Message for LookupAnswer {
+    fn encode_raw(&self, buffer: &mut impl BufMut) {
+        let Self { address, chain, records, cache, as_of_time, known_since_time } = self;
+        string::encode(ADDRESS, address, buffer);
+        buffer.put_slice(chain);
+        buffer.put_slice(records);
+        put(CACHE, cache.as_ref(), buffer);
+        put(AS_OF_TIME, as_of_time.as_ref(), buffer);
+        put(KNOWN_SINCE_TIME, known_since_time.as_ref(), buffer);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buffer: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        skip_field(wire_type, tag, buffer, context)
+    }
+
+    fn encoded_len(&self) -> usize {
+        let Self { address, chain, records, cache, as_of_time, known_since_time } = self;
+        string::encoded_len(ADDRESS, address)
+            + chain.len()
+            + records.len()
+            + length(CACHE, cache.as_ref())
+            + length(AS_OF_TIME, as_of_time.as_ref())
+            + length(KNOWN_SINCE_TIME, known_since_time.as_ref())
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// The message `BatchLookupAddressesResponse`, with its records encoded already.
@@ -66,29 +111,39 @@ pub enum StreamLookupOutcome {
     Error(rpc::Status),
 }
 
-/// The encoded message of a prefix or an address, in one view.
-#[derive(Clone, Debug)]
-pub(super) struct EncodedRecord {
-    record: Bytes,
-    /// The encoded lease that a prefix carries itself; `None` for an address.
-    lease: Option<Bytes>,
+/// The encoded fields `chain` and `lease` of a lookup. The phase and the days left of leases are those of `today`.
+pub(super) fn encode_chain<'a>(
+    index: &Index,
+    chain: impl Iterator<Item = &'a Prefix>,
+    today: Date,
+    view: View,
+) -> Bytes {
+    let (mut fields, mut covering) = (BytesMut::new(), None);
+    for prefix in chain {
+        let mut link = convert::prefix(index, prefix, today, view);
+        // The last prefix of the chain that carries a lease is the most specific one, so its lease is the covering lease.
+        let lease = match view {
+            View::Full => link.lease.clone(),
+            View::Basic => link.lease.take(),
+        };
+        covering = lease.or(covering);
+        message::encode(CHAIN, &link, &mut fields);
+    }
+    put(LEASE, covering.as_ref(), &mut fields);
+    fields.freeze()
 }
 
-impl EncodedRecord {
-    /// Encodes a prefix of a chain. The phase and the days left of its lease are those of `today`.
-    pub(super) fn prefix(index: &Index, prefix: &Prefix, today: Date, view: View) -> Self {
-        let mut message = convert::prefix(index, prefix, today, view);
-        let lease = message.lease.as_ref().map(|lease| lease.encode_to_vec().into());
-        if view == View::Basic {
-            message.lease = None;
-        }
-        Self { record: message.encode_to_vec().into(), lease }
+/// The encoded field `records` of a lookup.
+pub(super) fn encode_records<'a>(
+    index: &Index,
+    records: impl Iterator<Item = &'a Address>,
+    view: View,
+) -> Bytes {
+    let mut field = BytesMut::new();
+    for record in records {
+        message::encode(RECORDS, &convert::address(index, record, view), &mut field);
     }
-
-    /// Encodes an address, which carries no lease.
-    pub(super) fn address(index: &Index, address: &Address, view: View) -> Self {
-        Self { record: convert::address(index, address, view).encode_to_vec().into(), lease: None }
-    }
+    field.freeze()
 }
 
 impl LookupAnswer {
@@ -100,27 +155,11 @@ impl LookupAnswer {
         day: Date,
         view: View,
     ) -> Self {
-        Self::of(
-            host,
-            found.chain.iter().map(|prefix| EncodedRecord::prefix(index, prefix, day, view)),
-            found.records.iter().map(|address| EncodedRecord::address(index, address, view)),
-        )
-    }
-
-    /// Puts an answer together. `prefixes` is the chain, the most specific last.
-    pub(super) fn of(
-        host: IpAddr,
-        prefixes: impl ExactSizeIterator<Item = EncodedRecord>,
-        addresses: impl Iterator<Item = EncodedRecord>,
-    ) -> Self {
-        let mut answer = Self { address: host.to_string(), ..Self::default() };
-        answer.chain.reserve_exact(prefixes.len());
-        for prefix in prefixes {
-            // The last prefix of the chain that carries a lease is the most specific one, so its lease is the covering lease.
-            answer.lease = prefix.lease.or(answer.lease);
-            answer.chain.push(prefix.record);
+        Self {
+            address: host.to_string(),
+            chain: encode_chain(index, found.chain.iter().map(|prefix| &***prefix), day, view),
+            records: encode_records(index, found.records.iter().map(|record| &**record), view),
+            ..Self::default()
         }
-        answer.records = addresses.map(|address| address.record).collect();
-        answer
     }
 }

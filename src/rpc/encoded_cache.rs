@@ -1,27 +1,30 @@
 //! Encoded records, kept between lookups so that a record is encoded once and not once a call.
 //!
-//! The invariant: an entry is used only if encoding the record now would give the same bytes. The bytes depend on four things.
-//! The view decides which slots the entry is in. The entry remembers the other three: the version of the record, the version of
-//! its VRF (whose name and RD it shows), and the day (from which the phase and the days left of a lease follow). Records of the cache are never changed in place: a new
-//! version is a new allocation. So two versions are distinguished by their address in memory, and the entry holds a [`Weak`] to
-//! the record, which keeps the allocation from being reused for another record while the entry exists.
+//! Kept together is what is looked up together: the prefixes that contain a host, and the records of a host. The invariant: an entry
+//! is used only if encoding its records now would give the same bytes. The bytes depend on four things. The view decides which slots
+//! the entry is in. The entry remembers the other three: the versions of the records, the version of their VRF (whose name and RD they
+//! show), and the day (from which the phase and the days left of a lease follow). Records of the cache are never changed in place: a
+//! new version is a new allocation. So two versions are distinguished by their address in memory, and the entry holds a [`Weak`] to
+//! each record, which keeps the allocation from being reused for another record while the entry exists.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 use jiff::civil::Date;
+use prost::bytes::Bytes;
+use smallvec::SmallVec;
 
-use super::answer::{EncodedRecord, LookupAnswer};
+use super::answer::{LookupAnswer, encode_chain, encode_records};
 use super::parse::View;
 use crate::cache::Index;
 use crate::model::{Address, Prefix, Vrf, VrfScope};
 
-/// Slots for each kind of record in each view. It bounds the memory, whatever is looked up.
+/// Slots for each kind of entry in each view. It bounds the memory, whatever is looked up.
 const SLOTS: usize = 1 << 16;
 
 /// The encoded records of recent lookups. Readers and writers take no lock: an entry is replaced as a whole, and of two calls
-/// that encode the same record at once the later one wins, with the same bytes.
+/// that encode the same records at once the later one wins, with the same bytes.
 #[derive(Debug)]
 pub(super) struct EncodedCache {
     full: ViewSlots,
@@ -31,14 +34,16 @@ pub(super) struct EncodedCache {
 /// The entries of one view.
 #[derive(Debug)]
 struct ViewSlots {
-    prefixes: Slots<Prefix>,
-    addresses: Slots<Address>,
+    /// By the id of the most specific prefix.
+    chains: Slots<Prefix>,
+    /// By the id of the first record.
+    records: Slots<Address>,
 }
 
 impl EncodedCache {
     /// A cache without entries.
     pub(super) fn new() -> Self {
-        let view = || ViewSlots { prefixes: Slots::new(), addresses: Slots::new() };
+        let view = || ViewSlots { chains: Slots::new(), records: Slots::new() };
         Self { full: view(), basic: view() }
     }
 
@@ -58,22 +63,21 @@ impl EncodedCache {
         let found = index.lookup(scope, host);
         // Every record that a lookup finds belongs to the scope of the lookup, so this is the VRF of all of them.
         let vrf = scope.vrf().and_then(|id| index.vrf(id));
-        LookupAnswer::of(
-            host,
-            found.chain.iter().map(|prefix| {
-                let encode = || EncodedRecord::prefix(index, prefix, today, view);
-                slots.prefixes.get_or_encode(prefix.id.0, prefix, vrf, today, encode)
-            }),
-            found.records.iter().map(|address| {
-                let encode = || EncodedRecord::address(index, address, view);
-                slots.addresses.get_or_encode(address.id.0, address, vrf, today, encode)
-            }),
-        )
+        let chain = found.chain.last().map_or_else(Bytes::new, |last| {
+            let chain = found.chain.iter().copied();
+            let encode = || encode_chain(index, chain.clone().map(|prefix| &**prefix), today, view);
+            slots.chains.get_or_encode(last.id.0, chain.clone(), vrf, today, encode)
+        });
+        let records = found.records.first().map_or_else(Bytes::new, |first| {
+            let encode = || encode_records(index, found.records.iter().map(|record| &**record), view);
+            slots.records.get_or_encode(first.id.0, found.records.iter(), vrf, today, encode)
+        });
+        LookupAnswer { address: host.to_string(), chain, records, ..LookupAnswer::default() }
     }
 }
 
-/// The entries of one kind of record. The slot of a record is its id modulo [`SLOTS`]; of records that share a slot, the one
-/// that was looked up last has it.
+/// The entries of one kind of record. The slot of an entry is an id modulo [`SLOTS`]; of entries that share a slot, the one that was
+/// looked up last has it.
 #[derive(Debug)]
 struct Slots<T> {
     slots: Box<[ArcSwapOption<Entry<T>>]>,
@@ -82,22 +86,37 @@ struct Slots<T> {
 /// Encoded bytes, and what they were made of.
 #[derive(Debug)]
 struct Entry<T> {
-    record: Weak<T>,
+    records: SmallVec<[Weak<T>; 4]>,
     vrf: Option<Weak<Vrf>>,
     day: Date,
-    encoded: EncodedRecord,
+    encoded: Bytes,
 }
 
 impl<T> Entry<T> {
-    /// Whether the bytes are those of this version of the record and of its VRF, on this day.
-    fn is_of(&self, record: &Arc<T>, vrf: Option<&Arc<Vrf>>, day: Date) -> bool {
+    /// Whether the bytes are those of these versions of the records and of their VRF, on this day.
+    fn is_of<'a>(
+        &self,
+        mut records: impl Iterator<Item = &'a Arc<T>>,
+        vrf: Option<&Arc<Vrf>>,
+        day: Date,
+    ) -> bool
+    where
+        T: 'a,
+    {
         let same_vrf = match (&self.vrf, vrf) {
             (None, None) => true,
-            (Some(held), Some(vrf)) => std::ptr::eq(held.as_ptr(), Arc::as_ptr(vrf)),
+            (Some(held), Some(vrf)) => same(held, vrf),
             _ => false,
         };
-        same_vrf && self.day == day && std::ptr::eq(self.record.as_ptr(), Arc::as_ptr(record))
+        let mut held = self.records.iter();
+        let same_records = held.all(|held| records.next().is_some_and(|record| same(held, record)));
+        same_vrf && self.day == day && same_records && records.next().is_none()
     }
+}
+
+/// Whether both are the same version of a record.
+fn same<T>(held: &Weak<T>, record: &Arc<T>) -> bool {
+    std::ptr::eq(held.as_ptr(), Arc::as_ptr(record))
 }
 
 impl<T> Slots<T> {
@@ -105,27 +124,30 @@ impl<T> Slots<T> {
         Self { slots: std::iter::repeat_with(ArcSwapOption::empty).take(SLOTS).collect() }
     }
 
-    /// The encoded record: from its slot if the entry there is of the same versions and day, otherwise from `encode`, which
+    /// The encoded records: from their slot if the entry there is of the same versions and day, otherwise from `encode`, which
     /// then fills the slot.
-    fn get_or_encode(
+    fn get_or_encode<'a>(
         &self,
         id: u64,
-        record: &Arc<T>,
+        records: impl Iterator<Item = &'a Arc<T>> + Clone,
         vrf: Option<&Arc<Vrf>>,
         day: Date,
-        encode: impl FnOnce() -> EncodedRecord,
-    ) -> EncodedRecord {
+        encode: impl FnOnce() -> Bytes,
+    ) -> Bytes
+    where
+        T: 'a,
+    {
         let slot = usize::try_from(id).ok().and_then(|id| self.slots.get(id % SLOTS));
         let held = slot.map(ArcSwapOption::load);
         if let Some(entry) = held.as_deref().and_then(Option::as_ref)
-            && entry.is_of(record, vrf, day)
+            && entry.is_of(records.clone(), vrf, day)
         {
             return entry.encoded.clone();
         }
         let encoded = encode();
         if let Some(slot) = slot {
             slot.store(Some(Arc::new(Entry {
-                record: Arc::downgrade(record),
+                records: records.map(Arc::downgrade).collect(),
                 vrf: vrf.map(Arc::downgrade),
                 day,
                 encoded: encoded.clone(),
@@ -285,13 +307,15 @@ mod tests {
         let basic = of_view(date(2026, 6, 1), View::Basic);
         let again = ask(date(2026, 6, 1));
         assert_eq!(again, first);
-        assert_eq!(again.chain[0].as_ptr(), first.chain[0].as_ptr());
+        assert_eq!(again.chain.as_ptr(), first.chain.as_ptr());
         let basic_again = of_view(date(2026, 6, 1), View::Basic);
-        assert_eq!(basic_again.chain[0].as_ptr(), basic.chain[0].as_ptr());
-        assert!(basic.chain[0].len() < first.chain[0].len());
-        assert_eq!(basic.lease, first.lease, "the covering lease is in both views");
-        let days =
-            |answer: &LookupAnswer| v1::Lease::decode(answer.lease.clone().unwrap()).unwrap().days_left;
+        assert_eq!(basic_again.chain.as_ptr(), basic.chain.as_ptr());
+        assert!(basic.chain.len() < first.chain.len());
+        let covering = |answer: &LookupAnswer| {
+            v1::LookupAddressResponse::decode(&*answer.encode_to_vec()).unwrap().lease.unwrap()
+        };
+        assert_eq!(covering(&basic), covering(&first), "the covering lease is in both views");
+        let days = |answer: &LookupAnswer| covering(answer).days_left;
         assert_eq!((days(&first), days(&ask(date(2026, 6, 2)))), (Some(0), Some(-1)));
     }
 

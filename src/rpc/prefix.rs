@@ -52,8 +52,9 @@ impl PrefixHandler {
         let view = violations.view(view, View::Full);
         let (host, scope) = violations.finish_with(host.zip(scope))?;
         let index = self.cache.ready_read()?;
-        let answer = self.encoded.answer(&index, scope, host, self.clock.today(), view);
-        let answer = LookupAnswer { cache: Some(self.cache_state()), ..answer };
+        let (now, today) = self.clock.now_and_today();
+        let mut answer = self.encoded.answer(&index, scope, host, today, view);
+        answer.cache = Some(convert::cache_state(&self.cache, now));
         page::check_size(&answer, smaller(view))?;
         Ok(answer)
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
+use futures::TryStreamExt as _;
 use prost_reflect::DescriptorPool;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -17,6 +18,7 @@ use tower::Layer as _;
 use super::capabilities::Components;
 use super::descriptors;
 use super::error::Error;
+use super::gathered::Gathered;
 use crate::config::Settings;
 use crate::http;
 use crate::jobs::Scheduler;
@@ -84,7 +86,7 @@ pub(super) fn serve(
         .layer(tonic_web::GrpcWebLayer::new())
         .add_routes(services)
         .serve_with_incoming_shutdown(
-            TcpIncoming::from(listeners.grpc).with_nodelay(Some(true)),
+            TcpIncoming::from(listeners.grpc).with_nodelay(Some(true)).map_ok(Gathered::new),
             stop.clone().cancelled_owned(),
         );
     // Answers are short, and one that waits for the next packet to fill up would come late.

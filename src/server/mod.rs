@@ -8,6 +8,7 @@ mod capabilities;
 mod descriptors;
 mod edge;
 mod error;
+mod gathered;
 mod jobs;
 mod leadership;
 mod running;
