@@ -22,6 +22,7 @@ on_both!(
     a_stale_cache_never_allocates_a_taken_address,
     where_uniqueness_is_not_enforced_the_earlier_record_wins,
     a_hundred_addresses_in_one_call,
+    a_dns_name_is_taken_as_people_write_it,
 );
 
 async fn the_same_request_gets_the_same_addresses(netbox: &NetBox) {
@@ -320,4 +321,61 @@ async fn a_write_goes_on_after_its_caller_hung_up() {
     assert!(again.repeated);
     let (_, page, _) = netbox.rest("GET", "ipam/ip-addresses/", None).await;
     assert_eq!(page["count"], 2);
+}
+
+/// NetBox stores names in lower case. Whoever asks again with the name as it was written gets the same addresses.
+async fn a_dns_name_is_taken_as_people_write_it(netbox: &NetBox) {
+    let vrf = netbox.vrf(true).await;
+    netbox.prefix(vrf, BLOCK).await;
+    let server = Server::before(netbox).await;
+    let longest = format!("{}.{}.{}.{}", "a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(63));
+    let names = [
+        ("WEB-01.Example.", "web-01.example."),
+        ("*.example", "*.example"),
+        ("_dmarc.example", "_dmarc.example"),
+        ("-", "-"),
+        ("xn--mnchen-3ya.example", "xn--mnchen-3ya.example"),
+        (longest.as_str(), longest.as_str()),
+    ];
+    let named = names.map(|(written, stored)| {
+        let dns_name = written.to_owned();
+        let request = v1::AllocateAddressesRequest { dns_name, ..addresses(vrf, BLOCK, 1, &id("named")) };
+        (request, stored)
+    });
+    let mut made = Vec::new();
+    for (request, stored) in &named {
+        let preview = v1::AllocateAddressesRequest { validate_only: true, ..request.clone() };
+        let shown = server.allocate(preview).await.unwrap();
+        let first = server.allocate(request.clone()).await.unwrap();
+        let again = server.allocate(request.clone()).await.unwrap();
+        assert_eq!((first.repeated, again.repeated), (false, true), "{stored}");
+        for answer in [shown, first.clone(), again] {
+            assert_eq!((hosts(&answer), answer.addresses[0].dns_name.as_str()), (hosts(&first), *stored));
+        }
+        made.push(first);
+    }
+    // A server whose ledger does not know the requests has the records in its cache.
+    let stranger = Server::before(netbox).await;
+    for ((request, stored), first) in named.into_iter().zip(made) {
+        let found = stranger.allocate(request).await.unwrap();
+        assert_eq!((hosts(&found), found.repeated), (hosts(&first), true), "{stored}");
+    }
+    for wrong in ["a..b", "münchen.example", "a.*", &"a".repeat(256)] {
+        let request = v1::AllocateAddressesRequest {
+            dns_name: wrong.to_owned(),
+            ..addresses(vrf, BLOCK, 1, &id("misnamed"))
+        };
+        for validate_only in [true, false] {
+            let request = v1::AllocateAddressesRequest { validate_only, ..request.clone() };
+            let status = server.allocate(request).await.unwrap_err();
+            assert_eq!(violated(&status), ["dns_name"], "{wrong}");
+        }
+    }
+}
+
+/// The fields that a refusal names.
+fn violated(status: &tonic::Status) -> Vec<String> {
+    let details = status.get_error_details();
+    let violations = &details.bad_request().unwrap().field_violations;
+    violations.iter().map(|found| found.field.clone()).collect()
 }

@@ -172,6 +172,112 @@ async fn a_required_field_is_named_and_its_default_is_sent_to_a_real_netbox() {
     a_required_field_is_named_and_its_default_is_sent(&netbox).await;
 }
 
+/// Whoever must fill in fields of the organisation's own can: on each record that Leasehold creates.
+async fn fields_of_the_caller_s_are_written(netbox: &NetBox) {
+    let vrf = block(netbox).await;
+    let server = Server::before(netbox).await;
+    with_field(netbox, json!({ "required": true }), async |center, _| {
+        with_field(netbox, json!({ "type": "integer" }), async |height, _| {
+            fields_are_written(netbox, &server, vrf, center, height).await;
+        })
+        .await;
+    })
+    .await;
+}
+
+async fn fields_are_written(netbox: &NetBox, server: &Server, vrf: u64, center: &str, height: &str) {
+    let fields = |center_value: &str| {
+        let fields = json!({ center: center_value, height: 42 });
+        Some(leasehold::rpc::structure(fields.as_object().unwrap()))
+    };
+    let (mut allocations, mut leases) = (server.allocations.clone(), server.leases.clone());
+    let order = v1::AllocateAddressesRequest {
+        custom_fields: fields("CC-0815"),
+        role: "anycast".to_owned(),
+        ..proper(vrf, 2, &id("order"))
+    };
+    let preview = v1::AllocateAddressesRequest { validate_only: true, ..order.clone() };
+    let shown = server.allocate(preview).await.unwrap();
+    assert!(netbox.recorded(vrf).await.is_empty());
+    let made = server.allocate(order.clone()).await.unwrap();
+    for record in shown.addresses.iter().chain(&made.addresses) {
+        let found = record.custom_fields.as_ref().unwrap();
+        assert_eq!((record.role.as_str(), &found.fields[center]), ("anycast", &text("CC-0815")));
+    }
+    assert!(server.allocate(order.clone()).await.unwrap().repeated);
+    let other = v1::AllocateAddressesRequest { custom_fields: fields("CC-0816"), ..order };
+    assert_eq!(reason(&server.allocate(other).await.unwrap_err()), "REQUEST_ID_REUSED");
+
+    let assigned = v1::AssignAddressRequest {
+        custom_fields: fields("CC-0815"),
+        role: "loopback".to_owned(),
+        ..assign(vrf, "203.0.113.9", "b.example")
+    };
+    allocations.assign_address(assigned).await.unwrap();
+    let piece = v1::AllocatePrefixRequest { custom_fields: fields("CC-0815"), ..child(vrf, "a child") };
+    allocations.allocate_prefix(piece).await.unwrap();
+    // A prefix that is recorded gets them, too, when it gets its lease.
+    let recorded = json!({
+        "prefix": "192.0.2.0/24", "vrf": vrf, "description": "recorded", "custom_fields": { center: "CC-0001" },
+    });
+    netbox.post("ipam/prefixes/", recorded).await;
+    for prefix in ["198.51.100.0/24", "192.0.2.0/24"] {
+        let register = v1::RegisterLeaseRequest {
+            prefix: prefix.to_owned(),
+            vrf: in_vrf(vrf),
+            owner: "ACME-LIR".to_owned(),
+            expiry_date: date("2099-06-01"),
+            description: "a lease".to_owned(),
+            custom_fields: fields("CC-0815"),
+            ..v1::RegisterLeaseRequest::default()
+        };
+        leases.register_lease(register).await.unwrap();
+    }
+    let (_, page, _) = netbox.rest("GET", &format!("ipam/prefixes/?vrf_id={vrf}"), None).await;
+    let prefixes = page["results"].as_array().unwrap().iter();
+    let made = prefixes.filter(|row| row["prefix"] != BLOCK).cloned();
+    let records: Vec<Value> = made.chain(netbox.recorded(vrf).await).collect();
+    assert_eq!(records.len(), 6);
+    for record in &records {
+        assert_eq!(record["custom_fields"][center], "CC-0815", "{record}");
+        assert_eq!(record["custom_fields"][height], 42, "{record}");
+    }
+
+    // NetBox's own words name a value that it does not take, and fields of Leasehold are none of the caller's.
+    for (wrong, names) in
+        [(json!({ center: "CC-0815", height: "tall" }), height), (json!({ "colour": 1 }), "colour")]
+    {
+        let custom_fields = Some(leasehold::rpc::structure(wrong.as_object().unwrap()));
+        let request = v1::AllocateAddressesRequest { custom_fields, ..proper(vrf, 1, &id("wrong")) };
+        let answer = server.allocate(request).await.unwrap_err();
+        assert!(refused(&answer).iter().any(|(_, words)| words.contains(names)), "{answer:?}");
+    }
+    let own = json!({ "allocation_id": "somebody/0", "lease_owner": "ACME-LIR" });
+    let custom_fields = Some(leasehold::rpc::structure(own.as_object().unwrap()));
+    let request = v1::AllocateAddressesRequest { custom_fields, ..proper(vrf, 1, &id("own")) };
+    let answer = server.allocate(request).await.unwrap_err();
+    let details = answer.get_error_details();
+    let named = details.bad_request().unwrap().field_violations.iter().map(|found| found.field.as_str());
+    assert_eq!(named.collect::<Vec<_>>(), ["custom_fields.allocation_id", "custom_fields.lease_owner"]);
+    assert_eq!(netbox.recorded(vrf).await.len(), 3);
+}
+
+fn text(text: &str) -> prost_types::Value {
+    prost_types::Value { kind: Some(prost_types::value::Kind::StringValue(text.to_owned())) }
+}
+
+#[tokio::test]
+async fn fields_of_the_caller_s_are_written_to_the_emulator() {
+    fields_of_the_caller_s_are_written(&NetBox::emulated().await).await;
+}
+
+#[tokio::test]
+async fn fields_of_the_caller_s_are_written_to_a_real_netbox() {
+    let name = "house_rules::fields_of_the_caller_s_are_written_to_a_real_netbox";
+    let Some((netbox, _alone)) = NetBox::house(name).await else { return };
+    fields_of_the_caller_s_are_written(&netbox).await;
+}
+
 /// The words of a validator may speak of uniqueness, and mean something else than the address.
 #[tokio::test]
 async fn a_validator_s_words_about_unique_names_say_nothing_of_the_address_on_a_real_netbox() {

@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
+use serde_json::{Map, Value};
+
 use super::plan::Purpose;
 use super::plan::requirement::Requirement;
 use crate::cache::PrefixKey;
-use crate::model::{Network, PrefixId, RequestId, Revision, TenantKey, VrfScope};
+use crate::model::{DnsName, Network, PrefixId, RequestId, Revision, TenantKey, VrfScope};
 use crate::netbox::{AddressDraft, FieldChange, PrefixDraft};
 
 /// Which prefix to allocate from.
@@ -25,26 +27,35 @@ pub struct RecordText {
     /// NetBox's status value, such as `active`.
     pub status: String,
     pub description: String,
-    /// Empty for no name; unused for prefixes.
-    pub dns_name: String,
+    /// Unused for prefixes.
+    pub dns_name: Option<DnsName>,
     /// A tenant that exists in NetBox.
     pub tenant: Option<TenantKey>,
-    /// Slug of a prefix role; unused for addresses.
+    /// The slug of the role of a prefix; NetBox's value of the role of an address, such as `anycast`.
     pub role: Option<String>,
     /// Slugs of tags that exist in NetBox.
     pub tags: Vec<String>,
+    /// Custom fields of other people, by name.
+    pub custom_fields: Map<String, Value>,
 }
 
 impl RecordText {
+    /// The DNS name as NetBox stores it; empty for none.
+    pub fn stored_dns_name(&self) -> String {
+        self.dns_name.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// Drafts of `count` addresses. Each carries its own `allocation_id`: the request id and the index of the address.
     pub(super) fn address_drafts(&self, request: &RequestId, count: u32) -> Vec<AddressDraft> {
         (0..count)
             .map(|index| AddressDraft {
                 status: self.status.clone(),
-                dns_name: self.dns_name.clone(),
+                dns_name: self.stored_dns_name(),
                 description: self.description.clone(),
                 tenant: self.tenant.clone(),
+                role: self.role.clone(),
                 tags: self.tags.clone(),
+                custom_fields: self.custom_fields.clone(),
                 fields: vec![FieldChange::AllocationId(Some(request.allocation(index)))],
             })
             .collect()
@@ -58,6 +69,7 @@ impl RecordText {
             tenant: self.tenant.clone().into(),
             role: self.role.clone(),
             tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
+            custom_fields: self.custom_fields.clone(),
             fields: vec![FieldChange::AllocationId(Some(request.allocation(0)))],
         }
     }

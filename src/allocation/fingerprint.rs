@@ -9,6 +9,7 @@
 //! tests/golden/fingerprints.json holds bodies and digests as version 0.1 of Leasehold wrote them.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::commands::{
     AllocateAddresses, AllocatePrefix, AssignAddress, ParentSelector, RecordText, ReleaseAddresses,
@@ -16,7 +17,7 @@ use super::commands::{
 use super::plan::Purpose;
 use super::plan::requirement::Requirement;
 use crate::ledger::Fingerprint;
-use crate::model::{Network, VrfScope};
+use crate::model::{DnsName, Network, VrfScope};
 
 /// A command whose retries are recognised by a fingerprint.
 pub(super) trait Fingerprinted {
@@ -146,6 +147,8 @@ struct TextV1<'a> {
     tenant: Option<String>,
     role: Option<&'a str>,
     tags: &'a [String],
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    custom_fields: &'a Map<String, Value>,
 }
 
 impl<'a> From<&'a ParentSelector> for OriginV1<'a> {
@@ -186,10 +189,11 @@ impl<'a> From<&'a RecordText> for TextV1<'a> {
         Self {
             status: &text.status,
             description: &text.description,
-            dns_name: &text.dns_name,
+            dns_name: text.dns_name.as_ref().map_or("", DnsName::as_written),
             tenant: text.tenant.as_ref().map(ToString::to_string),
             role: text.role.as_deref(),
             tags: &text.tags,
+            custom_fields: &text.custom_fields,
         }
     }
 }
@@ -215,7 +219,6 @@ pub(super) fn json(body: &impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::model::{PrefixId, RequestId, TenantKey, VrfId};
-    use serde_json::Value;
 
     const GOLDEN: &str = include_str!("../../tests/golden/fingerprints.json");
 
@@ -238,10 +241,11 @@ mod tests {
         let text = RecordText {
             status: "reserved".into(),
             description: "Customer 4711 \"quoted\" äöü".into(),
-            dns_name: "host.customer.example".into(),
+            dns_name: Some("host.customer.example".parse().unwrap()),
             tenant: Some(TenantKey::Slug("acme".into())),
             role: Some("customer".into()),
             tags: vec!["leased".into(), "web".into()],
+            custom_fields: Map::new(),
         };
         let plain = RecordText { status: "active".into(), ..RecordText::default() };
         let request: RequestId = "request-1".parse().unwrap();

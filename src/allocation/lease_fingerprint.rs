@@ -2,6 +2,7 @@
 //! as first field.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::commands::LeaseCommand;
 use super::fingerprint::{Fingerprinted, TableV1, json};
@@ -26,6 +27,7 @@ impl Fingerprinted for RegisterLease {
             tenant: text(self.tenant.as_ref()),
             role: self.role.as_deref(),
             tags: &self.tags,
+            custom_fields: &self.custom_fields,
         })
     }
 }
@@ -90,6 +92,8 @@ struct RegisterLeaseV1<'a> {
     tenant: Option<String>,
     role: Option<&'a str>,
     tags: &'a [String],
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    custom_fields: &'a Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -206,6 +210,7 @@ mod tests {
             tenant: None,
             role: Some("customer".into()),
             tags: vec!["leased".into()],
+            custom_fields: Map::new(),
             request: "request-1".parse().unwrap(),
         };
         assert_golden("register_lease", &register);

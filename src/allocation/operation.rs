@@ -97,7 +97,13 @@ pub(super) struct Prepared {
 pub(super) enum Plan {
     /// The record is as the command wants it.
     Nothing(Box<Planned>),
-    Write(Box<Planned>, Write),
+    Write(Box<Planned>, Box<Write>),
+}
+
+impl Plan {
+    pub(super) fn write(planned: Planned, write: Write) -> Self {
+        Self::Write(Box::new(planned), Box::new(write))
+    }
 }
 
 /// What the ledger keeps of a plan.

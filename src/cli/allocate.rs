@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::assign::assign;
 use super::connect::{allocations, refusal};
+use super::custom_field::{self, CustomField};
 use super::exit::{CliFailure, CommandResult};
 use super::options::{ClientArgs, WriteArgs};
 use super::records::{print_addresses, print_pool_note, print_prefixes, print_write_note};
@@ -66,6 +67,12 @@ pub(crate) struct AllocateArgs {
     /// Tag of each record, by slug; may be repeated
     #[arg(long = "tag", value_name = "SLUG")]
     tags: Vec<String>,
+    /// Role of each record: for addresses NetBox's value, such as anycast; with --length a slug
+    #[arg(long, default_value = "", hide_default_value = true)]
+    role: String,
+    /// Custom field of each record; may be repeated. VALUE is JSON, or a text
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = custom_field::parse)]
+    fields: Vec<CustomField>,
     /// Prefix or address that must not be allocated; may be repeated
     #[arg(long, value_name = "PREFIX|ADDRESS")]
     exclude: Vec<String>,
@@ -95,6 +102,8 @@ pub(crate) async fn run(args: AllocateArgs) -> CommandResult {
                 status: args.status,
                 tenant: args.tenant,
                 tags: args.tags,
+                role: args.role,
+                custom_fields: custom_field::message(args.fields),
                 request_id: args.write.id(),
                 validate_only: args.write.validate_only,
             };
@@ -118,10 +127,11 @@ async fn allocate_prefix(args: AllocateArgs, length: i32) -> CommandResult {
         status: args.status,
         tenant: args.tenant,
         tags: args.tags,
+        role: args.role,
+        custom_fields: custom_field::message(args.fields),
         exclusions: args.exclude,
         request_id: args.write.id(),
         validate_only: args.write.validate_only,
-        ..v1::AllocatePrefixRequest::default()
     };
     let mut client = allocations(&args.client).await?;
     let answer = client.allocate_prefix(request).await.map_err(|status| refusal(&status))?.into_inner();
@@ -150,6 +160,8 @@ async fn allocate_addresses(args: AllocateArgs) -> CommandResult {
         status: args.status,
         tenant: args.tenant,
         tags: args.tags,
+        role: args.role,
+        custom_fields: custom_field::message(args.fields),
         exclusions: args.exclude,
         include_child_prefixes: args.include_child_prefixes,
         request_id: args.write.id(),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::connect::{allocations, refusal};
+use super::custom_field::{self, CustomField};
 use super::exit::CommandResult;
 use super::options::{ClientArgs, ScopeArgs, WriteArgs};
 use super::records::{print_addresses, print_write_note};
@@ -35,6 +36,12 @@ pub(crate) struct AssignArgs {
     /// Tag of the record, by slug; may be repeated
     #[arg(long = "tag", value_name = "SLUG")]
     tags: Vec<String>,
+    /// Role of the record, as NetBox names it, such as loopback
+    #[arg(long, default_value = "", hide_default_value = true)]
+    role: String,
+    /// Custom field of the record; may be repeated. VALUE is JSON, or a text
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = custom_field::parse)]
+    fields: Vec<CustomField>,
     #[command(flatten)]
     pub(crate) write: WriteArgs,
     #[command(flatten)]
@@ -50,6 +57,8 @@ pub(crate) async fn run(args: AssignArgs) -> CommandResult {
         status: args.status,
         tenant: args.tenant,
         tags: args.tags,
+        role: args.role,
+        custom_fields: custom_field::message(args.fields),
         request_id: args.write.id(),
         validate_only: args.write.validate_only,
     };

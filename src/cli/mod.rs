@@ -21,6 +21,7 @@ mod command;
 mod completions;
 mod config;
 mod connect;
+mod custom_field;
 mod demo;
 mod emulate;
 mod event_filter;

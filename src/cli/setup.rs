@@ -115,7 +115,7 @@ async fn warn_of_required_fields(client: &Client) -> Result<(), CliFailure> {
         let types = field.object_types.join(" and ");
         errln!(
             "warning: NetBox requires the custom field {:?} of {types} and has no default for it, so it refuses every such \
-             record that Leasehold creates: give the field a default in NetBox, or make it optional",
+             record whose request gives no value in custom_fields: give the field a default in NetBox, or make it optional",
             field.name
         );
     }

@@ -1,6 +1,7 @@
 //! RegisterLease: what to write, given the record that NetBox has. Pure.
 
 use jiff::civil::Date;
+use serde_json::{Map, Value};
 
 use super::error::Error;
 use crate::model::{Asn, Lease, Network, Prefix, PrefixId, RequestId, TenantKey, Term, VrfScope};
@@ -26,6 +27,8 @@ pub struct RegisterLease {
     pub role: Option<String>,
     /// Slugs of tags that exist in NetBox.
     pub tags: Vec<String>,
+    /// Custom fields of other people, by name.
+    pub custom_fields: Map<String, Value>,
     pub request: RequestId,
 }
 
@@ -50,6 +53,7 @@ impl RegisterLease {
             tenant: self.tenant.clone().into(),
             role: self.role.clone(),
             tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
+            custom_fields: self.custom_fields.clone(),
             fields: self.fields(),
         };
         let Some(recorded) = recorded else {
@@ -142,6 +146,7 @@ mod tests {
             tenant: None,
             role: None,
             tags: vec![],
+            custom_fields: Map::new(),
             request: "r-1".parse().unwrap(),
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::answer::refused;
 use super::client::Client;
 use super::error::{Error, NetBoxResult};
-use super::fields::{Field, FieldChange};
+use super::fields::FieldChange;
 use super::records::NetBoxRecord;
 use super::request::ApiRequest;
 use super::writes::{ChangeNote, slugs, tenant_reference};
@@ -23,8 +23,12 @@ pub struct AddressDraft {
     pub dns_name: String,
     pub description: String,
     pub tenant: Option<TenantKey>,
+    /// NetBox's value of the role. Example: `anycast`.
+    pub role: Option<String>,
     /// Slugs of the tags.
     pub tags: Vec<String>,
+    /// Custom fields of other people, by name.
+    pub custom_fields: Map<String, Value>,
     pub fields: Vec<FieldChange>,
 }
 
@@ -155,7 +159,11 @@ impl Client {
         body.insert("status".into(), json!(draft.status));
         body.insert("dns_name".into(), json!(draft.dns_name));
         body.insert("description".into(), json!(draft.description));
-        body.insert("custom_fields".into(), self.new_custom_fields::<Address>(&draft.fields).into());
+        let custom_fields = self.new_custom_fields::<Address>(&draft.custom_fields, &draft.fields);
+        body.insert("custom_fields".into(), custom_fields.into());
+        if let Some(role) = &draft.role {
+            body.insert("role".into(), json!(role));
+        }
         if let Some(tenant) = &draft.tenant {
             body.insert("tenant".into(), tenant_reference(tenant));
         }
@@ -178,7 +186,7 @@ impl Client {
             });
             let own: Vec<_> = own.collect();
             if !own.is_empty() {
-                blamed.insert(part, refused(own, self.fields().name(Field::AllocationId)));
+                blamed.insert(part, refused(own, self.fields()));
             }
             first += length;
         }

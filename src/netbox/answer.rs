@@ -11,6 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::{Error, FieldProblem, NetBoxResult};
+use super::fields::{Field, FieldNames};
 use super::request::ApiRequest;
 
 /// Parts of the texts of a 403 that blame the token itself.
@@ -27,7 +28,7 @@ const MAINTENANCE: &str = "maintenance mode";
 /// The exception by which NetBox refuses a request that its API views do not turn into a 400.
 const ABORT_REQUEST: &str = "AbortRequest";
 /// Parts of the texts of a 400 that say that a custom field does not exist: "Custom field 'x' does not exist for this
-/// object type." (NetBox 4.7) and "Unknown field name 'x' in custom field data." (older).
+/// object type." (NetBox 4.7) and "Unknown field name 'x' in custom field data." (older). The name is in quotation marks.
 const CUSTOM_FIELD_UNKNOWN: [&str; 2] = ["does not exist for this object type", "unknown field name"];
 
 /// Interprets one answer. An empty body is `null`.
@@ -37,7 +38,7 @@ pub(super) fn interpret(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-    allocation_id_field: &str,
+    fields: &FieldNames,
 ) -> NetBoxResult<Value> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let retry_after = || header(RETRY_AFTER)?.parse().ok().map(Duration::from_secs);
@@ -86,7 +87,7 @@ pub(super) fn interpret(
         StatusCode::CONFLICT if request.method == Method::DELETE => Error::HasDependents { detail: detail() },
         StatusCode::CONFLICT => Error::InsufficientSpace { detail: detail() },
         StatusCode::PRECONDITION_FAILED => Error::Changed,
-        _ => refused(problems(&json), allocation_id_field),
+        _ => refused(problems(&json), fields),
     })
 }
 
@@ -124,10 +125,10 @@ fn forbidden(request: &ApiRequest<'_>, detail: String) -> Error {
 }
 
 /// The kind of a 400, from NetBox's own texts. Everything else is somebody's refusal and reaches the caller in their words.
-pub(super) fn refused(problems: Vec<FieldProblem>, allocation_id_field: &str) -> Error {
+pub(super) fn refused(problems: Vec<FieldProblem>, fields: &FieldNames) -> Error {
     let begins = |text: &str| problems.iter().any(|problem| problem.message.starts_with(text));
-    let taken = format!("Custom field '{allocation_id_field}' must have a unique value.");
-    if problems.iter().any(|problem| contains_any(&problem.message, &CUSTOM_FIELD_UNKNOWN)) {
+    let taken = format!("Custom field '{}' must have a unique value.", fields.name(Field::AllocationId));
+    if problems.iter().any(|problem| is_field_of_ours_unknown(&problem.message, fields)) {
         Error::UnknownCustomField { problems }
     } else if begins(&taken) {
         Error::AllocationIdTaken { problems }
@@ -140,6 +141,12 @@ pub(super) fn refused(problems: Vec<FieldProblem>, allocation_id_field: &str) ->
     } else {
         Error::Invalid { problems }
     }
+}
+
+/// Whether a message says that a custom field of ours does not exist. One that the caller names is the caller's mistake.
+fn is_field_of_ours_unknown(message: &str, fields: &FieldNames) -> bool {
+    let quoted = message.split('\'').nth(1);
+    contains_any(message, &CUSTOM_FIELD_UNKNOWN) && quoted.is_some_and(|name| fields.is_own(name))
 }
 
 /// Whether a text says that an address is in a populated range.
@@ -242,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_400_is_told_by_netbox_s_own_texts_and_never_by_a_word() {
-        let kind = |json: &Value| refused(problems(json), "allocation_id");
+        let kind = |json: &Value| refused(problems(json), &FieldNames::default());
         let taken = json!({"address": ["Duplicate IP address found in VRF blue: 203.0.113.5/24"]});
         assert!(matches!(kind(&taken), Error::DuplicateAddress { .. }));
         let taken = json!({"prefix": ["Duplicate prefix found in global table: 203.0.113.0/24"]});
@@ -259,11 +266,13 @@ mod tests {
         let other =
             json!({"dns_name": ["House rule: a name must be unique, and another address bears web.example"]});
         assert!(matches!(kind(&other), Error::Invalid { .. }));
-        let unknown =
-            json!({"custom_fields": {"nope": "Custom field 'nope' does not exist for this object type."}});
-        assert!(matches!(kind(&unknown), Error::UnknownCustomField { .. }));
-        let unknown = json!({"__all__": ["Unknown field name 'nope' in custom field data."]});
-        assert!(matches!(kind(&unknown), Error::UnknownCustomField { .. }));
+        for (field, ours) in [("loa_reference", true), ("nope", false)] {
+            let words = format!("Custom field '{field}' does not exist for this object type.");
+            let unknown = json!({"custom_fields": {field: words}});
+            assert_eq!(matches!(kind(&unknown), Error::UnknownCustomField { .. }), ours);
+            let unknown = json!({"__all__": [format!("Unknown field name '{field}' in custom field data.")]});
+            assert_eq!(matches!(kind(&unknown), Error::UnknownCustomField { .. }), ours);
+        }
         assert!(matches!(kind(&json!({"status": ["x is not a valid choice."]})), Error::Invalid { .. }));
     }
 

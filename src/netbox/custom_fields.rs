@@ -25,8 +25,8 @@ pub enum AllocationIdField {
 pub struct CustomFields {
     /// Whether allocation ids are unique.
     pub allocation_id: AllocationIdField,
-    /// Fields of other people that NetBox requires and has no default for. It refuses every record that Leasehold creates of
-    /// these kinds.
+    /// Fields of other people that NetBox requires and has no default for. It refuses every record of these kinds that is
+    /// created without a value from the caller.
     pub without_value: Vec<RequiredField>,
     /// The defaults of new records, by object type.
     defaults: BTreeMap<&'static str, Map<String, Value>>,

@@ -18,16 +18,21 @@ impl Client {
         const FIELDS: &str = "id,name,object_types,unique,required,default";
         let rows = self.rows_with("extras/custom-fields/", FIELDS, &[]).await?;
         let allocation_id = self.fields().name(Field::AllocationId);
-        let own = |name: &str| Field::ALL.iter().any(|field| self.fields().name(*field) == name);
+        let own = |name: &str| self.fields().is_own(name);
         let found = Arc::new(CustomFields::of(&rows, allocation_id, own));
         self.known_custom_fields().store(Some(found.clone()));
         Ok(found)
     }
 
-    /// The custom fields of a new record: the defaults, and over them what is set.
-    pub(super) fn new_custom_fields<R: WithCustomFields>(&self, set: &[FieldChange]) -> Map<String, Value> {
+    /// The custom fields of a new record: the defaults, over them what is given, and over all our own fields that are set.
+    pub(super) fn new_custom_fields<R: WithCustomFields>(
+        &self,
+        given: &Map<String, Value>,
+        set: &[FieldChange],
+    ) -> Map<String, Value> {
         let known = self.known_custom_fields().load();
         let mut fields = known.as_deref().map(CustomFields::defaults::<R>).unwrap_or_default();
+        fields.extend(given.clone());
         fields.extend(self.fields().object(set));
         fields
     }

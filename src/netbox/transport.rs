@@ -12,7 +12,7 @@ use url::Url;
 
 use super::answer::interpret;
 use super::error::{Error, NetBoxResult};
-use super::fields::Field;
+use super::fields::FieldNames;
 use super::request::ApiRequest;
 use super::settings::{NetBoxSettings, NetBoxSettingsError};
 use crate::web::ConnectionFault;
@@ -30,8 +30,8 @@ pub(super) struct Transport {
     /// worker process that accepted it, so parallel pages over kept connections could all wait for the same process.
     bulk: reqwest::Client,
     base: Url,
-    /// The name of the custom field `allocation_id` in this NetBox, which its refusals quote.
-    allocation_id_field: String,
+    /// The names of our custom fields in this NetBox, which its refusals quote.
+    fields: FieldNames,
     read_timeout: Duration,
     write_timeout: Duration,
 }
@@ -50,7 +50,7 @@ impl Transport {
             http,
             bulk,
             base,
-            allocation_id_field: settings.fields.name(Field::AllocationId).to_owned(),
+            fields: settings.fields.clone(),
             read_timeout: settings.read_timeout,
             write_timeout: settings.write_timeout,
         })
@@ -113,7 +113,7 @@ impl Transport {
             elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "netbox answered"
         );
-        interpret(&request, &url, status, &headers, &body, &self.allocation_id_field)
+        interpret(&request, &url, status, &headers, &body, &self.fields)
     }
 
     fn error_of(&self, error: &reqwest::Error, timeout: Duration) -> Error {

@@ -76,7 +76,9 @@ pub struct PrefixDraft {
     pub role: Option<String>,
     /// Slugs of all the tags that the prefix shall have.
     pub tags: Option<Vec<String>>,
-    /// Custom fields to set or clear; the others stay as they are.
+    /// Custom fields of other people, by name.
+    pub custom_fields: Map<String, Value>,
+    /// Custom fields of ours to set or clear; the others stay as they are.
     pub fields: Vec<FieldChange>,
 }
 
@@ -141,7 +143,8 @@ impl Client {
         note: &ChangeNote,
     ) -> NetBoxResult<Prefix> {
         let body = || {
-            let mut body = prefix_body(draft, self.new_custom_fields::<Prefix>(&draft.fields));
+            let mut body =
+                prefix_body(draft, self.new_custom_fields::<Prefix>(&draft.custom_fields, &draft.fields));
             self.noted(&mut body, note);
             body.insert("prefix".into(), json!(network.to_string()));
             if let Some(vrf) = scope.vrf() {
@@ -164,7 +167,9 @@ impl Client {
     ) -> NetBoxResult<Prefix> {
         let path = format!("{}{id}/", Prefix::PATH);
         self.check_unchanged(&path, read).await?;
-        let mut body = prefix_body(draft, self.fields().object(&draft.fields));
+        let mut custom_fields = draft.custom_fields.clone();
+        custom_fields.extend(self.fields().object(&draft.fields));
+        let mut body = prefix_body(draft, custom_fields);
         if let Some(note) = note {
             self.noted(&mut body, note);
         }

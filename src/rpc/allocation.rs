@@ -14,6 +14,7 @@ use crate::allocation::Allocator;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::model::{Network, Prefix, RecordState};
+use crate::netbox::FieldNames;
 
 /// Handles AllocationService. Writes go through the allocator; reads come from the ledger and the cache.
 #[derive(Clone)]
@@ -21,12 +22,18 @@ pub struct AllocationHandler {
     cache: Arc<Cache>,
     allocator: Arc<Allocator>,
     clock: Arc<dyn Clock>,
+    fields: FieldNames,
 }
 
 impl AllocationHandler {
-    /// A handler over this allocator and its cache.
-    pub fn new(cache: Arc<Cache>, allocator: Arc<Allocator>, clock: Arc<dyn Clock>) -> Self {
-        Self { cache, allocator, clock }
+    /// A handler over this allocator and its cache. `fields` are the names of Leasehold's own custom fields.
+    pub fn new(
+        cache: Arc<Cache>,
+        allocator: Arc<Allocator>,
+        clock: Arc<dyn Clock>,
+        fields: FieldNames,
+    ) -> Self {
+        Self { cache, allocator, clock, fields }
     }
 }
 
@@ -39,7 +46,7 @@ impl AllocationService for AllocationHandler {
         let caller = caller(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let command = parse::allocate_addresses(&self.cache, request)?;
+        let command = parse::allocate_addresses(&self.cache, &self.fields, request)?;
         let request_id = command.request.to_string();
         let (addresses, parent, repeated) = if validate_only {
             let (chosen, parent) = self.allocator.preview(&command).await.map_err(Problem::from)?;
@@ -71,7 +78,7 @@ impl AllocationService for AllocationHandler {
         let caller = caller(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let command = parse::allocate_prefix(&self.cache, request)?;
+        let command = parse::allocate_prefix(&self.cache, &self.fields, request)?;
         let request_id = command.request.to_string();
         let (prefix, parent, repeated) = if validate_only {
             let (block, parent) = self.allocator.preview_prefix(&command).await.map_err(Problem::from)?;
@@ -98,7 +105,7 @@ impl AllocationService for AllocationHandler {
         let caller = caller(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let command = parse::assign_address(&self.cache, request)?;
+        let command = parse::assign_address(&self.cache, &self.fields, request)?;
         let request_id = command.request.to_string();
         let (address, repeated) = if validate_only {
             let interface = self.allocator.preview_assign(&command).map_err(Problem::from)?;

@@ -53,13 +53,13 @@ pub(super) fn unwritten_address(interface: IpNet, scope: VrfScope, text: &Record
         interface,
         scope,
         status: text.status.clone(),
-        role: None,
+        role: text.role.clone(),
         tenant: None,
         tags: Vec::new(),
-        dns_name: text.dns_name.clone(),
+        dns_name: text.stored_dns_name(),
         description: text.description.clone(),
         allocation: None,
-        custom_fields: serde_json::Map::new(),
+        custom_fields: text.custom_fields.clone(),
         revision: Revision::default(),
         record_state: RecordState::Recorded,
     }
@@ -70,6 +70,7 @@ pub(super) fn unwritten_prefix(network: Network, parent: &Prefix, text: &RecordT
     Prefix {
         status: text.status.clone(),
         description: text.description.clone(),
+        custom_fields: text.custom_fields.clone(),
         is_pool: parent.is_pool,
         mark_utilized: parent.mark_utilized,
         ..Prefix::bare(PrefixId(0), network, parent.scope)

@@ -10,6 +10,7 @@ use crate::allocation::{
 };
 use crate::cache::Cache;
 use crate::model::PrefixId;
+use crate::netbox::FieldNames;
 
 /// The oneof `source`, which is the same in two messages.
 enum Source {
@@ -38,6 +39,7 @@ source_of!(allocate_addresses_request, allocate_prefix_request);
 /// Parses AllocateAddressesRequest; a count of 0 means 1.
 pub(super) fn allocate_addresses(
     cache: &Cache,
+    own: &FieldNames,
     request: v1::AllocateAddressesRequest,
 ) -> Result<AllocateAddresses, Problem> {
     let mut violations = Violations::default();
@@ -54,10 +56,11 @@ pub(super) fn allocate_addresses(
     let text = RecordText {
         status: violations.status(request.status),
         description: violations.text("description", request.description, DESCRIPTION),
-        dns_name: violations.dns_name(request.dns_name),
+        dns_name: violations.dns_name(&request.dns_name),
         tenant: violations.tenant(request.tenant.as_ref()),
-        role: None,
+        role: violations.slug("role", request.role),
         tags: violations.slugs("tags", request.tags),
+        custom_fields: violations.custom_fields("custom_fields", request.custom_fields, own),
     };
     let exclude = violations.networks("exclusions", &request.exclusions);
     let purpose = purpose(&mut violations, request.purpose);
@@ -78,6 +81,7 @@ pub(super) fn allocate_addresses(
 /// Parses AllocatePrefixRequest. Whether the length fits the parent is checked later, by the allocator.
 pub(super) fn allocate_prefix(
     cache: &Cache,
+    own: &FieldNames,
     request: v1::AllocatePrefixRequest,
 ) -> Result<AllocatePrefix, Problem> {
     let mut violations = Violations::default();
@@ -93,10 +97,11 @@ pub(super) fn allocate_prefix(
     let text = RecordText {
         status: violations.status(request.status),
         description: violations.text("description", request.description, DESCRIPTION),
-        dns_name: String::new(),
+        dns_name: None,
         tenant: violations.tenant(request.tenant.as_ref()),
         role: violations.slug("role", request.role),
         tags: violations.slugs("tags", request.tags),
+        custom_fields: violations.custom_fields("custom_fields", request.custom_fields, own),
     };
     let exclude = violations.networks("exclusions", &request.exclusions);
     let purpose = purpose(&mut violations, request.purpose);
@@ -115,6 +120,7 @@ pub(super) fn allocate_prefix(
 /// Parses AssignAddressRequest into its command.
 pub(super) fn assign_address(
     cache: &Cache,
+    own: &FieldNames,
     request: v1::AssignAddressRequest,
 ) -> Result<AssignAddress, Problem> {
     let mut violations = Violations::default();
@@ -122,10 +128,11 @@ pub(super) fn assign_address(
     let text = RecordText {
         status: violations.status(request.status),
         description: violations.text("description", request.description, DESCRIPTION),
-        dns_name: violations.dns_name(request.dns_name),
+        dns_name: violations.dns_name(&request.dns_name),
         tenant: violations.tenant(request.tenant.as_ref()),
-        role: None,
+        role: violations.slug("role", request.role),
         tags: violations.slugs("tags", request.tags),
+        custom_fields: violations.custom_fields("custom_fields", request.custom_fields, own),
     };
     let id = violations.request_id("request_id", &request.request_id);
     let scope = violations.scope(cache, request.vrf.as_ref());

@@ -33,7 +33,7 @@ pub struct LookupAnswer {
     pub(super) address: String,
     /// The fields `chain` and `lease`.
     pub(super) chain: Bytes,
-    /// The field `records`.
+    /// The field `records`, the records of the host.
     pub(super) records: Bytes,
     pub(super) cache: Option<v1::CacheState>,
     pub(super) as_of_time: Option<prost_types::Timestamp>,

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use prost_types::value::Kind;
 
 use super::parse::View;
 use super::proto;
 use super::proto::v1;
+use super::structure::structure;
 use crate::allocation::Utilization;
 use crate::cache::{Cache, Index};
 use crate::model::{
@@ -228,25 +228,6 @@ fn custom_fields(fields: &serde_json::Map<String, serde_json::Value>) -> Option<
         return None;
     }
     Some(structure(fields))
-}
-
-fn structure(fields: &serde_json::Map<String, serde_json::Value>) -> prost_types::Struct {
-    prost_types::Struct { fields: fields.iter().map(|(name, json)| (name.clone(), value(json))).collect() }
-}
-
-fn value(json: &serde_json::Value) -> prost_types::Value {
-    use serde_json::Value as Json;
-    let kind = match json {
-        Json::Null => Kind::NullValue(0),
-        Json::Bool(flag) => Kind::BoolValue(*flag),
-        Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
-        Json::String(text) => Kind::StringValue(text.clone()),
-        Json::Array(items) => {
-            Kind::ListValue(prost_types::ListValue { values: items.iter().map(value).collect() })
-        }
-        Json::Object(fields) => Kind::StructValue(structure(fields)),
-    };
-    prost_types::Value { kind: Some(kind) }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::events::{EventFilter, EventLog};
 use crate::lease::lookup::{covering, leased};
 use crate::lease::search;
 use crate::model::{EventKind, Network, Prefix, PrefixId, VrfScope};
+use crate::netbox::FieldNames;
 
 /// The horizon of WatchExpiry in days, unless the request sets another.
 const HORIZON_DAYS: i32 = 60;
@@ -46,6 +47,7 @@ pub struct LeaseHandler {
     clock: Arc<dyn Clock>,
     log: Arc<EventLog>,
     bookmarks: Duration,
+    fields: FieldNames,
 }
 
 /// Where LookupLease looks: at a network, or at the network of a recorded prefix.
@@ -56,14 +58,16 @@ enum Place {
 
 impl LeaseHandler {
     /// A handler over this allocator and its cache. A quiet stream of WatchExpiry sends a bookmark after each `bookmarks`.
+    /// `fields` are the names of Leasehold's own custom fields.
     pub fn new(
         cache: Arc<Cache>,
         allocator: Arc<Allocator>,
         clock: Arc<dyn Clock>,
         log: Arc<EventLog>,
         bookmarks: Duration,
+        fields: FieldNames,
     ) -> Self {
-        Self { cache, allocator, clock, log, bookmarks }
+        Self { cache, allocator, clock, log, bookmarks, fields }
     }
 
     fn cache_state(&self) -> v1::CacheState {
@@ -84,7 +88,7 @@ impl LeaseService for LeaseHandler {
         let caller = caller(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let command = parse::register_lease(&self.cache, request)?;
+        let command = parse::register_lease(&self.cache, &self.fields, request)?;
         let request_id = command.request.to_string();
         let done = if validate_only {
             self.allocator.preview_register(&command)

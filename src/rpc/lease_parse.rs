@@ -9,11 +9,12 @@ use crate::cache::{Cache, LeaseOrder, LeaseSortKey, PrefixKey};
 use crate::lease::search::LeaseFilter;
 use crate::lease::{EndLease, RegisterLease, RenewLease, UpdateLease};
 use crate::model::{Asn, PrefixId, Reputation, RoaStatus, TenantKey, Term, VrfScope};
-use crate::netbox::ValueChange;
+use crate::netbox::{FieldNames, ValueChange};
 
 /// Parses RegisterLeaseRequest and checks that the dates of the term are in order.
 pub(super) fn register_lease(
     cache: &Cache,
+    own: &FieldNames,
     request: v1::RegisterLeaseRequest,
 ) -> Result<RegisterLease, Problem> {
     let mut violations = Violations::default();
@@ -33,6 +34,7 @@ pub(super) fn register_lease(
     let tenant = violations.tenant(request.tenant.as_ref());
     let role = violations.slug("role", request.role);
     let tags = violations.slugs("tags", request.tags);
+    let custom_fields = violations.custom_fields("custom_fields", request.custom_fields, own);
     let id = violations.request_id("request_id", &request.request_id);
     let scope = violations.scope(cache, request.vrf.as_ref());
     let parsed = network.zip(scope).zip(id).map(|((network, scope), request_id)| RegisterLease {
@@ -47,6 +49,7 @@ pub(super) fn register_lease(
         tenant,
         role,
         tags,
+        custom_fields,
         request: request_id,
     });
     violations.finish_with(parsed)

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use super::problem::Problem;
 use super::proto::{self, v1};
 use crate::cache::{Cache, PrefixKey, VrfKey};
-use crate::model::{Network, PrefixId, RequestId, TenantKey, VrfScope, parse_host};
+use crate::model::{DnsName, Network, PrefixId, RequestId, TenantKey, VrfScope, parse_host};
 
 /// The longest description that NetBox takes, in characters. Owners and LOA references keep to it as well.
 pub(super) const DESCRIPTION: usize = 200;
@@ -302,13 +302,9 @@ impl Violations {
         self.slug("status", text).unwrap_or_default()
     }
 
-    /// A DNS name in the characters that NetBox takes.
-    pub(super) fn dns_name(&mut self, text: String) -> String {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '*');
-        if let Some(other) = text.chars().find(|c| !allowed(*c)) {
-            self.add("dns_name", format!("{other:?} is not allowed in a DNS name"));
-        }
-        self.text("dns_name", text, 255)
+    /// A DNS name that may be left out.
+    pub(super) fn dns_name(&mut self, text: &str) -> Option<DnsName> {
+        if text.is_empty() { None } else { self.take("dns_name", text.parse()) }
     }
 
     /// The most rows of a page: 100 if it is left out, and never more than 1000 (AIP-158).

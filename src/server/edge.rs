@@ -116,12 +116,20 @@ fn services(
     stop: &CancellationToken,
     pool: &DescriptorPool,
 ) -> Result<Routes, Error> {
-    let Components { clock, cache, log, syncer, allocator, historian, notifier, on_demand, .. } =
+    let Components { client, clock, cache, log, syncer, allocator, historian, notifier, on_demand, .. } =
         components.clone();
     let bookmarks = settings.events.bookmark_interval;
     let prefixes = PrefixHandler::new(cache.clone(), clock.clone(), historian.clone(), allocator.clone());
-    let leases = LeaseHandler::new(cache.clone(), allocator.clone(), clock.clone(), log.clone(), bookmarks);
-    let allocations = AllocationHandler::new(cache.clone(), allocator.clone(), clock.clone());
+    let leases = LeaseHandler::new(
+        cache.clone(),
+        allocator.clone(),
+        clock.clone(),
+        log.clone(),
+        bookmarks,
+        client.fields().clone(),
+    );
+    let allocations =
+        AllocationHandler::new(cache.clone(), allocator.clone(), clock.clone(), client.fields().clone());
     let validations = ValidationHandler::new(on_demand.clone(), cache.clone(), clock.clone(), stop.clone());
     let events = EventHandler::new(cache.clone(), log, historian, clock.clone(), bookmarks);
     let notifications = NotificationHandler::new(notifier, cache.clone(), clock.clone());

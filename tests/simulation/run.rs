@@ -440,6 +440,7 @@ impl Play {
                     tenant: None,
                     role: None,
                     tags: Vec::new(),
+                    custom_fields: serde_json::Map::new(),
                     request,
                 };
                 let done = allocator.register(command, caller).await?;

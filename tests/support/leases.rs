@@ -16,7 +16,7 @@ use leasehold::ledger::{self, LedgerHandles, LedgerSettings, Owner};
 use leasehold::model::{
     Asn, Lease, NamedRef, Prefix, PrefixId, Reputation, RoaStatus, Term, VrfId, VrfScope,
 };
-use leasehold::netbox::{Client, NetBoxSettings};
+use leasehold::netbox::{Client, FieldNames, NetBoxSettings};
 use leasehold::rpc::LeaseHandler;
 use secrecy::SecretString;
 
@@ -80,7 +80,7 @@ pub async fn service(count: u32) -> (LeaseHandler, Duration) {
     let ledger = ledger::open(&LedgerSettings::Temporary).await.unwrap();
     let log = EventLog::open(ledger.journal.clone(), clock.clone()).await.unwrap();
     let (_, allocator) = unused_allocator(&cache, &ledger, &clock);
-    (LeaseHandler::new(cache, allocator, clock, log, Duration::from_mins(1)), took)
+    (LeaseHandler::new(cache, allocator, clock, log, Duration::from_mins(1), FieldNames::default()), took)
 }
 
 /// An allocator for a handler of which only reads are called, and the client that it has.

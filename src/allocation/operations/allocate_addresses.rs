@@ -104,7 +104,7 @@ impl Operation for AllocateAddresses {
             },
         };
         let list = chosen.into_iter().zip(drafts).collect();
-        Ok(Plan::Write(Box::new(planned), Write::CreateAddresses { scope: parent.scope, list }))
+        Ok(Plan::write(planned, Write::CreateAddresses { scope: parent.scope, list }))
     }
 
     fn adopt(&self, index: &Index, traces: &Traces) -> Option<Planned> {

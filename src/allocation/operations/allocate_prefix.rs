@@ -81,7 +81,7 @@ impl Operation for AllocatePrefix {
         };
         let draft = self.text.prefix_draft(&self.request);
         let write = Write::CreatePrefix { scope: parent.scope, network: block, draft };
-        Ok(Plan::Write(Box::new(planned), write))
+        Ok(Plan::write(planned, write))
     }
 
     fn adopt(&self, index: &Index, traces: &Traces) -> Option<Planned> {

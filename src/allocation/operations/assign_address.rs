@@ -93,7 +93,7 @@ impl Operation for AssignAddress {
             },
         };
         let write = Write::CreateAddresses { scope: self.scope, list: vec![(interface, draft)] };
-        Ok(Plan::Write(Box::new(planned), write))
+        Ok(Plan::write(planned, write))
     }
 
     fn adopt(&self, index: &Index, traces: &Traces) -> Option<Planned> {

@@ -98,7 +98,7 @@ impl Operation for LeaseCommand<EndLease> {
         } else {
             Write::PatchPrefix { id: prefix.id, read, draft: EndLease::draft() }
         };
-        Ok(Plan::Write(Box::new(planned), write))
+        Ok(Plan::write(planned, write))
     }
 
     fn adopt(&self, index: &Index, traces: &Traces) -> Option<Planned> {

@@ -79,11 +79,11 @@ impl Operation for RegisterLease {
         Ok(match (self.plan(recorded.as_deref())?, before) {
             (RegistrationPlan::Create(draft), _) => {
                 let write = Write::CreatePrefix { scope: self.scope, network: self.network, draft };
-                Plan::Write(Box::new(planned(None)), write)
+                Plan::write(planned(None), write)
             }
             (RegistrationPlan::Adopt(draft), Some(before)) => {
                 let write = Write::PatchPrefix { id: before.id, read: before.revision.clone(), draft };
-                Plan::Write(Box::new(planned(Some(before))), write)
+                Plan::write(planned(Some(before)), write)
             }
             (RegistrationPlan::Nothing, before) => Plan::Nothing(Box::new(planned(before))),
             // `plan` adopts only what is recorded.

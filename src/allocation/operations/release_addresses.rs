@@ -81,11 +81,11 @@ impl Operation for ReleaseCommand {
             }
         };
         let detail = Detail { released, ..Detail::default() };
-        let planned = Box::new(Planned { parent: None, reserve: Vec::new(), detail });
+        let planned = Planned { parent: None, reserve: Vec::new(), detail };
         if left.is_empty() {
-            return Ok(Plan::Nothing(planned));
+            return Ok(Plan::Nothing(Box::new(planned)));
         }
-        Ok(Plan::Write(planned, Write::DeleteAddresses { ids: left }))
+        Ok(Plan::write(planned, Write::DeleteAddresses { ids: left }))
     }
 
     fn adopt(&self, _: &Index, traces: &Traces) -> Option<Planned> {

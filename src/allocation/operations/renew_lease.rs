@@ -51,13 +51,13 @@ impl Operation for LeaseCommand<RenewLease> {
         let renewed = self.change.apply(lease)?;
         let fields = RenewLease::changes(lease, &renewed);
         let after = Prefix { lease: Some(Box::new(renewed)), ..Prefix::clone(prefix) };
-        let planned = Box::new(planned(prefix, Some(after)));
+        let planned = planned(prefix, Some(after));
         if fields.is_empty() {
-            return Ok(Plan::Nothing(planned));
+            return Ok(Plan::Nothing(Box::new(planned)));
         }
         let draft = PrefixDraft { fields, ..PrefixDraft::default() };
         let write = Write::PatchPrefix { id: prefix.id, read: prefix.revision.clone(), draft };
-        Ok(Plan::Write(planned, write))
+        Ok(Plan::write(planned, write))
     }
 
     fn adopt(&self, _: &Index, traces: &Traces) -> Option<Planned> {

@@ -51,7 +51,7 @@ impl Operation for LeaseCommand<UpdateLease> {
         }
         let after = self.change.preview(prefix, lease);
         let write = Write::PatchPrefix { id: prefix.id, read: prefix.revision.clone(), draft };
-        Ok(Plan::Write(Box::new(planned(prefix, Some(after))), write))
+        Ok(Plan::write(planned(prefix, Some(after)), write))
     }
 
     fn adopt(&self, _: &Index, traces: &Traces) -> Option<Planned> {

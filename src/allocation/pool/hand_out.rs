@@ -133,7 +133,7 @@ impl Pools {
             .map(|(index, Item { claim, record })| {
                 let wanted = Address {
                     status: command.text.status.clone(),
-                    dns_name: command.text.dns_name.clone(),
+                    dns_name: command.text.stored_dns_name(),
                     description: command.text.description.clone(),
                     allocation: Some(command.request.allocation(index)),
                     record_state: RecordState::Pending,

@@ -121,7 +121,11 @@ pub(super) fn balance(rule: &PoolRule, demand: Demand, stock: usize, expected: u
 /// once they are handed out.
 pub(super) fn served(command: &AllocateAddresses) -> Option<PrefixKey> {
     let text = &command.text;
-    let plain = text.tenant.is_none() && text.tags.is_empty() && STATUSES.contains(&text.status.as_str());
+    let plain = text.tenant.is_none()
+        && text.role.is_none()
+        && text.tags.is_empty()
+        && text.custom_fields.is_empty()
+        && STATUSES.contains(&text.status.as_str());
     match (&command.parent, plain) {
         (ParentSelector::Prefix(scope, network), true) => Some(PrefixKey::Network(*scope, *network)),
         (ParentSelector::Id(id), true) => Some(PrefixKey::Id(*id)),
@@ -153,7 +157,9 @@ pub(super) fn fits(index: &Index, parent: PrefixId, stocked: &Address, command: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Lease, NamedRef};
+    use crate::allocation::commands::RecordText;
+    use crate::allocation::plan::Purpose;
+    use crate::model::{Lease, NamedRef, TenantKey};
 
     fn rule(selector: PoolSelector, size: u32, idle_size: u32) -> PoolRule {
         PoolRule { selector, size, idle_size }
@@ -178,6 +184,36 @@ mod tests {
         // A fill of which NetBox does not say what became of it is not made again.
         assert_eq!(super::balance(&pool, Demand::Lately, 0, 60, 1000), Balance::Fill(4));
         assert_eq!(super::balance(&pool, Demand::Lately, 0, 64, 1000), Balance::Even);
+    }
+
+    #[test]
+    fn what_netbox_could_refuse_later_is_not_handed_out_of_a_pool() {
+        let plain = RecordText { status: "active".to_owned(), ..RecordText::default() };
+        let is_served = |text: RecordText| {
+            served(&AllocateAddresses {
+                parent: ParentSelector::Id(PrefixId(1)),
+                count: 1,
+                text,
+                exclude: Vec::new(),
+                include_children: false,
+                purpose: Purpose::General,
+                include_quarantined: false,
+                request: "request-1".parse().unwrap(),
+            })
+            .is_some()
+        };
+        assert!(is_served(plain.clone()));
+        assert!(is_served(RecordText { dns_name: "web.example".parse().ok(), ..plain.clone() }));
+        let custom_fields = [("cost_center".to_owned(), "CC-0815".into())].into_iter().collect();
+        for refusable in [
+            RecordText { status: "planned".to_owned(), ..plain.clone() },
+            RecordText { tenant: Some(TenantKey::Id(1)), ..plain.clone() },
+            RecordText { role: Some("anycast".to_owned()), ..plain.clone() },
+            RecordText { tags: vec!["web".to_owned()], ..plain.clone() },
+            RecordText { custom_fields, ..plain },
+        ] {
+            assert!(!is_served(refusable.clone()), "{refusable:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use clap::Args;
 use jiff::civil::Date;
 
 use crate::cli::connect::{leases, refusal};
+use crate::cli::custom_field::{self, CustomField};
 use crate::cli::exit::CommandResult;
 use crate::cli::options::{ClientArgs, ScopeArgs, WriteArgs};
 use crate::cli::records::{lease_name, print_lease, print_write_note};
@@ -50,6 +51,9 @@ pub(crate) struct RegisterLeaseArgs {
     /// Tag of the prefix, by slug; may be repeated
     #[arg(long = "tag", value_name = "SLUG")]
     tags: Vec<String>,
+    /// Custom field of the prefix; may be repeated. VALUE is JSON, or a text
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = custom_field::parse)]
+    fields: Vec<CustomField>,
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
@@ -73,6 +77,7 @@ pub(crate) async fn run(args: RegisterLeaseArgs) -> CommandResult {
         tenant: args.tenant,
         role: args.role,
         tags: args.tags,
+        custom_fields: custom_field::message(args.fields),
         request_id: args.write.id(),
         validate_only: args.write.validate_only,
     };
