@@ -165,6 +165,7 @@ async fn every_command_prints_plain_columns_and_names() {
             "lookup 203.0.113.1 203.0.113.77",
             "lookup 203.0.113.1 198.51.100.9 -o name",
             "prefix list",
+            "prefix list --utilization",
             "prefix list -o name --vrf 0",
             "prefix show 203.0.113.0/24",
             "prefix show 10.0.0.0/8 --vrf 123 -o name",

@@ -277,9 +277,20 @@ async fn the_utilization_of_a_prefix_is_counted_by_id_and_by_network() {
         quarantined_count: Some(0),
         free_count: Some(238),
         largest_free_prefix_length: Some(25),
+        pooled_count: Some(0),
     };
     assert_eq!(counted, expected);
     assert_eq!(ask(Some(Key::PrefixId(prefix.id)), None).await.unwrap().utilization, Some(expected));
+    // A list counts alike, each prefix of the page in its place.
+    for include_utilization in [true, false] {
+        let request = v1::ListPrefixesRequest { include_utilization, ..Default::default() };
+        let page = server.prefixes.clone().list_prefixes(request).await.unwrap().into_inner();
+        let mut counted = Vec::new();
+        for prefix in page.prefixes.iter().filter(|_| include_utilization) {
+            counted.push(ask(Some(Key::PrefixId(prefix.id)), None).await.unwrap().utilization.unwrap());
+        }
+        assert_eq!((page.prefixes.len() > 3, page.utilizations), (true, counted));
+    }
     // A count of 2^64 or more is absent.
     let six = ask(network("2001:db8::/32"), None).await.unwrap().utilization.unwrap();
     assert_eq!((six.total_count, six.recorded_count, six.free_count), (None, Some(0), None));

@@ -76,6 +76,11 @@ async fn a_burst_is_answered_from_the_pool_and_completed_in_netbox(netbox: &NetB
         "{reserved:?}"
     );
     assert!(server.events_of(v1::EventType::AddressAllocated).await.is_empty(), "nobody has them yet");
+    let key = Some(v1::get_utilization_request::Key::Prefix(BLOCK.to_owned()));
+    let request = v1::GetUtilizationRequest { key, vrf: in_vrf(vrf) };
+    let used =
+        server.prefixes.clone().get_utilization(request).await.unwrap().into_inner().utilization.unwrap();
+    assert_eq!((used.recorded_count, used.pooled_count), (Some(8), Some(8)));
 
     let request = |nth: usize| v1::AllocateAddressesRequest {
         description: format!("web-{nth}"),

@@ -20,7 +20,7 @@ use super::operations::{
     Allocated, AllocatedPrefix, Assigned, Ended, Registered, Released, Renewed, Updated,
 };
 use super::plan::release::selected;
-use super::plan::{Limits, Utilization, utilization};
+use super::plan::{Limits, Quarantined, Utilization, utilization};
 use super::pool::{PoolSettings, Pools};
 use super::ports::{PoolEvents, UniqueIds};
 use super::recovery::Recovered;
@@ -235,14 +235,36 @@ impl Allocator {
     pub async fn utilization(&self, key: PrefixKey) -> Result<(Arc<Prefix>, Utilization, Arc<Index>), Error> {
         let index = self.executor.cache.snapshot()?;
         let prefix = index.resolve(key)?.clone();
-        let used = self
-            .executor
-            .with_context(&Prepared::default(), |context| {
-                let limits = Limits { reserved: &[], ..context.limits() };
-                Ok(utilization(&index, &prefix, limits))
-            })
-            .await?;
+        let quarantined = self.executor.quarantined().await?;
+        let used = utilization(&index, &prefix, self.limits(&quarantined));
         Ok((prefix, used, index))
+    }
+
+    /// What counts as used in a prefix, whoever asks. What others are about to take does not.
+    fn limits<'a>(&self, quarantined: &'a Quarantined) -> Limits<'a> {
+        Limits {
+            exclude: &[],
+            quarantined,
+            reserved: &[],
+            include_children: false,
+            only_populated_ranges: self.executor.netbox.only_populated_ranges(),
+        }
+    }
+
+    /// How the addresses of prefixes of this snapshot are used, in their order. No policy is asked.
+    pub async fn utilizations(
+        &self,
+        index: &Index,
+        prefixes: &[Arc<Prefix>],
+    ) -> Result<Vec<Utilization>, Error> {
+        let quarantined = self.executor.quarantined().await?;
+        let mut used = Vec::with_capacity(prefixes.len());
+        for prefix in prefixes {
+            used.push(utilization(index, prefix, self.limits(&quarantined)));
+            // A large prefix takes milliseconds to count. Others have their turn in between.
+            tokio::task::yield_now().await;
+        }
+        Ok(used)
     }
 
     /// The intents in the ledger, for methods that show them.

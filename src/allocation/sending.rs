@@ -272,7 +272,8 @@ impl Executor {
         })
     }
 
-    async fn quarantined(&self) -> Result<Quarantined, Error> {
+    /// What is in quarantine now.
+    pub(super) async fn quarantined(&self) -> Result<Quarantined, Error> {
         Ok(self.quarantine.at(self.clock.now()).await?)
     }
 

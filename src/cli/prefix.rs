@@ -12,6 +12,7 @@ use super::prefix_arg::PrefixArg;
 use super::records::{print_cache_note, print_prefixes};
 use super::references::{parse_tenant, parse_vrf};
 use super::terminal::print_facts;
+use super::utilization::print_utilizations;
 use super::values;
 use crate::rpc::proto::v1;
 
@@ -63,6 +64,9 @@ struct ListPrefixesArgs {
     /// Only those that carry a lease
     #[arg(long)]
     leased: bool,
+    /// Count how the addresses of each prefix are used
+    #[arg(long)]
+    utilization: bool,
     /// The most prefixes to list [default: all]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
@@ -140,6 +144,7 @@ async fn list(args: ListPrefixesArgs) -> CommandResult {
         status: args.status,
         leased_only: args.leased,
         view: v1::RecordView::Basic.into(),
+        include_utilization: args.utilization,
     };
     let mut all = v1::ListPrefixesResponse::default();
     read_pages(
@@ -148,7 +153,10 @@ async fn list(args: ListPrefixesArgs) -> CommandResult {
         },
         |page| {
             all.cache = page.cache;
-            limit.join(&mut all.prefixes, page.prefixes, page.next_page_token)
+            let next = limit.join(&mut all.prefixes, page.prefixes, page.next_page_token);
+            all.utilizations.extend(page.utilizations);
+            all.utilizations.truncate(all.prefixes.len());
+            next
         },
     )
     .await?;
@@ -158,7 +166,14 @@ async fn list(args: ListPrefixesArgs) -> CommandResult {
         &all,
         (all.prefixes.as_slice(), "no prefixes match"),
         |prefix| prefix.prefix.clone(),
-        |output| print_prefixes(output, &all.prefixes),
+        |output| {
+            if args.utilization {
+                let names = all.prefixes.iter().map(|prefix| prefix.prefix.clone());
+                print_utilizations(output, names.zip(all.utilizations.iter().copied()));
+            } else {
+                print_prefixes(output, &all.prefixes);
+            }
+        },
     )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -43,7 +43,10 @@ pub(crate) async fn run(args: UtilizationArgs) -> CommandResult {
     print_cache_note(found.last().and_then(|answer| answer.cache.as_ref()));
     let names = found.iter().map(prefix);
     let results = || json::list("GetUtilizationResponse", &found);
-    args.client.output.print_value(results, names, |output| print(output, &found))?;
+    args.client.output.print_value(results, names, |output| {
+        let used = found.iter().map(|answer| (prefix(answer), answer.utilization.unwrap_or_default()));
+        print_utilizations(output, used);
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -51,11 +54,16 @@ fn prefix(answer: &v1::GetUtilizationResponse) -> String {
     answer.prefix.as_ref().map(|prefix| prefix.prefix.clone()).unwrap_or_default()
 }
 
-fn print(output: OutputArgs, found: &[v1::GetUtilizationResponse]) {
+/// Prints how the addresses of prefixes are used, a line for each.
+pub(crate) fn print_utilizations(
+    output: OutputArgs,
+    prefixes: impl IntoIterator<Item = (String, v1::Utilization)>,
+) {
     let mut table = TextTable::new(&[
         "PREFIX",
         "TOTAL",
         "RECORDED",
+        "POOLED",
         "RANGES",
         "CHILDREN",
         "NOT-ASSIGNABLE",
@@ -63,13 +71,13 @@ fn print(output: OutputArgs, found: &[v1::GetUtilizationResponse]) {
         "FREE",
         "LARGEST-FREE",
     ]);
-    for answer in found {
-        let used = answer.utilization.unwrap_or_default();
+    for (prefix, used) in prefixes {
         let largest = used.largest_free_prefix_length.map(|length| format!("/{length}"));
         table.row([
-            prefix(answer),
+            prefix,
             values::count(used.total_count),
             values::count(used.recorded_count),
+            values::count(used.pooled_count),
             values::count(used.in_range_count),
             values::count(used.in_child_prefix_count),
             values::count(used.not_assignable_count),

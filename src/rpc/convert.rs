@@ -211,6 +211,7 @@ pub(super) fn utilization(used: &Utilization) -> v1::Utilization {
         quarantined_count: count(used.quarantined),
         free_count: count(used.free),
         largest_free_prefix_length: used.largest_free_prefix_length.map(Into::into),
+        pooled_count: count(used.pooled),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::allocation::Allocator;
 use crate::cache::{Cache, Lookup, PrefixFilter, VrfKey, search_prefixes};
 use crate::clock::Clock;
 use crate::events::Historian;
-use crate::model::{VrfId, VrfScope};
+use crate::model::{PrefixId, VrfId, VrfScope};
 
 /// Handles PrefixService. Answers come from the cache; the historian answers for the past, and the allocator for the use of a prefix.
 #[derive(Clone)]
@@ -96,7 +96,7 @@ impl PrefixHandler {
         }
     }
 
-    fn list(&self, request: &v1::ListPrefixesRequest) -> Result<v1::ListPrefixesResponse, Problem> {
+    async fn list(&self, request: &v1::ListPrefixesRequest) -> Result<v1::ListPrefixesResponse, Problem> {
         let mut violations = Violations::default();
         let filter = PrefixFilter {
             within: violations.optional_network("within", &request.within),
@@ -126,10 +126,17 @@ impl PrefixHandler {
             |step, view| step.found.map(|prefix| convert::prefix(&index, prefix, today, view)),
             |step| page::prefix_token(step.position, &filters),
         )?;
+        let used = if request.include_utilization {
+            let shown = page.rows.iter().filter_map(|row| index.prefix(PrefixId(row.id)).cloned());
+            self.allocator.utilizations(&index, &shown.collect::<Vec<_>>()).await?
+        } else {
+            Vec::new()
+        };
         Ok(v1::ListPrefixesResponse {
             prefixes: page.rows,
             next_page_token: page.next_page_token,
             cache: Some(self.cache_state()),
+            utilizations: used.iter().map(convert::utilization).collect(),
         })
     }
 
@@ -224,7 +231,7 @@ impl PrefixService for PrefixHandler {
         &self,
         request: Request<v1::ListPrefixesRequest>,
     ) -> Result<Response<v1::ListPrefixesResponse>, Status> {
-        Ok(Response::new(self.list(request.get_ref())?))
+        Ok(Response::new(self.list(request.get_ref()).await?))
     }
 
     async fn lookup_address(

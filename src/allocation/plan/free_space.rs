@@ -4,13 +4,14 @@
 //! are the gaps between them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::quarantine::Quarantined;
 use crate::cache::Index;
 use crate::ledger::ReservedRange;
-use crate::model::{Network, Prefix, VrfScope, address_from_number, address_number};
+use crate::model::{Address, Network, Prefix, VrfScope, address_from_number, address_number};
 
 /// What must not be allocated although no record has it, and what counts as taken.
 #[derive(Clone, Copy, Debug)]
@@ -198,10 +199,17 @@ pub(super) fn scopes_inside(index: &Index, parent: &Prefix) -> Vec<VrfScope> {
 
 /// The addresses of a prefix that NetBox records, as intervals.
 pub(super) fn recorded<'a>(index: &'a Index, parent: &'a Prefix) -> impl Iterator<Item = (u128, u128)> + 'a {
-    scopes_inside(index, parent)
-        .into_iter()
-        .flat_map(move |scope| index.addresses_within(scope, parent.network))
-        .map(|address| one(address.host()))
+    records(index, parent).map(|address| one(address.host()))
+}
+
+/// The addresses of a prefix that a pool has reserved and nobody has, as intervals.
+pub(super) fn pooled<'a>(index: &'a Index, parent: &'a Prefix) -> impl Iterator<Item = (u128, u128)> + 'a {
+    records(index, parent).filter(|address| address.is_in_pool()).map(|address| one(address.host()))
+}
+
+fn records<'a>(index: &'a Index, parent: &'a Prefix) -> impl Iterator<Item = &'a Arc<Address>> + 'a {
+    let scopes = scopes_inside(index, parent).into_iter();
+    scopes.flat_map(move |scope| index.addresses_within(scope, parent.network))
 }
 
 /// The ranges that other writes have reserved in the scopes of a prefix, as intervals.

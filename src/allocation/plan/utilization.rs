@@ -5,13 +5,15 @@ use crate::cache::Index;
 use crate::model::Prefix;
 
 /// How the addresses of a prefix are used. Each is counted once, by the first field from `recorded` on that describes it, so these
-/// fields add up to `total`. Only of ::/0, whose size no number here holds, `total` and `free` may be one too low.
+/// fields without `pooled` add up to `total`. Only of ::/0, whose size no number here holds, `total` and `free` may be one too low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Utilization {
     /// The size of the prefix.
     pub total: u128,
     /// Addresses that NetBox records.
     pub recorded: u128,
+    /// Those of the recorded addresses that a pool has reserved and nobody has. They are not counted again.
+    pub pooled: u128,
     /// Addresses in IP ranges that count as used.
     pub in_ranges: u128,
     /// Addresses in child prefixes, which are allocated only if the caller includes them.
@@ -42,7 +44,8 @@ pub fn utilization(index: &Index, prefix: &Prefix, limits: Limits<'_>) -> Utiliz
         intervals = taken.into_intervals();
         counted - before
     };
-    let recorded = count(&mut free_space::recorded(index, prefix));
+    let pooled = count(&mut free_space::pooled(index, prefix));
+    let recorded = pooled + count(&mut free_space::recorded(index, prefix));
     let in_ranges = count(&mut free_space::ranges(index, prefix, limits.only_populated_ranges));
     let in_child_prefixes = count(&mut free_space::children(index, prefix));
     let not_assignable = count(&mut free_space::not_usable(prefix));
@@ -51,6 +54,7 @@ pub fn utilization(index: &Index, prefix: &Prefix, limits: Limits<'_>) -> Utiliz
     Utilization {
         total: (bounds.1 - bounds.0).saturating_add(1),
         recorded,
+        pooled,
         in_ranges,
         in_child_prefixes,
         not_assignable,
@@ -207,9 +211,13 @@ mod tests {
             description: String::new(),
             revision: Revision(None),
         };
+        let in_pool = Address {
+            allocation: "leasehold-pool-somebody-1/0".parse().ok(),
+            ..address(3, host("203.0.113.3"))
+        };
         let index = index(Batch {
             prefixes: vec![parent.clone(), child],
-            addresses: vec![address(1, host("203.0.113.1")), address(2, host("203.0.113.121"))],
+            addresses: vec![address(1, host("203.0.113.1")), address(2, host("203.0.113.121")), in_pool],
             ranges: vec![range],
             ..Batch::default()
         });
@@ -218,13 +226,14 @@ mod tests {
         let used = utilization(&index, &parent, limits(&quarantined));
         let expected = Utilization {
             total: 256,
-            recorded: 2,
+            recorded: 3,
+            pooled: 1,
             in_ranges: 15,
             // .136 to .255; the broadcast address is among them.
             in_child_prefixes: 120,
             not_assignable: 1,
             quarantined: 1,
-            free: 117,
+            free: 116,
             largest_free_prefix_length: Some(27),
         };
         assert_eq!(used, expected);
