@@ -227,14 +227,15 @@ class Validation(Stage):
         lease = self.asked("lease", "register", BLOCK, "--owner", "ACME-LIR", "--start", days(-30), "--expiry", days(300),
                            "--loa", "LOA-2026-0481", "--origin-asn", "64500")["lease"]
         self.id = int(lease["prefixId"])
-        prefix = self.netbox.ipam.prefixes.get(self.id)
-        prefix.custom_fields = {"geofeed": f"{self.outside.url}/geofeed.csv"}
-        prefix.save()
         # The registration starts the checks.
         until("roa_status is written back", lambda: self.field("roa_status") == "valid")
         until("irr_registered is written back", lambda: self.field("irr_registered") is True)
         until("reputation is written back", lambda: self.field("reputation") == "clean")
         check("roa_checked and reputation_checked are written back", self.field("roa_checked") and self.field("reputation_checked"))
+        # NetBox takes no lock for a PATCH: a person who saves in the instant of a write-back would undo it, until the next round.
+        prefix = self.netbox.ipam.prefixes.get(self.id)
+        prefix.custom_fields = {"geofeed": f"{self.outside.url}/geofeed.csv"}
+        prefix.save()
 
         valid = self.asked("validate", BLOCK, "--origin", "64500")
         check("validate says valid, and names the source and the ROA",
