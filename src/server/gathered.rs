@@ -64,3 +64,31 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Gathered<C> {
         Pin::new(&mut self.connection).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn parts_wait_for_the_flush_and_arrive_in_their_order() {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let mut connection = Gathered::new(near);
+        assert!(!connection.is_write_vectored());
+        let frames = [vec![1; 1033], vec![2; 15 << 10], vec![3; 9]];
+        for frame in &frames {
+            connection.write_all(frame).await.unwrap();
+        }
+        assert!(far.read_u8().now_or_never().is_none(), "nothing has left yet");
+        connection.flush().await.unwrap();
+        // More than there is room for leaves at once, behind what waited.
+        connection.write_all(&[4; 9]).await.unwrap();
+        connection.write_all(&vec![5; ROOM + 1]).await.unwrap();
+        connection.shutdown().await.unwrap();
+        let mut arrived = Vec::new();
+        far.read_to_end(&mut arrived).await.unwrap();
+        assert_eq!(arrived, [frames.concat(), vec![4; 9], vec![5; ROOM + 1]].concat());
+    }
+}
