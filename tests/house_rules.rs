@@ -52,6 +52,18 @@ fn child(vrf: u64, description: &str) -> v1::AllocatePrefixRequest {
     }
 }
 
+fn register(vrf: u64, prefix: &str) -> v1::RegisterLeaseRequest {
+    v1::RegisterLeaseRequest {
+        prefix: prefix.to_owned(),
+        vrf: in_vrf(vrf),
+        owner: "ACME-LIR".to_owned(),
+        expiry_date: date("2099-06-01"),
+        description: "a lease".to_owned(),
+        request_id: id("register"),
+        ..v1::RegisterLeaseRequest::default()
+    }
+}
+
 fn assign(vrf: u64, address: &str, dns_name: &str) -> v1::AssignAddressRequest {
     v1::AssignAddressRequest {
         address: address.to_owned(),
@@ -124,17 +136,8 @@ async fn a_required_field_is_named_and_its_default_is_sent(netbox: &NetBox) {
         assert!(refused(&answer)[0].1.contains(name), "{answer:?}");
         let answer = allocations.allocate_prefix(child(vrf, "a child")).await.unwrap_err();
         assert!(refused(&answer)[0].1.contains(name), "{answer:?}");
-        let register = |prefix: &str| v1::RegisterLeaseRequest {
-            prefix: prefix.to_owned(),
-            vrf: in_vrf(vrf),
-            owner: "ACME-LIR".to_owned(),
-            expiry_date: date("2099-06-01"),
-            description: "a lease".to_owned(),
-            request_id: id("register"),
-            ..v1::RegisterLeaseRequest::default()
-        };
         let mut leases = server.leases.clone();
-        let answer = leases.register_lease(register("198.51.100.0/24")).await.unwrap_err();
+        let answer = leases.register_lease(register(vrf, "198.51.100.0/24")).await.unwrap_err();
         assert!(refused(&answer)[0].1.contains(name), "{answer:?}");
         assert!(netbox.recorded(vrf).await.is_empty());
 
@@ -145,7 +148,7 @@ async fn a_required_field_is_named_and_its_default_is_sent(netbox: &NetBox) {
         assert!(server.allocate(proper(vrf, 1, &request)).await.unwrap().repeated);
         assert_eq!(netbox.recorded(vrf).await[0]["custom_fields"][name], "CC-0000");
         allocations.allocate_prefix(child(vrf, "a child")).await.unwrap();
-        leases.register_lease(register("198.51.100.0/24")).await.unwrap();
+        leases.register_lease(register(vrf, "198.51.100.0/24")).await.unwrap();
         let (_, page, _) = netbox.rest("GET", &format!("ipam/prefixes/?vrf_id={vrf}"), None).await;
         let values: Vec<&Value> =
             page["results"].as_array().unwrap().iter().map(|row| &row["custom_fields"][name]).collect();
@@ -188,7 +191,7 @@ async fn fields_of_the_caller_s_are_written(netbox: &NetBox) {
 async fn fields_are_written(netbox: &NetBox, server: &Server, vrf: u64, center: &str, height: &str) {
     let fields = |center_value: &str| {
         let fields = json!({ center: center_value, height: 42 });
-        Some(leasehold::rpc::structure(fields.as_object().unwrap()))
+        leasehold::rpc::custom_fields(fields.as_object().unwrap())
     };
     let (mut allocations, mut leases) = (server.allocations.clone(), server.leases.clone());
     let order = v1::AllocateAddressesRequest {
@@ -222,16 +225,8 @@ async fn fields_are_written(netbox: &NetBox, server: &Server, vrf: u64, center: 
     });
     netbox.post("ipam/prefixes/", recorded).await;
     for prefix in ["198.51.100.0/24", "192.0.2.0/24"] {
-        let register = v1::RegisterLeaseRequest {
-            prefix: prefix.to_owned(),
-            vrf: in_vrf(vrf),
-            owner: "ACME-LIR".to_owned(),
-            expiry_date: date("2099-06-01"),
-            description: "a lease".to_owned(),
-            custom_fields: fields("CC-0815"),
-            ..v1::RegisterLeaseRequest::default()
-        };
-        leases.register_lease(register).await.unwrap();
+        let lease = v1::RegisterLeaseRequest { custom_fields: fields("CC-0815"), ..register(vrf, prefix) };
+        leases.register_lease(lease).await.unwrap();
     }
     let (_, page, _) = netbox.rest("GET", &format!("ipam/prefixes/?vrf_id={vrf}"), None).await;
     let prefixes = page["results"].as_array().unwrap().iter();
@@ -247,13 +242,13 @@ async fn fields_are_written(netbox: &NetBox, server: &Server, vrf: u64, center: 
     for (wrong, names) in
         [(json!({ center: "CC-0815", height: "tall" }), height), (json!({ "colour": 1 }), "colour")]
     {
-        let custom_fields = Some(leasehold::rpc::structure(wrong.as_object().unwrap()));
+        let custom_fields = leasehold::rpc::custom_fields(wrong.as_object().unwrap());
         let request = v1::AllocateAddressesRequest { custom_fields, ..proper(vrf, 1, &id("wrong")) };
         let answer = server.allocate(request).await.unwrap_err();
         assert!(refused(&answer).iter().any(|(_, words)| words.contains(names)), "{answer:?}");
     }
     let own = json!({ "allocation_id": "somebody/0", "lease_owner": "ACME-LIR" });
-    let custom_fields = Some(leasehold::rpc::structure(own.as_object().unwrap()));
+    let custom_fields = leasehold::rpc::custom_fields(own.as_object().unwrap());
     let request = v1::AllocateAddressesRequest { custom_fields, ..proper(vrf, 1, &id("own")) };
     let answer = server.allocate(request).await.unwrap_err();
     let details = answer.get_error_details();

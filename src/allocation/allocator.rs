@@ -20,7 +20,7 @@ use super::operations::{
     Allocated, AllocatedPrefix, Assigned, Ended, Registered, Released, Renewed, Updated,
 };
 use super::plan::release::selected;
-use super::plan::{Limits, Quarantined, Utilization, utilization};
+use super::plan::{Utilization, utilization};
 use super::pool::{PoolSettings, Pools};
 use super::ports::{PoolEvents, UniqueIds};
 use super::recovery::Recovered;
@@ -236,19 +236,8 @@ impl Allocator {
         let index = self.executor.cache.snapshot()?;
         let prefix = index.resolve(key)?.clone();
         let quarantined = self.executor.quarantined().await?;
-        let used = utilization(&index, &prefix, self.limits(&quarantined));
+        let used = utilization(&index, &prefix, self.executor.limits(&quarantined));
         Ok((prefix, used, index))
-    }
-
-    /// What counts as used in a prefix, whoever asks. What others are about to take does not.
-    fn limits<'a>(&self, quarantined: &'a Quarantined) -> Limits<'a> {
-        Limits {
-            exclude: &[],
-            quarantined,
-            reserved: &[],
-            include_children: false,
-            only_populated_ranges: self.executor.netbox.only_populated_ranges(),
-        }
     }
 
     /// How the addresses of prefixes of this snapshot are used, in their order. No policy is asked.
@@ -260,7 +249,7 @@ impl Allocator {
         let quarantined = self.executor.quarantined().await?;
         let mut used = Vec::with_capacity(prefixes.len());
         for prefix in prefixes {
-            used.push(utilization(index, prefix, self.limits(&quarantined)));
+            used.push(utilization(index, prefix, self.executor.limits(&quarantined)));
             // A large prefix takes milliseconds to count. Others have their turn in between.
             tokio::task::yield_now().await;
         }

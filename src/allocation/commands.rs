@@ -27,7 +27,7 @@ pub struct RecordText {
     /// NetBox's status value, such as `active`.
     pub status: String,
     pub description: String,
-    /// Unused for prefixes.
+    /// The DNS name of an address. A prefix has none.
     pub dns_name: Option<DnsName>,
     /// A tenant that exists in NetBox.
     pub tenant: Option<TenantKey>,

@@ -168,13 +168,8 @@ impl Creations {
         }
         let planned: Vec<IpAddr> = interfaces(members).map(|interface| interface.addr()).collect();
         let quarantined = Quarantined::default();
-        let limits = Limits {
-            exclude: &[],
-            quarantined: &quarantined,
-            reserved: &[],
-            include_children: true,
-            only_populated_ranges: self.netbox.only_populated_ranges(),
-        };
+        let everybody = Limits::of_everybody(&quarantined, self.netbox.only_populated_ranges());
+        let limits = Limits { include_children: true, ..everybody };
         let count = u32::try_from(planned.len()).unwrap_or(u32::MAX);
         pick_addresses(index, parent, limits, count) == planned
             && interfaces(members).all(|interface| interface.prefix_len() == parent.network.length())

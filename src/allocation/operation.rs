@@ -37,11 +37,8 @@ impl<'a> PlanContext<'a> {
     /// What must not be taken, for a command that excludes nothing itself.
     pub(super) fn limits(&self) -> Limits<'a> {
         Limits {
-            exclude: &[],
-            quarantined: self.quarantined,
             reserved: self.reserved,
-            include_children: false,
-            only_populated_ranges: self.only_populated_ranges,
+            ..Limits::of_everybody(self.quarantined, self.only_populated_ranges)
         }
     }
 

@@ -10,7 +10,7 @@ use super::creating::{Created, Creation, SENT_WITHIN};
 use super::error::Error;
 use super::executor::Executor;
 use super::operation::{Finished, Operation, Plan, PlanContext, Planned, Preparation, Prepared, repetition};
-use super::plan::Quarantined;
+use super::plan::{Limits, Quarantined};
 use super::ports::{CreationPart, Write, WrittenRecords};
 use super::protocol::{AfterAnswer, End, Found, MaybeWritten, NetBoxReply, NotSent, Progress};
 use super::run::{Phase, Planning, Run, Stored};
@@ -270,6 +270,11 @@ impl Executor {
             exhausted: &[],
             prepared,
         })
+    }
+
+    /// What counts as used in a prefix, whoever asks. What others are about to take does not.
+    pub(super) fn limits<'a>(&self, quarantined: &'a Quarantined) -> Limits<'a> {
+        Limits::of_everybody(quarantined, self.netbox.only_populated_ranges())
     }
 
     /// What is in quarantine now.

@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<CustomField, String> {
 /// The fields as a message; `None` if there are none. Of a field that is named twice, the last value counts.
 pub(crate) fn message(fields: Vec<CustomField>) -> Option<prost_types::Struct> {
     let fields: Map<String, Value> = fields.into_iter().map(|field| (field.name, field.value)).collect();
-    (!fields.is_empty()).then(|| rpc::structure(&fields))
+    rpc::custom_fields(&fields)
 }
 
 #[cfg(test)]

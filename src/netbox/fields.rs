@@ -113,7 +113,7 @@ impl FieldNames {
         for (key, name) in pairs {
             let field =
                 Field::from_default_name(key).ok_or_else(|| FieldNamesError::Unknown(key.to_owned()))?;
-            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            if !Self::is_name(name) {
                 return Err(FieldNamesError::Name { field, name: name.to_owned() });
             }
             mapped.insert(field, name.to_owned());
@@ -131,6 +131,11 @@ impl FieldNames {
     /// The name of a field in this NetBox.
     pub fn name(&self, field: Field) -> &str {
         self.mapped.get(&field).map_or(field.default_name(), String::as_str)
+    }
+
+    /// Whether NetBox takes a text as the name of a custom field.
+    pub fn is_name(text: &str) -> bool {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     }
 
     /// Whether a custom field of this name is one of Leasehold's.

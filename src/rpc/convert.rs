@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::custom_fields::custom_fields;
 use super::parse::View;
 use super::proto;
 use super::proto::v1;
-use super::structure::structure;
 use crate::allocation::Utilization;
 use crate::cache::{Cache, Index};
 use crate::model::{
@@ -222,13 +222,6 @@ pub(super) fn cache_state(cache: &Cache, now: Timestamp) -> v1::CacheState {
     // A clock that was set back does not make the cache younger than fresh.
     let age = synced.map(|at| std::time::Duration::try_from(now.duration_since(at)).unwrap_or_default());
     v1::CacheState { sync_time: synced.map(timestamp), age: age.map(duration), live: freshness.is_live() }
-}
-
-fn custom_fields(fields: &serde_json::Map<String, serde_json::Value>) -> Option<prost_types::Struct> {
-    if fields.is_empty() {
-        return None;
-    }
-    Some(structure(fields))
 }
 
 #[cfg(test)]

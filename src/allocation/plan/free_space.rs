@@ -27,6 +27,13 @@ pub struct Limits<'a> {
     pub only_populated_ranges: bool,
 }
 
+impl<'a> Limits<'a> {
+    /// What holds for everybody: nothing is excluded or reserved, and child prefixes keep their addresses.
+    pub fn of_everybody(quarantined: &'a Quarantined, only_populated_ranges: bool) -> Self {
+        Self { exclude: &[], quarantined, reserved: &[], include_children: false, only_populated_ranges }
+    }
+}
+
 /// Intervals of addresses with both ends included, merged and in ascending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -363,13 +370,7 @@ mod tests {
         let parent = parent("0.0.0.0/8", true);
         let exclude = ["::/104".parse().unwrap()];
         let quarantined = Quarantined::default();
-        let limits = Limits {
-            exclude: &exclude,
-            quarantined: &quarantined,
-            reserved: &[],
-            include_children: false,
-            only_populated_ranges: true,
-        };
+        let limits = Limits { exclude: &exclude, ..Limits::of_everybody(&quarantined, true) };
         let taken = taken_addresses(&Index::default(), &parent, limits);
         assert_eq!(count_free(&parent, &taken), 1 << 24);
     }

@@ -95,13 +95,7 @@ mod tests {
     }
 
     fn limits(quarantined: &Quarantined) -> Limits<'_> {
-        Limits {
-            exclude: &[],
-            quarantined,
-            reserved: &[],
-            include_children: false,
-            only_populated_ranges: true,
-        }
+        Limits::of_everybody(quarantined, true)
     }
 
     /// A parent of 16 to 1024 addresses, with records at offsets from its first address.

@@ -8,9 +8,8 @@ use super::plan::{Balance, PoolRule, balance, is_same, is_untouched, pooled};
 use super::pools::Pools;
 use crate::allocation::commands::{AllocateAddresses, ParentSelector, RecordText};
 use crate::allocation::error::Error;
-use crate::allocation::operation::Prepared;
 use crate::allocation::operations::FillPool;
-use crate::allocation::plan::{Limits, Purpose, count_free, taken_addresses};
+use crate::allocation::plan::{Purpose, count_free, taken_addresses};
 use crate::allocation::ports::{Write, WriteOrigin};
 use crate::cache::{Batch, PrefixKey};
 use crate::ledger::{Intent, IntentStep, PoolAddress, PoolUse, StockClaim};
@@ -122,14 +121,8 @@ impl Pools {
             .stock()
             .select(|parent, record| !rules.contains_key(&parent) || !is_untouched(&index, record));
         self.give_back(unwanted).await?;
-        let free = executor
-            .with_context(&Prepared::default(), |context| {
-                let limits = Limits { reserved: &[], ..context.limits() };
-                let prefixes = rules.keys().filter_map(|parent| index.prefix(*parent));
-                let free = |prefix| count_free(prefix, &taken_addresses(context.index, prefix, limits));
-                Ok(prefixes.map(|prefix| (prefix.id, free(prefix))).collect::<BTreeMap<_, _>>())
-            })
-            .await?;
+        let (current, quarantined) = (executor.cache.snapshot()?, executor.quarantined().await?);
+        let limits = executor.limits(&quarantined);
         let (mut filled, mut failed) = (false, None);
         for (parent, rule) in rules {
             let Some(prefix) = index.prefix(parent) else { continue };
@@ -142,7 +135,7 @@ impl Pools {
                 (stock.demand(parent, now, self.settings.idle), stock.of(parent), stock.expected(parent))
             };
             let rule = if allowed { rule.clone() } else { PoolRule { size: 0, ..rule.clone() } };
-            let free = free.get(&parent).copied().unwrap_or(0);
+            let free = count_free(prefix, &taken_addresses(&current, prefix, limits));
             match balance(&rule, demand, stock.len(), expected, free) {
                 Balance::Even => {}
                 Balance::Return(count) => {

@@ -10,8 +10,12 @@ use crate::netbox::FieldNames;
 /// The largest number below which every whole number has a floating-point number of its own.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// A JSON object as a message.
-pub fn structure(fields: &Map<String, Value>) -> Struct {
+/// Custom fields as a message; `None` if there are none.
+pub fn custom_fields(fields: &Map<String, Value>) -> Option<Struct> {
+    (!fields.is_empty()).then(|| structure(fields))
+}
+
+fn structure(fields: &Map<String, Value>) -> Struct {
     Struct { fields: fields.iter().map(|(name, json)| (name.clone(), message(json))).collect() }
 }
 
@@ -40,7 +44,7 @@ impl Violations {
             let at = format!("{field}.{name}");
             if own.is_own(&name) {
                 self.add(&at, "is kept by Leasehold and cannot be set here");
-            } else if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            } else if !FieldNames::is_name(&name) {
                 self.add(&at, "is not the name of a custom field: letters, digits and _ only");
             } else if let Some(value) = self.take(&at, json(value)) {
                 fields.insert(name, value);
